@@ -1,0 +1,1 @@
+"""What ships to AWS, and (in ``standins``) what takes its place on a laptop."""

@@ -1,0 +1,84 @@
+"""Name the routes, headers and error codes of the decode endpoint contract, version 1.
+
+No Cerebras endpoint imports KV publicly today: this contract is Tandem's own proposal, served by the CS-3 emulator.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+VERSION: Final = "1"
+
+CHAT_COMPLETIONS: Final = "/v1/chat/completions"
+MODELS: Final = "/v1/models"
+HEALTH: Final = "/health"
+METRICS: Final = "/metrics"
+CAPABILITIES: Final = "/tandem/v1/capabilities"
+RESERVATIONS: Final = "/tandem/v1/reservations"
+ABORT: Final = "/tandem/v1/abort"
+
+SERVER_TIMING: Final = "Server-Timing"
+"""Phases in milliseconds, ``handshake;dur=1.2, transfer;dur=3.4``: sent with the headers, before the first token."""
+KV_BYTES_HEADER: Final = "X-Tandem-KV-Bytes"
+"""Bytes of KV that the answer was decoded from and that crossed the wire."""
+
+
+class Code(StrEnum):
+    """Enumerate the stable error codes; a client may act on them, the message is for people."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNAUTHORIZED = "unauthorized"
+    MODEL_NOT_FOUND = "model_not_found"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    CAPACITY = "capacity"
+    RESERVATION_UNKNOWN = "reservation_unknown"
+    TICKET_INVALID = "ticket_invalid"
+    KV_INCOMPLETE = "kv_incomplete"
+    KV_FOREIGN = "kv_foreign"
+    KV_LAYOUT = "kv_layout"
+    KV_STALE = "kv_stale"
+    KV_TRANSFER = "kv_transfer"
+    PREFILL_UNAVAILABLE = "prefill_unavailable"
+    PREFILL_FAILED = "prefill_failed"
+    DECODE_UNAVAILABLE = "decode_unavailable"
+    DECODE_FAILED = "decode_failed"
+
+
+STATUS: Final[dict[Code, int]] = {
+    Code.INVALID_REQUEST: 400,
+    Code.UNAUTHORIZED: 401,
+    Code.MODEL_NOT_FOUND: 404,
+    Code.CONTEXT_LENGTH_EXCEEDED: 400,
+    Code.CAPACITY: 429,
+    Code.RESERVATION_UNKNOWN: 409,
+    Code.TICKET_INVALID: 403,
+    Code.KV_INCOMPLETE: 400,
+    Code.KV_FOREIGN: 409,
+    Code.KV_LAYOUT: 409,
+    Code.KV_STALE: 409,
+    Code.KV_TRANSFER: 502,
+    Code.PREFILL_UNAVAILABLE: 503,
+    Code.PREFILL_FAILED: 502,
+    Code.DECODE_UNAVAILABLE: 503,
+    Code.DECODE_FAILED: 502,
+}
+"""The HTTP status of each code."""
+
+
+class HandoffError(Exception):
+    """Carry a code and a message to whoever answers the request."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that goes with the code."""
+        return STATUS[self.code]
+
+    def body(self) -> dict[str, Any]:
+        """Return the error in OpenAI's shape."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code.value}}

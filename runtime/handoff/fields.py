@@ -1,0 +1,57 @@
+"""Name every field of vLLM's handoff once.
+
+The names are vLLM's own (``NixlConnector``, pull mode), so that a stock vLLM server is a valid prefill worker.
+Tandem's additions live under the one key ``TANDEM`` inside ``kv_transfer_params``, which vLLM ignores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+KV_TRANSFER_PARAMS: Final = "kv_transfer_params"
+TANDEM: Final = "tandem"
+TICKET: Final = "ticket"
+
+DO_REMOTE_DECODE: Final = "do_remote_decode"
+DO_REMOTE_PREFILL: Final = "do_remote_prefill"
+REMOTE_ENGINE_ID: Final = "remote_engine_id"
+REMOTE_REQUEST_ID: Final = "remote_request_id"
+REMOTE_BLOCK_IDS: Final = "remote_block_ids"
+REMOTE_HOST: Final = "remote_host"
+REMOTE_PORT: Final = "remote_port"
+REMOTE_NUM_TOKENS: Final = "remote_num_tokens"
+TP_SIZE: Final = "tp_size"
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+
+PREFILL_REQUEST: Final[Mapping[str, Any]] = {
+    DO_REMOTE_DECODE: True,
+    DO_REMOTE_PREFILL: False,
+    REMOTE_ENGINE_ID: None,
+    REMOTE_BLOCK_IDS: None,
+    REMOTE_HOST: None,
+    REMOTE_PORT: None,
+}
+"""``kv_transfer_params`` of a request to a prefill worker."""
+
+REQUIRED: Final[Mapping[str, type]] = {
+    REMOTE_ENGINE_ID: str,
+    REMOTE_REQUEST_ID: str,
+    REMOTE_BLOCK_IDS: list,
+    REMOTE_HOST: str,
+    REMOTE_PORT: int,
+    REMOTE_NUM_TOKENS: int,
+}
+"""What a decode endpoint must be told; vLLM only warns where one is missing, Tandem refuses."""
+
+
+def missing(params: object) -> list[str]:
+    """Return the required fields that ``params`` lacks or holds with a wrong type or an empty value."""
+    if not isinstance(params, Mapping):
+        return list(REQUIRED)
+    return [name for name, kind in REQUIRED.items() if not _holds(params.get(name), kind)]
+
+
+def _holds(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and bool(value)

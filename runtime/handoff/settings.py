@@ -1,0 +1,60 @@
+"""Name the environment variables by which a deployment configures its programs.
+
+Constructs write them and programs read them; nothing else spells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+MODEL: Final = "TANDEM_MODEL"
+"""The model's public name."""
+MAX_MODEL_LEN: Final = "TANDEM_MAX_MODEL_LEN"
+"""Tokens of prompt and answer together."""
+LISTEN_PORT: Final = "TANDEM_LISTEN_PORT"
+"""The port the gateway listens on."""
+GATEWAY_KEY: Final = "TANDEM_GATEWAY_KEY"
+"""The key that clients present (secret)."""
+PREFILL_NAMESPACE: Final = "TANDEM_PREFILL_NAMESPACE"
+"""The Cloud Map namespace of the prefill workers; absent where there are none."""
+PREFILL_SERVICE: Final = "TANDEM_PREFILL_SERVICE"
+"""Their Cloud Map service."""
+PREFILL_KEY: Final = "TANDEM_PREFILL_KEY"
+"""The key that prefill workers ask for (secret)."""
+KV_LEASE_SECONDS: Final = "TANDEM_KV_LEASE_SECONDS"
+"""How long a prefill worker holds a request's KV blocks for a reader."""
+DECODE_PROVIDER: Final = "TANDEM_DECODE_PROVIDER"
+"""``cs3``, ``vllm`` or ``openai``."""
+DECODE_ENDPOINT: Final = "TANDEM_DECODE_ENDPOINT"
+"""The base URL of the decode endpoint; absent where workers are discovered."""
+DECODE_NAMESPACE: Final = "TANDEM_DECODE_NAMESPACE"
+"""The Cloud Map namespace of vLLM decode workers."""
+DECODE_SERVICE: Final = "TANDEM_DECODE_SERVICE"
+"""Their Cloud Map service."""
+DECODE_MODEL: Final = "TANDEM_DECODE_MODEL"
+"""The model's name at the decode endpoint."""
+DECODE_KEY: Final = "TANDEM_DECODE_KEY"
+"""The key of the decode endpoint (secret)."""
+TICKET_KEY: Final = "TANDEM_TICKET_KEY"
+"""The key that tickets are signed with, known to gateway and decode endpoint (secret)."""
+
+
+class SettingError(ValueError):
+    """Name the environment variable that is missing or unusable."""
+
+
+def required(environment: Mapping[str, str], name: str) -> str:
+    """Return a variable's value; raise ``SettingError`` where it is absent or empty."""
+    value = environment.get(name, "")
+    if not value:
+        raise SettingError(f"environment variable {name} is not set: the task definition must supply it")
+    return value
+
+
+def required_int(environment: Mapping[str, str], name: str) -> int:
+    """Return a variable's value as a positive integer; raise ``SettingError`` where it is none."""
+    value = required(environment, name)
+    if not value.isdecimal() or int(value) == 0:
+        raise SettingError(f"environment variable {name} is {value!r}: a positive whole number is needed")
+    return int(value)
