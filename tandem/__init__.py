@@ -1,0 +1,1 @@
+"""The engineer's tool: read, check, plan and rehearse a deployment."""

@@ -1,0 +1,145 @@
+"""Model the deployment file.
+
+Here stands what one field alone must satisfy; what several fields must satisfy together is a rule (``rules.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
+Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
+HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+CertificateArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$")]
+Domain = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
+EndpointService = Annotated[str, StringConstraints(pattern=r"^com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+$")]
+Port = Annotated[int, Field(ge=1024, le=65535)]
+NEURON_VLLM_IMAGE = (
+    "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx:0.24.0.1.1.0-neuronx-py313-sdk2.32.0-ubuntu24.04"
+)
+
+
+class Section(BaseModel):
+    """Refuse unknown keys and silent conversions in every section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Model(Section):
+    """Name the model that is served."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200, description="Hugging Face id; also the public name")]
+    max_model_len: Annotated[int, Field(ge=16, description="tokens of prompt and answer together")]
+
+
+class Network(Section):
+    """Lay out the VPC: EFA reaches no further than one subnet in one zone, a load balancer needs two zones."""
+
+    cidr: Cidr = "10.40.0.0/16"
+    efa_zone: Zone
+    load_balancer_zones: Annotated[list[Zone], Field(min_length=2, max_length=3)]
+
+
+class InstanceGroup(Section):
+    """Ask for ``count`` hosts of one type, one vLLM worker each."""
+
+    name: Name
+    instance_type: str
+    count: Annotated[int, Field(ge=1, le=500)]
+    tensor_parallel: Annotated[int, Field(ge=1, description="logical NeuronCores of one worker")]
+    efa_interfaces: Annotated[int | None, Field(ge=1, description="default: every interface of the type")] = None
+
+
+class Workers(Section):
+    """Run vLLM on Neuron: what its server is told, and on which hosts."""
+
+    groups: Annotated[list[InstanceGroup], Field(min_length=1)]
+    image: str = NEURON_VLLM_IMAGE
+    block_size: Annotated[int, Field(ge=1, le=512, description="tokens a KV block")] = 32
+    max_num_seqs: Annotated[int, Field(ge=1)] = 8
+    kv_lease_seconds: Annotated[int, Field(ge=1, le=3600, description="how long KV waits for its reader")] = 30
+    api_port: Port = 8100
+    side_channel_port: Port = 5559
+
+
+class Cs3(Section):
+    """Decode on Cerebras CS-3 by the decode endpoint contract; no such public endpoint exists today."""
+
+    provider: Literal["cs3"]
+    endpoint: HttpsUrl
+    peer_cidr: Annotated[Cidr, Field(description="from where the CS-3 side reaches the workers' side channel")]
+    endpoint_service: Annotated[
+        str | None, Field(pattern=r"^com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+$")
+    ] = None
+
+
+class VllmDecode(Workers):
+    """Decode on vLLM, on Trainium like prefill: KV is handed over as ``kv_transfer_params``."""
+
+    provider: Literal["vllm"]
+    api_port: Port = 8200
+    side_channel_port: Port = 5659
+
+
+class OpenAi(Section):
+    """Decode at an OpenAI-compatible endpoint: the handoff is text, the endpoint prefills by itself."""
+
+    provider: Literal["openai"]
+    endpoint: HttpsUrl
+    model: Annotated[str, Field(min_length=1, description="the model's name at the endpoint")]
+
+
+Decode = Annotated[Cs3 | VllmDecode | OpenAi, Field(discriminator="provider")]
+
+
+class Gateway(Section):
+    """Size the gateway and say under which name clients reach it."""
+
+    count: Annotated[int, Field(ge=1, le=100)] = 2
+    cpu: Literal[256, 512, 1024, 2048, 4096] = 1024
+    memory_mib: Annotated[int, Field(ge=512, le=30720)] = 2048
+    port: Port = 8080
+    domain: Domain | None = None
+    certificate_arn: CertificateArn | None = None
+
+
+class AgentCoreRegistration(Section):
+    """Register an AgentCore Gateway inference target, reachable by Bedrock AgentCore clients (not by InvokeModel)."""
+
+    registrar: Literal["agentcore-gateway"]
+
+
+class NoRegistration(Section):
+    """Register nowhere: clients use the load balancer."""
+
+    registrar: Literal["none"]
+
+
+Registration = Annotated[AgentCoreRegistration | NoRegistration, Field(discriminator="registrar")]
+
+
+class Observability(Section):
+    """Say how long logs are kept."""
+
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365, 400, 731, 1827, 3653] = 30
+
+
+class Deployment(Section):
+    """Describe one deployment: the whole file."""
+
+    version: Literal[1]
+    name: Name
+    region: Region
+    account: Account | None = None
+    model: Model
+    network: Network
+    prefill: Workers | None = None
+    decode: Decode
+    gateway: Gateway = Gateway()
+    registration: Registration = NoRegistration(registrar="none")
+    observability: Observability = Observability()

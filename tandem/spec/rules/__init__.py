@@ -1,0 +1,42 @@
+"""Check what several fields of a deployment must satisfy together.
+
+A rule is a function from a deployment to findings; ``RULES`` is the whole list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tandem.spec.deployment import Deployment
+from tandem.spec.findings import Finding, Severity
+from tandem.spec.rules import access, network, workers
+
+Rule = Callable[[Deployment], Iterator[Finding]]
+
+RULES: Final[tuple[Rule, ...]] = (
+    network.zones_in_region,
+    network.zones_distinct,
+    network.cidr_usable,
+    network.peer_cidr_usable,
+    workers.instance_types_known,
+    workers.efa_supported,
+    workers.efa_device_without_nic,
+    workers.tensor_parallel_fits,
+    workers.group_names_unique,
+    workers.ports_distinct,
+    workers.block_size_divides,
+    workers.block_sizes_equal,
+    access.prefill_present,
+    access.certificate_present,
+    access.certificate_in_region,
+    access.plain_http_known,
+    access.memory_fits_cpu,
+)
+"""Every rule, in the order of its findings."""
+
+
+def check(deployment: Deployment) -> list[Finding]:
+    """Return what every rule finds, errors first."""
+    findings = [finding for rule in RULES for finding in rule(deployment)]
+    return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))

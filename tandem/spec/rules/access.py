@@ -1,0 +1,93 @@
+"""Check how stages fit together and how clients reach them: prefill, gateway, certificate, registration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tandem.spec.deployment import Deployment, OpenAi
+from tandem.spec.findings import Finding, Severity
+
+
+def prefill_present(deployment: Deployment) -> Iterator[Finding]:
+    """Require prefill workers for a KV handoff; refuse them for a text handoff, which has no use for them."""
+    text = isinstance(deployment.decode, OpenAi)
+    if not text and deployment.prefill is None:
+        yield Finding(
+            code="prefill-missing",
+            path="prefill",
+            got="nothing",
+            allowed=f"a prefill section for provider {deployment.decode.provider}",
+            change="add one, or use provider openai",
+        )
+    if text and deployment.prefill is not None:
+        yield Finding(
+            code="prefill-unused",
+            path="prefill",
+            got="a prefill section",
+            allowed="none for provider openai, whose endpoint prefills by itself",
+            change="remove it, or use provider cs3 or vllm",
+        )
+
+
+def certificate_present(deployment: Deployment) -> Iterator[Finding]:
+    """Require a certificate and its domain where a registrar reaches the gateway by HTTPS only."""
+    if deployment.registration.registrar == "none":
+        return
+    for field in ("certificate_arn", "domain"):
+        if getattr(deployment.gateway, field) is None:
+            yield Finding(
+                code="https-required",
+                path=f"gateway.{field}",
+                got="nothing",
+                allowed=f"a value, since registrar {deployment.registration.registrar} needs HTTPS",
+                change="add it, or use registrar none",
+            )
+
+
+def certificate_in_region(deployment: Deployment) -> Iterator[Finding]:
+    """Require a certificate of the load balancer's own region and account."""
+    arn = deployment.gateway.certificate_arn
+    if arn is None:
+        return
+    region, account = arn.split(":")[3:5]
+    if region != deployment.region or deployment.account not in (None, account):
+        yield Finding(
+            code="certificate-elsewhere",
+            path="gateway.certificate_arn",
+            got=f"{account} in {region}",
+            allowed=f"{deployment.account or 'the account'} in {deployment.region}",
+            change="name a certificate of this account and region",
+        )
+
+
+def plain_http_known(deployment: Deployment) -> Iterator[Finding]:
+    """Warn that without a certificate prompts travel in clear inside the VPC."""
+    if deployment.gateway.certificate_arn is None:
+        yield Finding(
+            code="plain-http",
+            path="gateway.certificate_arn",
+            got="nothing",
+            allowed="a certificate, or plain HTTP inside the VPC",
+            change="add a certificate before real prompts",
+            severity=Severity.WARNING,
+        )
+
+
+def memory_fits_cpu(deployment: Deployment) -> Iterator[Finding]:
+    """Require a memory size that Fargate sells with the CPU (ECS developer guide, task CPU and memory)."""
+    gateway = deployment.gateway
+    least, most, step = {
+        256: (512, 2048, 512),
+        512: (1024, 4096, 1024),
+        1024: (2048, 8192, 1024),
+        2048: (4096, 16384, 1024),
+        4096: (8192, 30720, 1024),
+    }[gateway.cpu]
+    if gateway.memory_mib not in range(least, most + 1, step):
+        yield Finding(
+            code="gateway-memory-unavailable",
+            path="gateway.memory_mib",
+            got=str(gateway.memory_mib),
+            allowed=f"{least} to {most} in steps of {step} for cpu {gateway.cpu}",
+            change="change memory_mib or cpu",
+        )

@@ -1,0 +1,146 @@
+"""Check the worker sections: instance groups, ports, KV blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tandem.spec.deployment import Deployment, InstanceGroup, VllmDecode, Workers
+from tandem.spec.findings import Finding, Severity
+from tandem.spec.instances import INSTANCE_TYPES
+
+
+def instance_types_known(deployment: Deployment) -> Iterator[Finding]:
+    """Require instance types whose cards and cores are known."""
+    for path, group in _groups(deployment):
+        if group.instance_type not in INSTANCE_TYPES:
+            yield Finding(
+                code="instance-type-unknown",
+                path=f"{path}.instance_type",
+                got=group.instance_type,
+                allowed=", ".join(INSTANCE_TYPES),
+                change="name a Trainium type",
+            )
+
+
+def efa_supported(deployment: Deployment) -> Iterator[Finding]:
+    """Require EFA, by which KV is handed over, and no more interfaces than the type has."""
+    for path, group in _groups(deployment):
+        kind = INSTANCE_TYPES.get(group.instance_type)
+        if kind and kind.efa_interfaces == 0:
+            yield Finding(
+                code="efa-unsupported",
+                path=f"{path}.instance_type",
+                got=f"{kind.name}, which has no EFA",
+                allowed=", ".join(name for name, other in INSTANCE_TYPES.items() if other.efa_interfaces),
+                change="choose a type with EFA: the KV cache is handed over by it",
+            )
+        elif kind and (group.efa_interfaces or 0) > kind.efa_interfaces:
+            yield Finding(
+                code="efa-interfaces-exceeded",
+                path=f"{path}.efa_interfaces",
+                got=str(group.efa_interfaces),
+                allowed=f"1 to {kind.efa_interfaces} on {kind.name}",
+                change="lower it, or leave it out to use every interface",
+            )
+
+
+def efa_device_without_nic(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where a Neuron device lacks the EFA interface that NIXL pairs it with (ai-dynamo/nixl#1994)."""
+    for path, group in _groups(deployment):
+        kind = INSTANCE_TYPES.get(group.instance_type)
+        interfaces = group.efa_interfaces or (kind.efa_interfaces if kind else 0)
+        if kind and kind.name == "trn2.3xlarge":
+            got, change = kind.name, "use trn2.48xlarge; trn2.3xlarge is reported as unsupported by NIXL"
+        elif kind and 0 < interfaces < kind.efa_interfaces:
+            got, change = f"{interfaces} of {kind.efa_interfaces} interfaces", "attach every interface"
+        else:
+            continue
+        yield Finding(
+            code="efa-device-without-interface",
+            path=path,
+            got=got,
+            allowed="an EFA interface for each Neuron device",
+            change=change,
+            severity=Severity.WARNING,
+        )
+
+
+def tensor_parallel_fits(deployment: Deployment) -> Iterator[Finding]:
+    """Require that a worker use no more logical NeuronCores than its host has."""
+    for path, group in _groups(deployment):
+        kind = INSTANCE_TYPES.get(group.instance_type)
+        if kind and group.tensor_parallel > kind.logical_cores:
+            yield Finding(
+                code="tensor-parallel-exceeds-cores",
+                path=f"{path}.tensor_parallel",
+                got=str(group.tensor_parallel),
+                allowed=f"1 to {kind.logical_cores} on {kind.name}",
+                change="lower it, or choose a larger type",
+            )
+
+
+def group_names_unique(deployment: Deployment) -> Iterator[Finding]:
+    """Require different names for the instance groups of one stage."""
+    for stage, workers in _stages(deployment):
+        names = [group.name for group in workers.groups]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield Finding(
+                code="group-name-repeated",
+                path=f"{stage}.groups",
+                got=name,
+                allowed="a name of its own for each group",
+                change="rename one",
+            )
+
+
+def ports_distinct(deployment: Deployment) -> Iterator[Finding]:
+    """Require two ports for a worker's two servers, which share the host's network."""
+    for stage, workers in _stages(deployment):
+        if workers.api_port == workers.side_channel_port:
+            yield Finding(
+                code="port-repeated",
+                path=f"{stage}.side_channel_port",
+                got=str(workers.side_channel_port),
+                allowed="another port than api_port",
+                change="change one of the two",
+            )
+
+
+def block_size_divides(deployment: Deployment) -> Iterator[Finding]:
+    """Require the context to be a whole number of KV blocks."""
+    for stage, workers in _stages(deployment):
+        if deployment.model.max_model_len % workers.block_size:
+            yield Finding(
+                code="block-size-uneven",
+                path=f"{stage}.block_size",
+                got=str(workers.block_size),
+                allowed=f"a divisor of model.max_model_len ({deployment.model.max_model_len})",
+                change="change one of the two",
+            )
+
+
+def block_sizes_equal(deployment: Deployment) -> Iterator[Finding]:
+    """Require equal KV blocks on both sides, as vLLM's connector does."""
+    if not (deployment.prefill and isinstance(deployment.decode, VllmDecode)):
+        return
+    if deployment.prefill.block_size != deployment.decode.block_size:
+        yield Finding(
+            code="block-size-differs",
+            path="decode.block_size",
+            got=str(deployment.decode.block_size),
+            allowed=f"prefill.block_size ({deployment.prefill.block_size})",
+            change="make them equal",
+        )
+
+
+def _stages(deployment: Deployment) -> Iterator[tuple[str, Workers]]:
+    if deployment.prefill:
+        yield "prefill", deployment.prefill
+    if isinstance(deployment.decode, VllmDecode):
+        yield "decode", deployment.decode
+
+
+def _groups(deployment: Deployment) -> Iterator[tuple[str, InstanceGroup]]:
+    for stage, workers in _stages(deployment):
+        for index, group in enumerate(workers.groups):
+            yield f"{stage}.groups.{index}", group
