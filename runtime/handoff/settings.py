@@ -39,6 +39,13 @@ DECODE_KEY: Final = "TANDEM_DECODE_KEY"
 TICKET_KEY: Final = "TANDEM_TICKET_KEY"
 """The key that tickets are signed with, known to gateway and decode endpoint (secret)."""
 
+DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"
+"""The secret that holds both keys of the decode endpoint, as JSON."""
+API_KEY_FIELD: Final = "api_key"
+"""The field of that secret for ``DECODE_KEY``."""
+TICKET_KEY_FIELD: Final = "ticket_key"
+"""The field of that secret for ``TICKET_KEY``."""
+
 
 class SettingError(ValueError):
     """Name the environment variable that is missing or unusable."""
