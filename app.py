@@ -1,0 +1,73 @@
+"""Put the stacks of one deployment file together: the only reader of CDK context.
+
+``cdk synth -c deployment=deployments/NAME.yaml``; without the context value, ``deployments/rehearsal.yaml``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aws_cdk import App, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from stacks.decode import DecodeEndpointStack, DecodeWorkersStack
+from stacks.gateway import GatewayStack
+from stacks.network import NetworkStack
+from stacks.observability import ObservabilityStack
+from stacks.prefill import PrefillStack
+from stacks.registration import RegistrationStack
+from stacks.storage import StorageStack
+from tandem.spec.deployment import Deployment, VllmDecode
+from tandem.spec.findings import has_errors
+from tandem.spec.read import read
+
+_ROOT = Path(__file__).parent
+_DEFAULT = "deployments/rehearsal.yaml"
+
+
+def build(app: App, deployment: Deployment) -> None:
+    """Add every stack of ``deployment`` to ``app``, in the order of their dependence."""
+    network = NetworkStack(app, deployment)
+    storage = StorageStack(app, deployment)
+    workers = {}
+    prefill = None
+    if deployment.prefill:
+        prefill = PrefillStack(app, deployment, deployment.prefill, network=network, storage=storage).workers
+        workers["prefill"] = prefill
+    probe = None
+    if isinstance(deployment.decode, VllmDecode):
+        assert prefill is not None  # noqa: S101 - the rule prefill_present holds
+        decode = DecodeWorkersStack(
+            app, deployment, deployment.decode, network=network, storage=storage, prefill=prefill
+        ).workers
+        workers["decode"] = decode
+    else:
+        decode = DecodeEndpointStack(app, deployment, deployment.decode, network=network).endpoint
+        probe = decode.probe
+    gateway = GatewayStack(
+        app, deployment, network=network, storage=storage, prefill=prefill, decode=decode
+    ).gateway
+    if deployment.registration.registrar != "none":
+        RegistrationStack(app, deployment, network=network, gateway=gateway)
+    ObservabilityStack(app, deployment, gateway=gateway, workers=workers, probe=probe)
+    Tags.of(app).add("tandem:deployment", deployment.name)
+
+
+def main() -> int:
+    """Synthesize the deployment that the context names; print findings and return 1 where it has errors."""
+    app = App()
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    path = app.node.try_get_context("deployment") or _DEFAULT
+    deployment, findings = read(_ROOT / path)
+    for finding in findings:
+        print(finding, file=sys.stderr)
+    if deployment is None or has_errors(findings):
+        return 1
+    build(app, deployment)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Integrate a decode endpoint that runs elsewhere: its secret, the private way to it, and a probe."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+from constructs.decode.probe import EndpointProbe
+from constructs.review.acknowledge import acknowledge
+
+from runtime.handoff import settings
+from tandem.spec.deployment import Cs3, Deployment, OpenAi
+
+
+class DecodeEndpoint(Construct):
+    """Hold the endpoint's keys; an operator replaces the generated ones by those of the endpoint's owner.
+
+    The secret is JSON: ``api_key`` is presented to the endpoint, ``ticket_key`` signs handoff tickets and is known to
+    both sides.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        deployment: Deployment,
+        endpoint: Cs3 | OpenAi,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.url = endpoint.endpoint
+        self.model = endpoint.model if isinstance(endpoint, OpenAi) else deployment.model.id
+        self.secret = secretsmanager.Secret(
+            self,
+            "Secret",
+            description=f"Keys of the decode endpoint {endpoint.endpoint}",
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({settings.API_KEY_FIELD: "to-be-replaced"}),
+                generate_string_key=settings.TICKET_KEY_FIELD,
+                exclude_punctuation=True,
+                password_length=64,
+            ),
+        )
+        acknowledge(self.secret, AwsSolutions_SMG4="the endpoint's owner issues the key, so no function can rotate it")
+        if isinstance(endpoint, Cs3) and endpoint.endpoint_service:
+            self._private_link(vpc, endpoint.endpoint_service, deployment)
+        self.probe = EndpointProbe(
+            self, "Probe", vpc=vpc, secret=self.secret, url=self.url, model=self.model, log_retention=log_retention
+        )
+
+    def _private_link(self, vpc: ec2.IVpc, service: str, deployment: Deployment) -> None:
+        group = ec2.SecurityGroup(self, "LinkGroup", vpc=vpc, allow_all_outbound=False)
+        group.add_ingress_rule(ec2.Peer.ipv4(deployment.network.cidr), ec2.Port.HTTPS)
+        ec2.InterfaceVpcEndpoint(
+            self,
+            "Link",
+            vpc=vpc,
+            service=ec2.InterfaceVpcEndpointService(service, 443),
+            security_groups=[group],
+            open=False,
+            private_dns_enabled=True,
+        )

@@ -1,0 +1,87 @@
+"""Ask a decode endpoint every few minutes whether it is there."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+from constructs.packaging.assets import function_code
+from constructs.review.acknowledge import acknowledge_finding
+
+from runtime.handoff import settings
+
+_INTERVAL = Duration.minutes(5)
+
+
+class EndpointProbe(Construct):
+    """Run ``runtime/functions/decode_probe.py`` in the gateway's subnets, so that it takes the gateway's way out."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        secret: secretsmanager.ISecret,
+        url: str,
+        model: str,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._model = model
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            handler="runtime.functions.decode_probe.handler",
+            code=function_code(),
+            timeout=Duration.seconds(15),
+            role=self._role(),
+            vpc=vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            environment={
+                settings.DECODE_ENDPOINT: url,
+                settings.DECODE_MODEL: model,
+                settings.DECODE_SECRET_ARN: secret.secret_arn,
+            },
+            log_group=logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY),
+        )
+        secret.grant_read(self.function)
+        events.Rule(
+            self,
+            "Schedule",
+            schedule=events.Schedule.rate(_INTERVAL),
+            targets=[targets.LambdaFunction(self.function, retry_attempts=0)],
+        )
+
+    def metric_up(self) -> cloudwatch.Metric:
+        """Return 1 while the endpoint answers and lists the model."""
+        return cloudwatch.Metric(
+            namespace="Tandem",
+            metric_name="DecodeEndpointUp",
+            dimensions_map={"Model": self._model},
+            period=_INTERVAL,
+            statistic="Minimum",
+        )
+
+    def _role(self) -> iam.Role:
+        name = "service-role/AWSLambdaVPCAccessExecutionRole"
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(name)],
+        )
+        acknowledge_finding(
+            role,
+            f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]",
+            "AWS's own minimum for a function with network interfaces in a VPC",
+        )
+        return role

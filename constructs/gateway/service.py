@@ -1,0 +1,146 @@
+"""Run the gateway on Fargate behind an internal load balancer."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+from constructs.decode.endpoint import DecodeEndpoint
+from constructs.gateway.load_balancer import GatewayLoadBalancer
+from constructs.packaging.assets import container_image
+from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
+from constructs.serving.workers import VllmWorkers
+
+from runtime.handoff import settings
+from tandem.spec.deployment import Deployment
+
+
+class GatewayService(Construct):
+    """Hold the gateway's task, its service and what it may reach.
+
+    ``use_prefill``, ``use_decode_workers`` and ``use_decode_endpoint`` each wire one peer: environment, secret grant
+    and network path together, so that none of the three can be forgotten.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        deployment: Deployment,
+        access_logs: s3.IBucket,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.key = _client_key(self)
+        cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
+        group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="gateway tasks")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs and decode endpoints")
+        self.container = self._task(deployment, log_retention)
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=cluster,
+            task_definition=self.container.task_definition,
+            desired_count=deployment.gateway.count,
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            security_groups=[group],
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+        )
+        self.load_balancer = GatewayLoadBalancer(
+            self,
+            "Ingress",
+            vpc=vpc,
+            gateway=deployment.gateway,
+            client_cidr=deployment.network.cidr,
+            access_logs=access_logs,
+            service=self.service,
+        )
+
+    def use_prefill(self, workers: VllmWorkers) -> None:
+        """Let the gateway find, reach and call the prefill workers."""
+        self._discover(workers, settings.PREFILL_NAMESPACE, settings.PREFILL_SERVICE)
+        self.container.add_environment(settings.KV_LEASE_SECONDS, str(workers.workers.kv_lease_seconds))
+        self.container.add_secret(settings.PREFILL_KEY, ecs.Secret.from_secrets_manager(workers.key))
+
+    def use_decode_workers(self, workers: VllmWorkers) -> None:
+        """Let the gateway find, reach and call vLLM decode workers."""
+        self._discover(workers, settings.DECODE_NAMESPACE, settings.DECODE_SERVICE)
+        self.container.add_secret(settings.DECODE_KEY, ecs.Secret.from_secrets_manager(workers.key))
+
+    def use_decode_endpoint(self, endpoint: DecodeEndpoint, *, tickets: bool) -> None:
+        """Let the gateway call an endpoint elsewhere, with signed tickets where KV is handed over."""
+        self.container.add_environment(settings.DECODE_ENDPOINT, endpoint.url)
+        self.container.add_environment(settings.DECODE_MODEL, endpoint.model)
+        api_key = ecs.Secret.from_secrets_manager(endpoint.secret, settings.API_KEY_FIELD)
+        self.container.add_secret(settings.DECODE_KEY, api_key)
+        if tickets:
+            ticket_key = ecs.Secret.from_secrets_manager(endpoint.secret, settings.TICKET_KEY_FIELD)
+            self.container.add_secret(settings.TICKET_KEY, ticket_key)
+
+    def metric_cpu(self) -> cloudwatch.Metric:
+        """Return the share of the tasks' CPU in use, in percent."""
+        return self.service.metric_cpu_utilization()
+
+    def _discover(self, workers: VllmWorkers, namespace: str, service: str) -> None:
+        self.container.add_environment(namespace, workers.namespace.namespace_name)
+        self.container.add_environment(service, workers.discovery.service_name)
+        self.service.connections.allow_to(workers.security_group, workers.api_port, "gateway to workers")
+        self.container.task_definition.add_to_task_role_policy(
+            iam.PolicyStatement(actions=["servicediscovery:DiscoverInstances"], resources=["*"])
+        )
+        acknowledge_finding(
+            self,
+            "AwsSolutions-IAM5[Resource::*]",
+            "DiscoverInstances has no resource-level permission (Service Authorization Reference, AWS Cloud Map)",
+        )
+
+    def _task(self, deployment: Deployment, log_retention: logs.RetentionDays) -> ecs.ContainerDefinition:
+        gateway = deployment.gateway
+        task = ecs.FargateTaskDefinition(self, "Task", cpu=gateway.cpu, memory_limit_mib=gateway.memory_mib)
+        container = task.add_container(
+            "gateway",
+            image=container_image("gateway"),
+            environment={
+                settings.MODEL: deployment.model.id,
+                settings.MAX_MODEL_LEN: str(deployment.model.max_model_len),
+                settings.LISTEN_PORT: str(gateway.port),
+                settings.DECODE_PROVIDER: deployment.decode.provider,
+            },
+            secrets={settings.GATEWAY_KEY: ecs.Secret.from_secrets_manager(self.key, settings.API_KEY_FIELD)},
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix="gateway",
+                log_group=logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY),
+            ),
+            readonly_root_filesystem=True,
+            # a stream in flight may go on for a while after the task is told to stop
+            stop_timeout=Duration.seconds(60),
+        )
+        container.add_port_mappings(ecs.PortMapping(container_port=gateway.port))
+        acknowledge_task(task)
+        return container
+
+
+def _client_key(scope: Construct) -> secretsmanager.Secret:
+    secret = secretsmanager.Secret(
+        scope,
+        "ClientKey",
+        description="What clients present to the gateway",
+        generate_secret_string=secretsmanager.SecretStringGenerator(
+            secret_string_template="{}",
+            generate_string_key=settings.API_KEY_FIELD,
+            exclude_punctuation=True,
+            password_length=48,
+        ),
+    )
+    acknowledge(secret, AwsSolutions_SMG4="clients hold the key, so a function alone cannot rotate it")
+    return secret

@@ -1,0 +1,88 @@
+"""Lay out the VPC of one deployment."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from tandem.spec.deployment import Network
+
+_SUBNET_PREFIX = 24
+
+
+class InferenceVpc(Construct):
+    """Hold load balancer subnets in two or three zones and one EFA subnet in one.
+
+    EFA's operating-system bypass is used within one subnet, so all workers of a deployment share ``efa_subnet``: the
+    upper half of the VPC's range, since a trn2.48xlarge takes up to 16 addresses.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, network: Network, log_retention: logs.RetentionDays
+    ) -> None:
+        super().__init__(scope, construct_id)
+        nat = ec2.NatProvider.gateway()
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr(network.cidr),
+            availability_zones=network.load_balancer_zones,
+            nat_gateways=1,
+            nat_gateway_provider=nat,
+            subnet_configuration=[
+                _subnets("Public", ec2.SubnetType.PUBLIC),
+                _subnets("Private", ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            ],
+        )
+        self.efa_subnet = self._efa_subnet(network, nat)
+        self._endpoints(network)
+        self._flow_log(log_retention)
+
+    def _efa_subnet(self, network: Network, nat: ec2.NatGatewayProvider) -> ec2.PrivateSubnet:
+        upper_half = list(ipaddress.IPv4Network(network.cidr).subnets(prefixlen_diff=1))[1]
+        subnet = ec2.PrivateSubnet(
+            self,
+            "EfaSubnet",
+            vpc_id=self.vpc.vpc_id,
+            availability_zone=network.efa_zone,
+            cidr_block=str(upper_half),
+            map_public_ip_on_launch=False,
+        )
+        subnet.add_default_nat_route(nat.configured_gateways[0].gateway_id)
+        return subnet
+
+    def _endpoints(self, network: Network) -> None:
+        """Keep weights, images, secrets and logs off the NAT gateway."""
+        self.vpc.add_gateway_endpoint(
+            "S3",
+            service=ec2.GatewayVpcEndpointAwsService.S3,
+            subnets=[
+                ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+                ec2.SubnetSelection(subnets=[self.efa_subnet]),
+            ],
+        )
+        group = ec2.SecurityGroup(self, "EndpointGroup", vpc=self.vpc, allow_all_outbound=False)
+        group.add_ingress_rule(ec2.Peer.ipv4(network.cidr), ec2.Port.HTTPS)
+        for name, service in {
+            "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
+            "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
+            "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+            "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+        }.items():
+            self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
+
+    def _flow_log(self, log_retention: logs.RetentionDays) -> None:
+        group = logs.LogGroup(self, "FlowLogs", retention=log_retention)
+        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
+
+
+def _subnets(name: str, kind: ec2.SubnetType) -> ec2.SubnetConfiguration:
+    return ec2.SubnetConfiguration(
+        name=name,
+        subnet_type=kind,
+        cidr_mask=_SUBNET_PREFIX,
+        map_public_ip_on_launch=False if kind is ec2.SubnetType.PUBLIC else None,
+    )

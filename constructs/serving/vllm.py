@@ -1,0 +1,55 @@
+"""Say how a vLLM server on Neuron is started: its command line and environment."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+
+from tandem.spec.deployment import InstanceGroup, Model, Workers
+
+
+class Role(StrEnum):
+    """Name a worker's side of the KV handoff, in vLLM's words."""
+
+    PREFILL = "kv_producer"
+    DECODE = "kv_consumer"
+
+
+def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) -> list[str]:
+    """Return the arguments of ``vllm``; the worker's entrypoint adds ``--host``."""
+    return [
+        "serve",
+        model.id,
+        f"--served-model-name={model.id}",
+        f"--port={workers.api_port}",
+        f"--tensor-parallel-size={group.tensor_parallel}",
+        f"--max-model-len={model.max_model_len}",
+        f"--max-num-seqs={workers.max_num_seqs}",
+        f"--block-size={workers.block_size}",
+        f"--kv-transfer-config={_kv_transfer_config(workers, role)}",
+    ]
+
+
+def environment(workers: Workers, role: Role) -> dict[str, str]:
+    """Return the variables that vLLM, NIXL and libfabric read."""
+    variables = {
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(workers.side_channel_port),
+        "FI_PROVIDER": "efa",
+        "FI_EFA_USE_DEVICE_RDMA": "1",
+        # with shared memory between workers of one host Neuron's answers are silently wrong (vllm-neuron DI design)
+        "FI_EFA_ENABLE_SHM_TRANSFER": "0",
+    }
+    if role is Role.PREFILL:
+        variables["VLLM_NEURON_SKIP_DECODE_WARMUP"] = "1"
+    return variables
+
+
+def _kv_transfer_config(workers: Workers, role: Role) -> str:
+    config = {
+        "kv_connector": "NixlConnector",
+        "kv_role": role.value,
+        # "cuda" on Trainium too: vllm-neuron's disaggregated inference design, 12 Aug 2026
+        "kv_buffer_device": "cuda",
+        "kv_connector_extra_config": {"backends": ["LIBFABRIC"], "kv_lease_duration": workers.kv_lease_seconds},
+    }
+    return json.dumps(config, separators=(",", ":"))

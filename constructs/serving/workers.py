@@ -1,0 +1,175 @@
+"""Run vLLM workers on Trainium: the cluster, its instance groups, one ECS service a group, and how they are found."""
+
+from __future__ import annotations
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_servicediscovery as servicediscovery
+from constructs import Construct
+from constructs.compute.instance_group import TrainiumGroup
+from constructs.network.efa import EfaSecurityGroup
+from constructs.packaging.assets import container_image
+from constructs.review.acknowledge import acknowledge, acknowledge_grant, acknowledge_task
+from constructs.serving import vllm
+from constructs.serving.vllm import Role
+
+from runtime.handoff import settings
+from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import INSTANCE_TYPES, InstanceType
+
+_SHARED_MEMORY_MIB = 10 * 1024
+_HOST_MEMORY_SHARE = 0.9
+
+
+class VllmWorkers(Construct):
+    """Hold every worker of one stage (prefill or decode); all register in one Cloud Map service."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        subnet: ec2.ISubnet,
+        namespace: str,
+        role: Role,
+        model: Model,
+        workers: Workers,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._vpc, self._subnet = vpc, subnet
+        self._role, self._model, self.workers = role, model, workers
+        self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
+        self.key = _worker_key(self)
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
+        self.namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", vpc=vpc, name=namespace)
+        self.discovery = self.namespace.create_service(
+            "Discovery",
+            # a task in host network mode can register SRV records only
+            dns_record_type=servicediscovery.DnsRecordType.SRV,
+            custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),
+        )
+        self._logs = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self._hosts: list[TrainiumGroup] = []
+        self.services = [self._service(group) for group in workers.groups]
+
+    @property
+    def api_port(self) -> ec2.Port:
+        """The port of vLLM's HTTP server."""
+        return ec2.Port.tcp(self.workers.api_port)
+
+    @property
+    def side_channel_port(self) -> ec2.Port:
+        """The port where a reader of KV shakes hands."""
+        return ec2.Port.tcp(self.workers.side_channel_port)
+
+    def grant_artifacts(self, bucket: s3.IBucket, key: kms.IKey) -> None:
+        """Let every worker keep its compiled artifacts in ``bucket``."""
+        for service in self.services:
+            bucket.grant_read_write(service.task_definition.task_role)
+            key.grant_encrypt_decrypt(service.task_definition.task_role)
+            container = service.task_definition.default_container
+            assert container is not None  # noqa: S101 - each task definition here has one
+            container.add_environment("NEURON_COMPILE_CACHE_URL", f"s3://{bucket.bucket_name}/neff")
+            acknowledge_grant(service.task_definition.task_role, bucket, "workers share one bucket of compiled artifacts")
+
+    def exchange_kv_with(self, producer: VllmWorkers) -> None:
+        """Let these workers read KV from ``producer``: its side channel, and EFA between the two groups."""
+        everything = ec2.Port.all_traffic()
+        self.security_group.connections.allow_to(producer.security_group, everything, "KV from prefill")
+        self.security_group.connections.allow_from(producer.security_group, everything, "KV from prefill")
+
+    def metrics_hosts(self) -> list[cloudwatch.Metric]:
+        """Return the number of hosts in service of each instance group."""
+        return [
+            cloudwatch.Metric(
+                namespace="AWS/AutoScaling",
+                metric_name="GroupInServiceInstances",
+                dimensions_map={"AutoScalingGroupName": hosts.auto_scaling_group.auto_scaling_group_name},
+                label=hosts.node.path,
+            )
+            for hosts in self._hosts
+        ]
+
+    def _service(self, group: InstanceGroup) -> ecs.Ec2Service:
+        kind = INSTANCE_TYPES[group.instance_type]
+        area = Construct(self, group.name)
+        hosts = TrainiumGroup(
+            area,
+            "Group",
+            vpc=self._vpc,
+            subnet=self._subnet,
+            security_group=self.security_group,
+            group=group,
+            kind=kind,
+        )
+        self._hosts.append(hosts)
+        self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
+        hosts.acknowledge_agent()
+        service = ecs.Ec2Service(
+            area,
+            "Service",
+            cluster=self.cluster,
+            task_definition=self._task(area, group, kind),
+            desired_count=group.count,
+            # a host holds one worker, so a new one can start only where an old one has stopped
+            min_healthy_percent=0,
+            max_healthy_percent=100,
+            placement_constraints=[ecs.PlacementConstraint.distinct_instances()],
+            capacity_provider_strategies=[
+                ecs.CapacityProviderStrategy(capacity_provider=hosts.capacity_provider.capacity_provider_name, weight=1)
+            ],
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+        )
+        service.associate_cloud_map_service(service=self.discovery, container_port=self.workers.api_port)
+        return service
+
+    def _task(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.Ec2TaskDefinition:
+        task = ecs.Ec2TaskDefinition(area, "Task", network_mode=ecs.NetworkMode.HOST)
+        container = task.add_container(
+            "vllm",
+            image=container_image("prefill", build_args={"BASE_IMAGE": self.workers.image}),
+            command=vllm.command(self._model, self.workers, group, self._role),
+            environment=vllm.environment(self.workers, self._role),
+            secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(self.key)},
+            memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
+            linux_parameters=_devices(area, kind, group.efa_interfaces or kind.efa_interfaces),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=self._logs),
+        )
+        container.add_port_mappings(
+            *(
+                ecs.PortMapping(container_port=port, host_port=port)
+                for port in (self.workers.api_port, self.workers.side_channel_port)
+            )
+        )
+        # EFA pins the memory that it registers
+        acknowledge_task(task)
+        container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
+        return task
+
+
+def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:
+    parameters = ecs.LinuxParameters(scope, "Devices", shared_memory_size=_SHARED_MEMORY_MIB)
+    neuron = [f"/dev/neuron{index}" for index in range(kind.neuron_devices)]
+    verbs = [f"/dev/infiniband/uverbs{index}" for index in range(interfaces)]
+    permissions = [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE, ecs.DevicePermission.MKNOD]
+    parameters.add_devices(*(ecs.Device(host_path=path, permissions=permissions) for path in neuron + verbs))
+    return parameters
+
+
+def _worker_key(scope: Construct) -> secretsmanager.Secret:
+    secret = secretsmanager.Secret(
+        scope,
+        "Key",
+        description="What a vLLM worker asks of its callers",
+        generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=48),
+    )
+    acknowledge(secret, AwsSolutions_SMG4="the key is replaced with the workers; docs/operations.md tells how")
+    return secret

@@ -1,0 +1,21 @@
+"""Deploy the VPC: it lives as long as the deployment."""
+
+from __future__ import annotations
+
+from constructs import Construct
+from constructs.network.vpc import InferenceVpc
+
+from stacks.base import DeploymentStack
+from tandem.spec.deployment import Deployment
+
+
+class NetworkStack(DeploymentStack):
+    """Hold the VPC with its EFA subnet and its load balancer subnets."""
+
+    kind = "network"
+
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        super().__init__(scope, deployment)
+        network = InferenceVpc(self, "Network", network=deployment.network, log_retention=self.log_retention)
+        self.vpc = network.vpc
+        self.efa_subnet = network.efa_subnet
