@@ -1,0 +1,206 @@
+"""Move registered memory between processes by NIXL, the library that vLLM and vLLM-Neuron move KV with.
+
+There is no progress thread (it spins a whole core), so both ends of a transfer must keep polling: the reader inside
+``Agent.read``, the end that is read from by calling ``Agent.notifications``. Nothing received is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nixl_cu12 import _bindings, nixl_agent, nixl_agent_config, nixl_xfer_handle  # type: ignore[attr-defined]  # compiled
+from numpy.typing import NDArray
+
+from runtime.handoff.contract import Code, HandoffError
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[int, int, int]
+"""Local address, remote address, length in bytes."""
+
+NIXL_ERRORS: tuple[type[Exception], ...] = tuple(
+    kind for name, kind in vars(_bindings).items() if name.startswith("nixl") and name.endswith("Error")
+)
+"""NIXL's exceptions, which share no base class."""
+
+EAGER_POLLS = 20  # a transfer inside one host ends within a few polls
+POLL_SECONDS = 0.0005  # afterwards: 46 MB over loopback TCP in tens of milliseconds for a few percent of a core
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Registration:
+    """Hold arrays in place while NIXL may touch them."""
+
+    arrays: tuple[NDArray[Any], ...]
+    descriptors: Any
+
+
+class Agent:
+    """Own a NIXL agent and all that is registered with it; use it from one thread only.
+
+    ``name`` must be unique among all peers. ``backend`` is NIXL's plugin: ``UCX``, or ``LIBFABRIC`` for EFA.
+    Whatever NIXL refuses is raised as ``HandoffError`` with ``Code.KV_TRANSFER``.
+    """
+
+    def __init__(self, name: str, *, backend: str = "UCX") -> None:
+        self.name = name
+        with _refusals(f"NIXL backend {backend} cannot start"):
+            self._nixl = nixl_agent(name, nixl_agent_config(enable_prog_thread=False, backends=[backend]))
+        if backend not in self._nixl.backends:
+            available = ", ".join(self._nixl.get_plugin_list())
+            raise HandoffError(Code.KV_TRANSFER, f"NIXL has no backend {backend!r}, available: {available}")
+        self._registrations: set[Registration] = set()
+        self._remotes: set[str] = set()
+        self._unreleased: list[nixl_xfer_handle] = []
+        self._closed = False
+
+    @property
+    def backend(self) -> str:
+        """The backend that the agent says it runs."""
+        return ",".join(self._nixl.backends)
+
+    @property
+    def metadata(self) -> bytes:
+        """What a peer needs to read what is registered now; take it anew after each ``register``."""
+        return bytes(self._nixl.get_agent_metadata())
+
+    def register(self, *arrays: NDArray[Any]) -> Registration:
+        """Open contiguous arrays to transfers in both directions and keep them alive until ``deregister``."""
+        if not all(array.flags.c_contiguous for array in arrays):
+            raise ValueError("an array to register is not contiguous: register its base instead")
+        regions = [(array.ctypes.data, array.nbytes, 0, "") for array in arrays]
+        with _refusals("memory cannot be registered"):
+            registration = Registration(arrays, self._nixl.register_memory(regions, "DRAM"))
+        self._registrations.add(registration)
+        return registration
+
+    def deregister(self, registration: Registration) -> None:
+        """Close arrays to transfers; where an aborted read may still write, that is put off until ``close``."""
+        self._retry_releases()
+        if self._unreleased:
+            return
+        self._registrations.remove(registration)
+        with _refusals("memory cannot be deregistered"):
+            self._nixl.deregister_memory(registration.descriptors)
+
+    def add_remote(self, metadata: bytes) -> str:
+        """Make a peer known by its ``metadata`` and return its name; it must not be known with other metadata."""
+        with _refusals("the peer's agent metadata is unusable"):
+            name = self._nixl.add_remote_agent(metadata)
+        remote: str = name.decode() if isinstance(name, bytes) else name  # NIXL is annotated str and returns bytes
+        self._remotes.add(remote)
+        return remote
+
+    def remove_remote(self, remote: str) -> None:
+        """Forget a peer and disconnect from it."""
+        self._remotes.discard(remote)
+        with _refusals(f"peer {remote} cannot be removed"):
+            self._nixl.remove_remote_agent(remote)
+
+    async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = 30.0) -> int:
+        """Copy the peer's memory into ours, then notify the peer; return the bytes moved.
+
+        Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After an error or a
+        cancellation the local memory is undefined and the peer was not notified.
+        """
+        merged = merge(pairs)
+        local = [(address, length, 0) for address, _, length in merged]
+        distant = [(address, length, 0) for _, address, length in merged]
+        with _refusals(f"KV cannot be read from {remote}"):
+            handle = self._nixl.initialize_xfer(
+                "READ",
+                self._nixl.get_xfer_descs(local, "DRAM"),
+                self._nixl.get_xfer_descs(distant, "DRAM"),
+                remote,
+                notification,
+            )
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._complete(handle)
+            except TimeoutError as error:
+                raise HandoffError(Code.KV_TRANSFER, f"KV read from {remote} took over {timeout:g} s") from error
+            finally:
+                self._release(handle)
+        return sum(length for _, _, length in merged)
+
+    def notify(self, remote: str, message: bytes) -> None:
+        """Send a peer a message that belongs to no transfer."""
+        with _refusals(f"peer {remote} cannot be notified"):
+            self._nixl.send_notif(remote, message)
+
+    def notifications(self) -> list[tuple[str, bytes]]:
+        """Return what peers sent since the last call, as (peer, message), in no order; and let transfers progress."""
+        with _refusals("notifications cannot be read"):
+            received: dict[str, list[bytes]] = self._nixl.get_new_notifs()
+        return [(peer, message) for peer, messages in received.items() for message in messages]
+
+    def close(self) -> None:
+        """Release handles, memory and peers, in the order NIXL needs; without it a process may crash as it exits."""
+        if self._closed:
+            return
+        self._closed = True
+        self._retry_releases()
+        for registration in self._registrations:
+            with _logged("deregister memory"):
+                self._nixl.deregister_memory(registration.descriptors)
+        for remote in self._remotes:
+            with _logged(f"remove peer {remote}"):
+                self._nixl.remove_remote_agent(remote)
+        del self._nixl
+
+    async def _complete(self, handle: nixl_xfer_handle) -> None:
+        state, polls = self._nixl.transfer(handle), 0
+        while state == "PROC":
+            await asyncio.sleep(0 if polls < EAGER_POLLS else POLL_SECONDS)
+            state, polls = self._nixl.check_xfer_state(handle), polls + 1
+        if state != "DONE":
+            raise HandoffError(Code.KV_TRANSFER, f"KV transfer ended in state {state}")
+
+    def _release(self, handle: nixl_xfer_handle) -> None:
+        try:
+            self._nixl.release_xfer_handle(handle)
+        except NIXL_ERRORS as error:
+            log.warning("a NIXL transfer is not cancelled yet (%s): its memory stays registered", error)
+            self._unreleased.append(handle)
+
+    def _retry_releases(self) -> None:
+        handles, self._unreleased = self._unreleased, []
+        for handle in handles:
+            self._release(handle)
+
+
+def merge(pairs: Iterable[Pair]) -> list[Pair]:
+    """Join pairs that follow each other without a gap on both sides; the bytes copied stay the same."""
+    merged: list[Pair] = []
+    for local, remote, length in pairs:
+        if merged and _end(merged[-1]) == (local, remote):
+            start, distant, before = merged.pop()
+            local, remote, length = start, distant, before + length
+        merged.append((local, remote, length))
+    return merged
+
+
+def _end(pair: Pair) -> tuple[int, int]:
+    return pair[0] + pair[2], pair[1] + pair[2]
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NIXL_ERRORS as error:
+        raise HandoffError(Code.KV_TRANSFER, f"{what}: {error}") from error
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Let the rest of ``close`` go on."""
+    try:
+        yield
+    except NIXL_ERRORS as error:
+        log.warning("cannot %s: %s", what, error)
