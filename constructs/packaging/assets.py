@@ -32,5 +32,5 @@ def function_code() -> lambda_.Code:
 
 def _only(*packages: str) -> list[str]:
     """Exclude all but some packages of ``runtime/``; Python's caches would change the asset's hash."""
-    kept = [line for package in packages for line in (f"!runtime/{package}", f"!runtime/{package}/**")]
-    return ["**", "!runtime", "!runtime/__init__.py", *kept, "**/__pycache__", "**/*.pyc"]
+    kept = [f"!runtime/{package}/**" for package in packages]
+    return ["**", "!runtime/__init__.py", *kept, "**/__pycache__", "**/*.pyc"]
