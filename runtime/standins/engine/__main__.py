@@ -15,9 +15,13 @@ from runtime.standins.engine.model_file import ModelFileError
 from runtime.standins.engine.sampling import Sampling
 
 
-def answer(engine: Engine, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the whole answer to one request."""
-    prompt, max_tokens = engine.tokenizer.chat(request["messages"]), int(request["max_tokens"])
+def answer(engine: Engine, request: object) -> dict[str, Any]:
+    """Return the whole answer to one request; raise ``ValueError`` on a shape other than the module's."""
+    match request:
+        case {"messages": messages, "max_tokens": int(max_tokens)}:
+            prompt = engine.tokenizer.chat(messages)
+        case _:
+            raise ValueError(f'request is {request!r}, it must be {{"messages": […], "max_tokens": n}}')
     cache = engine.new_cache(len(prompt) + max_tokens)
     engine.prefill(prompt, cache)
     generation = engine.generate(prompt, cache, Sampling(), max_tokens=max_tokens)
@@ -36,8 +40,8 @@ def main() -> int:
         engine = Engine.load()
         for line in sys.stdin:
             print(json.dumps(answer(engine, json.loads(line)), ensure_ascii=False), flush=True)
-    except (ModelFileError, ValueError, KeyError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    except (ModelFileError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -7,9 +7,10 @@ apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from pathlib import Path
+from threading import Semaphore
 from typing import Self
 
 import numpy as np
@@ -26,8 +27,7 @@ from runtime.standins.engine.weights import Floats, Geometry, Layer, Weights, re
 
 __all__ = ["Cancelled", "Engine", "FinishReason", "Generation", "Geometry", "never"]
 
-CHUNK = 256  # tokens between two looks at ``cancelled``
-TILE = 128  # tokens one thread takes through a layer; fixed, because rounding depends on it
+CHUNK = 128  # tokens that one thread takes through the layers; fixed, because rounding depends on it
 
 Ids = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Engine:
     """Run one Llama model.
 
     Tokens are comparable between processes of one machine and one numpy: BLAS is held to one thread for the whole
-    process, and ``threads`` only spreads prefill's fixed tiles, so it changes the speed and not one bit of the result.
+    process, and ``threads`` only share out prefill's fixed chunks: they change the speed and not one bit of the result.
     Calls on different caches may run in different threads.
     """
 
@@ -67,27 +67,30 @@ class Engine:
         return np.zeros((sizes.layers, 2, tokens, sizes.kv_heads, sizes.head_dim), np.float16)
 
     def prefill(self, tokens: Sequence[int], cache: Half, *, cancelled: Callable[[], bool] = never) -> None:
-        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks of 256 tokens."""
+        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks of 128 tokens.
+
+        ``cancelled`` is asked in other threads, and must stay true once it is. Nothing writes to the cache afterwards.
+        """
         ids = self._checked(tokens)
         self._check_room(len(ids), cache)
-        for start in range(0, len(ids), CHUNK):
-            if cancelled():
-                raise Cancelled("prefill was cancelled")
-            self._prefill_chunk(ids[start : start + CHUNK], start, cache)
+        starts = range(0, len(ids), CHUNK)
+        progress = [Semaphore(self.geometry.layers), *(Semaphore(0) for _ in starts)]
+        chunks = [
+            self._workers.submit(self._prefill_chunk, ids[start : start + CHUNK], start, cache, cancelled, *steps)
+            for start, steps in zip(starts, pairwise(progress), strict=True)
+        ]
+        wait(chunks)
+        for chunk in chunks:
+            chunk.result()
 
     def step(self, token: int, position: int, cache: Half) -> Floats:
-        """Write the KV of ``token`` at ``position``, attend to 0 … ``position``, return f32 logits ``[vocabulary]``.
-
-        Raises ``FloatingPointError`` if the cache makes them infinite or undefined, as a damaged one can.
-        """
+        """Write the KV of ``token`` at ``position``, attend to 0 … ``position``, return f32 logits ``[vocabulary]``."""
         self._check_room(position + 1, cache)
         x = self._weights.embedding[self._checked([token])]
         for layer, kv in zip(self._weights.layers, cache, strict=True):
             queries = self._project(layer, kv, x, position)
             x = self._mix(layer, kv, x, position, queries)
         logits: Floats = self._weights.embedding @ rms_norm(x, self._weights.final_norm, self._weights.epsilon)[0]
-        if not np.isfinite(logits).all():
-            raise FloatingPointError(f"logits at position {position} are not finite: the KV cache is damaged")
         return logits
 
     def generate(
@@ -118,14 +121,21 @@ class Engine:
             cancelled=cancelled,
         )
 
-    def _prefill_chunk(self, ids: Ids, start: int, cache: Half) -> None:
-        edges = range(0, len(ids), TILE)
-        positions = [start + edge for edge in edges]
-        tiles = [self._weights.embedding[ids[edge : edge + TILE]] for edge in edges]
-        for layer, kv in zip(self._weights.layers, cache, strict=True):
-            # all of the chunk's KV is written before any of its queries reads it
-            queries = list(self._workers.map(partial(self._project, layer, kv), tiles, positions))
-            tiles = list(self._workers.map(partial(self._mix, layer, kv), tiles, positions, queries))
+    def _prefill_chunk(
+        self, ids: Ids, start: int, cache: Half, cancelled: Callable[[], bool], before: Semaphore, own: Semaphore
+    ) -> None:
+        """Follow the chunk before through the layers; a semaphore counts those whose KV is written up to its chunk."""
+        try:
+            if cancelled():
+                raise Cancelled("prefill was cancelled")
+            x = self._weights.embedding[ids]
+            for layer, kv in zip(self._weights.layers, cache, strict=True):
+                queries = self._project(layer, kv, x, start)
+                before.acquire()
+                own.release()
+                x = self._mix(layer, kv, x, start, queries)
+        finally:
+            own.release(self.geometry.layers)  # a chunk that failed must not keep the next one waiting
 
     def _project(self, layer: Layer, kv: Half, x: Floats, position: int) -> Floats:
         """Write K and V of ``x`` from ``position`` on and return its rotated queries."""
