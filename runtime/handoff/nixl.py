@@ -2,6 +2,10 @@
 
 There is no progress thread (it spins a whole core), so both ends of a transfer must keep polling: the reader inside
 ``Agent.read``, the end that is read from by calling ``Agent.notifications``. Nothing received is ever unpickled.
+
+NIXL cannot take a READ back: with UCX over TCP, data were seen to arrive after the handle had been released and even
+after the peer had been removed. So a read that its caller gave up runs on unseen, and memory given back by
+``deregister`` meanwhile stays alive and registered until NIXL has done with it.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ NIXL_ERRORS: tuple[type[Exception], ...] = tuple(
 
 EAGER_POLLS = 20  # a transfer inside one host ends within a few polls
 POLL_SECONDS = 0.0005  # afterwards: 46 MB over loopback TCP in tens of milliseconds for a few percent of a core
+CLOSING_POLLS = 100  # lets UCX bury peers that died; without it, it aborted 5 of 6 processes as they closed
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,6 +43,18 @@ class Registration:
 
     arrays: tuple[NDArray[Any], ...]
     descriptors: Any
+
+    def holds(self, address: int) -> bool:
+        """Tell whether an address lies in one of the arrays."""
+        return any(array.ctypes.data <= address < array.ctypes.data + array.nbytes for array in self.arrays)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Abandoned:
+    """Hold a read that nobody waits for any more, and where it may still write."""
+
+    handle: nixl_xfer_handle
+    pairs: list[Pair]
 
 
 class Agent:
@@ -56,7 +73,8 @@ class Agent:
             raise HandoffError(Code.KV_TRANSFER, f"NIXL has no backend {backend!r}, available: {available}")
         self._registrations: set[Registration] = set()
         self._remotes: set[str] = set()
-        self._unreleased: list[nixl_xfer_handle] = []
+        self._abandoned: list[Abandoned] = []
+        self._given_back: set[Registration] = set()
         self._closed = False
 
     @property
@@ -80,13 +98,9 @@ class Agent:
         return registration
 
     def deregister(self, registration: Registration) -> None:
-        """Close arrays to transfers; where an aborted read may still write, that is put off until ``close``."""
-        self._retry_releases()
-        if self._unreleased:
-            return
-        self._registrations.remove(registration)
-        with _refusals("memory cannot be deregistered"):
-            self._nixl.deregister_memory(registration.descriptors)
+        """Close arrays to transfers, at once or as soon as no abandoned read can write into them any more."""
+        self._given_back.add(registration)
+        self._sweep()
 
     def add_remote(self, metadata: bytes) -> str:
         """Make a peer known by its ``metadata`` and return its name; it must not be known with other metadata."""
@@ -105,27 +119,20 @@ class Agent:
     async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = 30.0) -> int:
         """Copy the peer's memory into ours, then notify the peer; return the bytes moved.
 
-        Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After an error or a
-        cancellation the local memory is undefined and the peer was not notified.
+        Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After that, or after
+        a cancellation, the local memory must not be used again, and the peer may or may not be notified.
         """
         merged = merge(pairs)
-        local = [(address, length, 0) for address, _, length in merged]
-        distant = [(address, length, 0) for _, address, length in merged]
         with _refusals(f"KV cannot be read from {remote}"):
-            handle = self._nixl.initialize_xfer(
-                "READ",
-                self._nixl.get_xfer_descs(local, "DRAM"),
-                self._nixl.get_xfer_descs(distant, "DRAM"),
-                remote,
-                notification,
-            )
+            handle = self._initialize(remote, merged, notification)
             try:
                 async with asyncio.timeout(timeout):
                     await self._complete(handle)
             except TimeoutError as error:
                 raise HandoffError(Code.KV_TRANSFER, f"KV read from {remote} took over {timeout:g} s") from error
             finally:
-                self._release(handle)
+                self._abandoned.append(Abandoned(handle, merged))
+                self._sweep()
         return sum(length for _, _, length in merged)
 
     def notify(self, remote: str, message: bytes) -> None:
@@ -137,6 +144,7 @@ class Agent:
         """Return what peers sent since the last call, as (peer, message), in no order; and let transfers progress."""
         with _refusals("notifications cannot be read"):
             received: dict[str, list[bytes]] = self._nixl.get_new_notifs()
+        self._sweep()
         return [(peer, message) for peer, messages in received.items() for message in messages]
 
     def close(self) -> None:
@@ -144,7 +152,11 @@ class Agent:
         if self._closed:
             return
         self._closed = True
-        self._retry_releases()
+        for _ in range(CLOSING_POLLS):
+            self._nixl.get_new_notifs()
+        for read in self._abandoned:
+            with _logged("release a transfer"):
+                self._nixl.release_xfer_handle(read.handle)
         for registration in self._registrations:
             with _logged("deregister memory"):
                 self._nixl.deregister_memory(registration.descriptors)
@@ -152,6 +164,11 @@ class Agent:
             with _logged(f"remove peer {remote}"):
                 self._nixl.remove_remote_agent(remote)
         del self._nixl
+
+    def _initialize(self, remote: str, pairs: Sequence[Pair], notification: bytes) -> nixl_xfer_handle:
+        local = self._nixl.get_xfer_descs([(address, length, 0) for address, _, length in pairs], "DRAM")
+        distant = self._nixl.get_xfer_descs([(address, length, 0) for _, address, length in pairs], "DRAM")
+        return self._nixl.initialize_xfer("READ", local, distant, remote, notification)
 
     async def _complete(self, handle: nixl_xfer_handle) -> None:
         state, polls = self._nixl.transfer(handle), 0
@@ -161,17 +178,26 @@ class Agent:
         if state != "DONE":
             raise HandoffError(Code.KV_TRANSFER, f"KV transfer ended in state {state}")
 
-    def _release(self, handle: nixl_xfer_handle) -> None:
-        try:
-            self._nixl.release_xfer_handle(handle)
-        except NIXL_ERRORS as error:
-            log.warning("a NIXL transfer is not cancelled yet (%s): its memory stays registered", error)
-            self._unreleased.append(handle)
+    def _sweep(self) -> None:
+        """Release the reads that have ended, then the memory given back that no read may write into."""
+        self._abandoned = [read for read in self._abandoned if self._is_running(read.handle)]
+        busy = [address for read in self._abandoned for address, _, _ in read.pairs]
+        for registration in [each for each in self._given_back if not any(map(each.holds, busy))]:
+            self._given_back.remove(registration)
+            self._registrations.remove(registration)
+            with _refusals("memory cannot be deregistered"):
+                self._nixl.deregister_memory(registration.descriptors)
 
-    def _retry_releases(self) -> None:
-        handles, self._unreleased = self._unreleased, []
-        for handle in handles:
-            self._release(handle)
+    def _is_running(self, handle: nixl_xfer_handle) -> bool:
+        """Tell whether a read is still under way, and release it if it is not."""
+        with _refusals("a KV read cannot be released"):
+            try:
+                running: bool = self._nixl.check_xfer_state(handle) == "PROC"
+            except NIXL_ERRORS:
+                running = False  # it failed: whoever waited for it was told
+            if not running:
+                self._nixl.release_xfer_handle(handle)
+        return running
 
 
 def merge(pairs: Iterable[Pair]) -> list[Pair]:
