@@ -1,0 +1,85 @@
+"""Run the real CDK CLI against the embedded AWS."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_STACK_DONE = re.compile(r"✅\s+(?P<stack>\S+?)(?P<unchanged> \(no changes\))?$")
+_TAIL = 25
+
+
+class CdkError(Exception):
+    """Say which CDK command failed, and show the end of what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cdk:
+    """Run ``cdk`` in ``root`` with ``environment``, keep everything it prints in ``log`` and tell ``say`` of stacks."""
+
+    root: Path
+    assembly: Path
+    environment: Mapping[str, str]
+    log: Path
+    say: Callable[[str], None]
+
+    def synth(self, deployment: Path) -> None:
+        """Synthesize the deployment file into the assembly."""
+        self._run("synth", "--quiet", "--context", f"deployment={deployment}", "--output", str(self.assembly))
+
+    def bootstrap(self, account: str, region: str) -> None:
+        """Put CDK's own bucket, repository and roles into the account."""
+        # outside the app's folder, or the CLI would synthesize it first
+        self._run("bootstrap", f"aws://{account}/{region}", cwd=self.log.parent)
+
+    def deploy(self) -> dict[str, bool]:
+        """Deploy every stack; return for each whether it changed."""
+        # moto keeps no history of change sets, so templates are deployed directly
+        output = self._run(
+            "deploy", "--all", "--app", str(self.assembly), "--method=direct", "--require-approval=never"
+        )
+        done = (_STACK_DONE.search(line) for line in output)
+        return {match["stack"]: not match["unchanged"] for match in done if match}
+
+    def destroy(self) -> None:
+        """Destroy every stack."""
+        self._run("destroy", "--all", "--force", "--app", str(self.assembly))
+
+    def _run(self, *arguments: str, cwd: Path | None = None) -> list[str]:
+        process = subprocess.Popen(
+            ["cdk", "--no-notices", "--no-color", "--progress=events", *arguments],
+            cwd=cwd or self.root,
+            env={**self.environment, "CI": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            lines = self._follow(process)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        if process.wait() != 0:
+            raise CdkError(f"cdk {arguments[0]} failed; it printed at the end:\n  " + "\n  ".join(lines[-_TAIL:]))
+        return lines
+
+    def _follow(self, process: subprocess.Popen[str]) -> list[str]:
+        lines, started = [], time.monotonic()
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        with self.log.open("a") as log:
+            for line in process.stdout:
+                log.write(line)
+                lines.append(line.rstrip())
+                if done := _STACK_DONE.search(lines[-1]):
+                    state = "unchanged" if done["unchanged"] else "done"
+                    self.say(f"  {done['stack']} {state} after {time.monotonic() - started:.1f} s")
+        return lines

@@ -1,0 +1,149 @@
+"""Lambda: functions, versions, aliases, URLs and permissions."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from tandem.rehearsal.cloud.resource import MotoResource, Resource
+
+_CODE = ("Code",)
+_NOT_AT_CREATION = ("ReservedConcurrentExecutions", "RuntimeManagementConfig")
+
+
+class Function(Resource):
+    """A function."""
+
+    type, name_property = "AWS::Lambda::Function", "FunctionName"
+
+    def create(self) -> None:  # noqa: D102 - said by Resource, here and below
+        self.require("Code", "Role")
+        properties = {**self.without(*_NOT_AT_CREATION, *_CODE), "Code": _without_source(self.properties["Code"])}
+        made = self.call("lambda", "create_function", properties, **_inline(self.properties, nested=True))
+        self.physical_resource_id, self.attributes = self.name, {"Arn": made["FunctionArn"]}
+        self._reserve()
+
+    def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
+        fixed = ("FunctionName", "PackageType")
+        if any(self.properties.get(key) != properties.get(key) for key in fixed):
+            super().update(properties)
+            return
+        self.properties = dict(properties)
+        function = {"FunctionName": self.physical_resource_id}
+        settings = {key: value for key, value in properties.items() if key in _CONFIGURATION}
+        self.call("lambda", "update_function_configuration", {**function, **settings})
+        code = {**function, **_without_source(properties["Code"])}
+        self.call("lambda", "update_function_code", code, **_inline(properties, nested=False))
+        self._reserve()
+
+    def _reserve(self) -> None:
+        if "ReservedConcurrentExecutions" in self.properties:
+            limit = {"ReservedConcurrentExecutions": self.properties["ReservedConcurrentExecutions"]}
+            self.call("lambda", "put_function_concurrency", {"FunctionName": self.physical_resource_id, **limit})
+
+    def delete(self) -> None:  # noqa: D102
+        self.call("lambda", "delete_function", {"FunctionName": self.physical_resource_id})
+
+
+_CONFIGURATION = (
+    "Description",
+    "Environment",
+    "EphemeralStorage",
+    "Handler",
+    "KMSKeyArn",
+    "Layers",
+    "LoggingConfig",
+    "MemorySize",
+    "Role",
+    "Runtime",
+    "Timeout",
+    "TracingConfig",
+    "VpcConfig",
+)
+
+
+def _without_source(code: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in code.items() if key != "ZipFile"}
+
+
+def _inline(properties: Mapping[str, Any], *, nested: bool) -> dict[str, Any]:
+    """Return the zip of a function whose source is in the template, as AWS packs it: index and cfnresponse."""
+    source = properties["Code"].get("ZipFile")
+    if source is None:
+        return {}
+    packed, python = io.BytesIO(), str(properties.get("Runtime", "")).startswith("python")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("index.py" if python else "index.js", source)
+        if python:
+            archive.writestr("cfnresponse.py", _CFNRESPONSE.read_text())
+    return {"Code": {"ZipFile": packed.getvalue()}} if nested else {"ZipFile": packed.getvalue()}
+
+
+_CFNRESPONSE = resources.files("moto") / "awslambda" / "resources" / "cfnresponse.py.txt"
+
+
+class Version(MotoResource):
+    """A published version; it goes with its function."""
+
+    type = "AWS::Lambda::Version"
+
+    def delete(self) -> None:  # noqa: D102
+        pass
+
+
+class Alias(Resource):
+    """An alias of a function's version."""
+
+    type, name_property = "AWS::Lambda::Alias", "Name"
+
+    def create(self) -> None:  # noqa: D102
+        made = self.call("lambda", "create_alias", self.without("ProvisionedConcurrencyConfig"))
+        self.physical_resource_id = self.attributes["AliasArn"] = made["AliasArn"]
+
+    def delete(self) -> None:  # noqa: D102
+        alias = {"FunctionName": self.properties["FunctionName"], "Name": self.name}
+        self.call("lambda", "delete_alias", alias)
+
+
+class Url(Resource):
+    """The URL of a function."""
+
+    type = "AWS::Lambda::Url"
+
+    def create(self) -> None:  # noqa: D102
+        self.require("TargetFunctionArn", "AuthType")
+        function = {"FunctionName": self.properties["TargetFunctionArn"]}
+        made = self.call("lambda", "create_function_url_config", {**self.without("TargetFunctionArn"), **function})
+        self.physical_resource_id = made["FunctionArn"]
+        self.attributes = {"FunctionArn": made["FunctionArn"], "FunctionUrl": made["FunctionUrl"]}
+
+    def delete(self) -> None:  # noqa: D102
+        function = {"FunctionName": self.properties["TargetFunctionArn"]}
+        self.call("lambda", "delete_function_url_config", function)
+
+
+class Permission(Resource):
+    """Who may invoke a function."""
+
+    type = "AWS::Lambda::Permission"
+
+    def create(self) -> None:  # noqa: D102
+        self.call("lambda", "add_permission", {**self.properties, "StatementId": self.generated_name})
+        self.physical_resource_id = self.attributes["Id"] = self.generated_name
+
+    def delete(self) -> None:  # noqa: D102
+        statement = {"FunctionName": self.properties["FunctionName"], "StatementId": self.physical_resource_id}
+        self.call("lambda", "remove_permission", statement)
+
+
+class LayerVersion(MotoResource):
+    """A version of a layer."""
+
+    type = "AWS::Lambda::LayerVersion"
+
+    def delete(self) -> None:  # noqa: D102
+        name, version = str(self.physical_resource_id).rsplit(":", 1)
+        self.call("lambda", "delete_layer_version", {"LayerName": name, "VersionNumber": version})

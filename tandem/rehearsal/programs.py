@@ -1,0 +1,42 @@
+"""Say which local program stands in for what a deployed image or an outside endpoint would run."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+STAND_INS: Final[Mapping[str, Mapping[str, str]]] = {
+    "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx": {"vllm": "runtime.standins.vllm"},
+    "public.ecr.aws/docker/library/python": {},
+}
+"""Base image → program in it → local module. ``python3`` is in each of them and is this very interpreter."""
+
+ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3"}
+"""Decode provider → local module that serves its endpoint."""
+
+
+class ProgramError(Exception):
+    """Say what has no stand-in."""
+
+
+def programs_folder(base_image: str, folder: Path, root: Path) -> Path:
+    """Write the programs of a base image into a folder for ``PATH``; raise ``ProgramError`` for an unknown image."""
+    name = base_image.partition("@")[0].rpartition(":")[0] or base_image
+    if name not in STAND_INS:
+        known = ", ".join(sorted(STAND_INS))
+        raise ProgramError(f"image {base_image} has no local stand-in; those with one are {known}")
+    target = folder / name.replace("/", "_")
+    target.mkdir(parents=True, exist_ok=True)
+    _write(target / "python3", f'exec "{sys.executable}" "$@"')
+    for program, module in STAND_INS[name].items():
+        # from the repository's root: the image holds a package of the same name without the stand-ins
+        _write(target / program, f'cd "{root}" && exec "{sys.executable}" -m {module} "$@"')
+    return target
+
+
+def _write(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -1,0 +1,47 @@
+"""Give a task its secrets as the ECS agent does: with the execution role's permission, or not at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+
+from tandem.rehearsal.cloud.permissions import allowed
+from tandem.rehearsal.tasks import Task, TaskError
+
+_ARN_PARTS = 7
+
+
+def secret_environment(session: boto3.Session, task: Task) -> dict[str, str]:
+    """Return the task's secret variables; raise ``TaskError`` where the role may not read one or a field is absent."""
+    return {name: _value(session, task, name, source) for name, source in task.secrets.items()}
+
+
+def secret_arn(source: str) -> str:
+    """Return the secret's ARN of a ``valueFrom``: ``arn:…:secret:name-suffix[:field[:stage[:version]]]``."""
+    return ":".join(source.split(":")[:_ARN_PARTS])
+
+
+def secret_field(source: str) -> str:
+    """Return the JSON field of a ``valueFrom``, empty for the whole secret."""
+    return (source.split(":") + [""] * _ARN_PARTS)[_ARN_PARTS]
+
+
+def _value(session: boto3.Session, task: Task, name: str, source: str) -> str:
+    arn = secret_arn(source)
+    if not task.execution_role or not allowed(task.execution_role, "secretsmanager:GetSecretValue", arn):
+        raise TaskError(
+            f"service {task.service}: its execution role may not read {arn} for {name}: "
+            "grant secretsmanager:GetSecretValue on the secret"
+        )
+    text: str = session.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    field = secret_field(source)
+    return text if not field else _field(text, field, task, name)
+
+
+def _field(text: str, field: str, task: Task, name: str) -> str:
+    document: Any = json.loads(text)
+    if not isinstance(document, dict) or field not in document:
+        raise TaskError(f"service {task.service}: the secret for {name} has no field {field}: write it into the secret")
+    return str(document[field])

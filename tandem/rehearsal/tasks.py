@@ -1,0 +1,123 @@
+"""Read from the embedded AWS which processes a deployment has: one task for each deployed ECS service.
+
+Everything here comes from the AWS APIs, nothing from the deployment file, so that what a construct forgot is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+
+class TaskError(Exception):
+    """Say why a deployed service could not run: what real ECS would refuse, too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registration:
+    """Say where ECS registers a task: a Cloud Map service or a target group, with the port it names there."""
+
+    arn: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """Describe one container of one deployed service as ECS would run it.
+
+    ``secrets`` maps a variable to its ``valueFrom``. ``hosts`` are the instances that its capacity provider has; empty
+    on Fargate.
+    """
+
+    service: str
+    task_definition: str
+    container: str
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str]
+    ports: tuple[int, ...]
+    host_network: bool
+    desired_count: int
+    execution_role: str
+    task_role: str
+    discovery: tuple[Registration, ...]
+    targets: tuple[Registration, ...]
+    hosts: tuple[str, ...]
+
+
+def deployed_tasks(session: boto3.Session) -> list[Task]:
+    """Return a task for each ECS service; raise ``TaskError`` for one that could not run."""
+    return [_task(session, service) for service in _services(session)]
+
+
+def _services(session: boto3.Session) -> Iterator[dict[str, Any]]:
+    ecs = session.client("ecs")
+    for cluster in ecs.list_clusters()["clusterArns"]:
+        arns = ecs.list_services(cluster=cluster)["serviceArns"]
+        if arns:
+            yield from ecs.describe_services(cluster=cluster, services=arns)["services"]
+
+
+def _task(session: boto3.Session, service: dict[str, Any]) -> Task:
+    arn = service["taskDefinition"]
+    definition = session.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    container, *others = definition["containerDefinitions"]
+    if others:
+        raise TaskError(f"{arn} has {len(others) + 1} containers; a rehearsal runs one a task")
+    ports = tuple(mapping["containerPort"] for mapping in container.get("portMappings", []))
+    return Task(
+        service=service["serviceName"],
+        task_definition=arn,
+        container=container["name"],
+        image=container["image"],
+        command=tuple(container.get("command", [])),
+        environment={entry["name"]: entry["value"] for entry in container.get("environment", [])},
+        secrets={entry["name"]: entry["valueFrom"] for entry in container.get("secrets", [])},
+        ports=ports,
+        host_network=definition.get("networkMode") == "host",
+        desired_count=service["desiredCount"],
+        execution_role=definition.get("executionRoleArn", ""),
+        task_role=definition.get("taskRoleArn", ""),
+        discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", container["name"], ports)),
+        targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", container["name"], ports)),
+        hosts=_hosts(session, service),
+    )
+
+
+def _registrations(
+    service: dict[str, Any], key: str, arn: str, container: str, ports: tuple[int, ...]
+) -> Iterator[Registration]:
+    for entry in service.get(key, []):
+        port = entry.get("containerPort") or entry.get("port")
+        if entry.get("containerName", container) != container or port not in ports:
+            raise TaskError(
+                f"service {service['serviceName']} registers port {port} of container {entry.get('containerName')}; "
+                f"its task maps {', '.join(map(str, ports)) or 'no port'} of {container}: add the port mapping"
+            )
+        yield Registration(arn=entry[arn], port=port)
+
+
+def _hosts(session: boto3.Session, service: dict[str, Any]) -> tuple[str, ...]:
+    """Return the instances behind the service's capacity providers; fewer than it wants would leave it pending."""
+    names = [strategy["capacityProvider"] for strategy in service.get("capacityProviderStrategy", [])]
+    if not names:
+        return ()
+    providers = session.client("ecs").describe_capacity_providers(capacityProviders=names)["capacityProviders"]
+    groups = [provider["autoScalingGroupProvider"]["autoScalingGroupArn"] for provider in providers]
+    found = session.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    instances = tuple(
+        instance["InstanceId"]
+        for group in found
+        if group["AutoScalingGroupARN"] in groups or group["AutoScalingGroupName"] in groups
+        for instance in group["Instances"]
+    )
+    if len(instances) < service["desiredCount"]:
+        raise TaskError(
+            f"service {service['serviceName']} wants {service['desiredCount']} hosts, "
+            f"its capacity provider {', '.join(names)} has {len(instances)}: raise the group's size"
+        )
+    return instances
