@@ -169,5 +169,5 @@ class Engine:
         room = cache.shape[2] if cache.ndim == 5 else 0
         if cache.dtype != np.float16 or cache.shape != (sizes.layers, 2, room, sizes.kv_heads, sizes.head_dim):
             raise ValueError(f"cache is {cache.dtype} {cache.shape}, it must be one that new_cache made")
-        if tokens > min(room, sizes.context):
-            raise ValueError(f"{tokens} tokens need KV, the cache holds {room} and the model {sizes.context}")
+        if not 0 < tokens <= min(room, sizes.context):
+            raise ValueError(f"KV of {tokens} tokens is needed, the cache holds {room} and the model {sizes.context}")

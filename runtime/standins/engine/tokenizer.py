@@ -60,6 +60,7 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``; the text of a control token becomes that token, as in vLLM.
 
+        The 6 control characters and the planes from U+40000 on whose bytes the model has no token for are left out.
         Raises ``ValueError`` on text that has no UTF-8 form (a lone surrogate).
         """
         text.encode()
