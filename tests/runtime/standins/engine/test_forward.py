@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it publishes no types
 
 from runtime.standins.engine.engine import Cancelled, Engine
 from runtime.standins.engine.layer import widen
@@ -132,6 +133,21 @@ def test_a_cancelled_prefill_ends_before_its_next_chunk(tiny: Callable[[int], En
     assert not cache[:, :, 128:].any()
     engine.prefill(TOKENS, cache)  # and leaves the engine fit for work
     assert cache[:, :, 299].any()
+
+
+def test_a_failed_chunk_ends_the_prefill(tiny: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*arguments: object) -> None:
+        raise MemoryError("no room")
+
+    engine = tiny(2)
+    monkeypatch.setattr("runtime.standins.engine.engine.gated_mlp", exhausted)
+    with pytest.raises(MemoryError, match="no room"):  # and the chunks that wait for it end too
+        engine.prefill(TOKENS, engine.new_cache(300))
+
+
+def test_blas_is_held_to_one_thread(tiny: Callable[[int], Engine]) -> None:
+    tiny(2)
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def test_widen_is_exact_for_every_finite_f16() -> None:
