@@ -1,0 +1,151 @@
+"""Run the CS-3 emulator: ``python -m runtime.standins.cs3 --host H --port P --served-model-name N``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from runtime.handoff import settings
+from runtime.handoff.contract import HandoffError
+from runtime.handoff.nixl import Agent
+from runtime.standins.cs3.admission import Admission
+from runtime.standins.cs3.link import Link
+from runtime.standins.cs3.reservations import Reservations
+from runtime.standins.cs3.server import Endpoint
+from runtime.standins.engine.engine import Engine
+from runtime.standins.engine.model_file import ModelFileError
+
+log = logging.getLogger("tandem.cs3")
+
+SHUTDOWN_SECONDS = 1.0  # what answers, and then notices to workers, may still take once we are told to end
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exit 2 with a message on what it does not understand."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.standins.cs3", description="CS-3 emulator", allow_abbrev=False
+    )
+    parser.add_argument("--host", required=True, help="address to listen on")
+    parser.add_argument("--port", required=True, type=int, help="port to listen on")
+    parser.add_argument("--served-model-name", required=True, help="the model's public name")
+    parser.add_argument("--tls-certificate", type=Path, help="PEM chain; with --tls-key serve HTTPS")
+    parser.add_argument("--tls-key", type=Path, help="PEM private key")
+    parser.add_argument(
+        "--memory-gib", type=_positive, default=44.0, help="KV memory (default: a CS-3's 44 GB of SRAM)"
+    )
+    parser.add_argument("--reservation-ttl-seconds", type=_positive, default=30.0, help="life of an unused reservation")
+    parsed = parser.parse_args(words)
+    if (parsed.tls_certificate is None) != (parsed.tls_key is None):
+        parser.error("--tls-certificate and --tls-key go together: give both or neither")
+    return parsed
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return 0 then, and 1 with a message where it cannot start."""
+    given = arguments(sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # every request has a line of its own already
+    try:
+        asyncio.run(_serve(given))
+    except (settings.SettingError, ModelFileError, HandoffError, OSError) as error:
+        print(f"cs3 emulator cannot run: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(given: argparse.Namespace) -> None:
+    key = settings.required(os.environ, settings.DECODE_KEY)
+    ticket_key = settings.required(os.environ, settings.TICKET_KEY).encode()
+    tls = _tls(given)
+    stop = _stop_signal()
+    engine = Engine.load()
+    async with _linked() as link:
+        reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
+        admission = Admission(
+            model=given.served_model_name,
+            engine=engine,
+            ticket_key=ticket_key,
+            reservations=reservations,
+            link=link,
+        )
+        with ThreadPoolExecutor(1, thread_name_prefix="decode") as thread:
+            endpoint = Endpoint(
+                model=given.served_model_name,
+                engine=engine,
+                reservations=reservations,
+                admission=admission,
+                thread=thread,
+            )
+            async with _listening(endpoint.application(key), given, tls):
+                await stop.wait()
+            await admission.close(timeout=SHUTDOWN_SECONDS)
+
+
+def _positive(word: str) -> float:
+    value = float(word)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word} is not a number above 0")
+    return value
+
+
+def _tls(given: argparse.Namespace) -> ssl.SSLContext | None:
+    if given.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(given.tls_certificate, given.tls_key)
+    return context
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@asynccontextmanager
+async def _linked() -> AsyncIterator[Link]:
+    """Own the NIXL agent, and let it progress."""
+    agent = Agent(f"cs3-{uuid.uuid4()}")
+    link = Link(agent)
+    poll = asyncio.create_task(link.poll())
+    try:
+        yield link
+    finally:
+        poll.cancel()
+        with suppress(asyncio.CancelledError):
+            await poll
+        agent.close()
+
+
+@asynccontextmanager
+async def _listening(
+    app: web.Application, given: argparse.Namespace, tls: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    """Serve; on the way out answers get a moment to end and are then cancelled, which frees what they hold."""
+    # handler_cancellation: a client that leaves must not keep the memory of an answer nobody reads
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, given.host, given.port, ssl_context=tls).start()
+        scheme = "https" if tls else "http"
+        log.info("listening %s://%s:%d model=%s", scheme, given.host, given.port, given.served_model_name)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

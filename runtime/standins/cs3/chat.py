@@ -1,0 +1,146 @@
+"""Read the body of a chat completion, and refuse what the emulator cannot do as asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from runtime.handoff import fields
+from runtime.handoff.contract import Code, HandoffError
+from runtime.standins.engine.sampling import Sampling
+
+_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "tools": ([],),
+    "tool_choice": ("none",),
+    "response_format": ({"type": "text"},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+}
+"""Parameters that would change the answer, with the values at which they do not."""
+
+_IGNORED: Final = frozenset(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"}
+)
+"""Parameters that never change the answer."""
+
+_READ: Final = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop", "stream"}
+    | {"stream_options", fields.KV_TRANSFER_PARAMS}
+)
+
+_STOPS: Final = 4  # OpenAI's limit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatRequest:
+    """Hold what one chat completion asks for; ``max_tokens`` is None where the caller left it open."""
+
+    model: str
+    messages: list[Any]
+    max_tokens: int | None
+    sampling: Sampling
+    stop: tuple[str, ...]
+    stream: bool
+    include_usage: bool
+    kv_transfer_params: object
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """Read an OpenAI body; raise ``HandoffError`` (``invalid_request``) on what is malformed or unsupported.
+
+        As in OpenAI's API, null is the same as absent, and the temperature is 1 if nothing is said.
+        """
+        given = {name: value for name, value in body.items() if value is not None}
+        _check_supported(given)
+        limits = [count(given, name) for name in ("max_completion_tokens", "max_tokens") if name in given]
+        options = _typed(given, "stream_options", dict, {})
+        return cls(
+            model=text(given, "model"),
+            messages=_typed(given, "messages", list),
+            max_tokens=limits[0] if limits else None,
+            sampling=_sampling(given),
+            stop=_stop(given.get("stop", [])),
+            stream=_typed(given, "stream", bool, False),
+            include_usage=_typed(options, "include_usage", bool, False),
+            kv_transfer_params=given.get(fields.KV_TRANSFER_PARAMS),
+        )
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in a request's body; raise ``HandoffError`` (``invalid_request``) if it is none."""
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise invalid(f"body is not JSON ({error}): send a JSON object") from error
+    if not isinstance(body, dict):
+        raise invalid(f"body is a JSON {type(body).__name__}: send a JSON object")
+    return body
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """Return a field that must be a string with something in it."""
+    value: str = _typed(body, name, str)
+    if not value:
+        raise invalid(f"{name} is empty: give a string")
+    return value
+
+
+def count(body: Mapping[str, Any], name: str, *, least: int = 1) -> int:
+    """Return a field that must be a whole number, ``least`` or more."""
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise invalid(f"{name} is {_shown(value)}, it must be a whole number of {least} or more")
+    return value
+
+
+def invalid(message: str) -> HandoffError:
+    """Return the refusal of a malformed or unsupported request."""
+    return HandoffError(Code.INVALID_REQUEST, message)
+
+
+def _check_supported(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name in _NEUTRAL and value not in _NEUTRAL[name]:
+            allowed = " or ".join(json.dumps(one) for one in _NEUTRAL[name])
+            raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
+        if name not in _NEUTRAL and name not in _IGNORED | _READ:
+            raise invalid(f"parameter {_shown(name)} is not supported by this endpoint: leave it out")
+
+
+def _sampling(given: Mapping[str, Any]) -> Sampling:
+    seed = given.get("seed")
+    if seed is not None and not isinstance(seed, int):
+        raise invalid(f"seed is {_shown(seed)}, it must be a whole number")
+    temperature, top_p = (_typed(given, name, (int, float), 1.0) for name in ("temperature", "top_p"))
+    try:
+        return Sampling(temperature=temperature, top_p=top_p, seed=seed)
+    except ValueError as error:
+        raise invalid(str(error)) from error
+
+
+def _stop(value: object) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise invalid(f"stop is {_shown(value)}, allowed is a string or a list of strings, none of them empty")
+    if len(stops) > _STOPS:
+        raise invalid(f"stop has {len(stops)} strings, allowed are {_STOPS}")
+    return tuple(stops)
+
+
+def _typed(body: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    value = body.get(name, default)
+    if not isinstance(value, kind):
+        names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise invalid(f"{name} is {_shown(value)}, it must be {names}")
+    return value
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]

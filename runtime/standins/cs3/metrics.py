@@ -1,0 +1,32 @@
+"""Count what the endpoint does, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from runtime.standins.cs3.reservations import Reservations
+
+
+class Metrics:
+    """Own a registry of its own, so that two endpoints in one process do not mix.
+
+    ``requests`` counts chat completions by outcome: ``ok``, ``cancelled`` (the client left) or an error code.
+    """
+
+    def __init__(self, reservations: Reservations) -> None:
+        self._registry = CollectorRegistry()
+        self.active = Gauge("tandem_decode_active", "Answers being decoded", registry=self._registry)
+        self.kv_bytes = Counter("tandem_decode_kv_bytes", "KV bytes read from workers", registry=self._registry)
+        self.requests = Counter(
+            "tandem_decode_requests", "Chat completions by outcome", ["code"], registry=self._registry
+        )
+        held = Gauge("tandem_decode_reservations", "Reservations that wait or are in use", registry=self._registry)
+        held.set_function(lambda: reservations.count(now=time.monotonic()))
+        size = Gauge("tandem_decode_reserved_bytes", "KV memory held by reservations", registry=self._registry)
+        size.set_function(lambda: reservations.reserved_bytes(now=time.monotonic()))
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus's text format."""
+        return generate_latest(self._registry)

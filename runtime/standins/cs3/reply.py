@@ -1,0 +1,78 @@
+"""Write an answer as OpenAI does: one JSON object, or server-sent events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from runtime.handoff.contract import KV_BYTES_HEADER, SERVER_TIMING, HandoffError
+from runtime.standins.cs3.admission import Imported
+from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.decode import Answer
+
+log = logging.getLogger(__name__)
+
+
+async def whole(chat: ChatRequest, imported: Imported, answer: Answer) -> web.Response:
+    """Decode to the end and return one ``chat.completion``."""
+    content = "".join([piece async for piece in answer])
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
+    body = _head("chat.completion", chat, imported) | {"choices": [choice]} | answer.usage()
+    return web.json_response(body, headers=_headers(imported))
+
+
+async def stream(request: web.Request, chat: ChatRequest, imported: Imported, answer: Answer) -> web.StreamResponse:
+    """Send each piece as it is decoded; a failure is told in the stream, which then lacks its ``[DONE]``."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **_headers(imported)}
+    )
+    try:
+        await response.prepare(request)
+        async for event in _events(chat, imported, answer):
+            await response.write(event)
+        await response.write_eof()
+    except ConnectionResetError:
+        log.info("client left request_id=%s", imported.request_id)
+    return response
+
+
+async def _events(chat: ChatRequest, imported: Imported, answer: Answer) -> AsyncIterator[bytes]:
+    head = _head("chat.completion.chunk", chat, imported) | ({"usage": None} if chat.include_usage else {})
+    yield _event(head | _delta({"role": "assistant", "content": ""}))
+    try:
+        async for piece in answer:
+            yield _event(head | _delta({"content": piece}))
+    except HandoffError as error:
+        log.exception("decode failed request_id=%s", imported.request_id)
+        yield _event(error.body())
+        return
+    yield _event(head | _delta({}, answer.finish_reason))
+    if chat.include_usage:
+        yield _event(head | {"choices": []} | answer.usage())
+    yield b"data: [DONE]\n\n"
+
+
+def _headers(imported: Imported) -> dict[str, str]:
+    return {
+        SERVER_TIMING: imported.phases.server_timing(),
+        KV_BYTES_HEADER: str(imported.kv_bytes),
+    }
+
+
+def _head(kind: str, chat: ChatRequest, imported: Imported) -> dict[str, Any]:
+    created = int(time.time())
+    return {"id": f"chatcmpl-{imported.request_id}", "object": kind, "created": created, "model": chat.model}
+
+
+def _delta(delta: Mapping[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
+
+
+def _event(body: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode()

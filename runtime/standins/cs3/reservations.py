@@ -1,0 +1,98 @@
+"""Keep the books of an endpoint's KV memory: who holds how much of it, and until when."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from runtime.handoff.contract import Code, HandoffError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """Hold ``size`` bytes for one decode; times are seconds of the caller's monotonic clock."""
+
+    reservation_id: str
+    size: int
+    max_tokens: int
+    granted_at: float
+    expires_at: float
+
+
+class Reservations:
+    """Grant ``memory`` bytes in parts; a part that nobody consumes within ``ttl`` seconds comes back by itself.
+
+    A reservation waits from ``grant`` until ``consume``, is then in use until ``finish``, and is consumed only once.
+    Invariant: ``reserved_bytes <= memory``.
+    """
+
+    def __init__(self, *, memory: int, ttl: float) -> None:
+        self.memory = memory
+        self.ttl = ttl
+        self._waiting: dict[str, Reservation] = {}
+        self._in_use: dict[str, Reservation] = {}
+
+    def grant(self, size: int, *, max_tokens: int, now: float) -> Reservation:
+        """Reserve ``size`` bytes; raise ``HandoffError`` (``capacity``) where less is free."""
+        self._check_room(size, now=now)
+        reservation = Reservation(
+            reservation_id=secrets.token_urlsafe(16),  # unguessable: it is half of what starts a decode
+            size=size,
+            max_tokens=max_tokens,
+            granted_at=now,
+            expires_at=now + self.ttl,
+        )
+        self._waiting[reservation.reservation_id] = reservation
+        return reservation
+
+    def consume(self, reservation_id: str, *, now: float) -> Reservation:
+        """Take a waiting reservation into use; raise ``HandoffError`` (``reservation_unknown``) where none waits."""
+        self._expire(now)
+        reservation = self._waiting.pop(reservation_id, None)
+        if reservation is None:
+            raise HandoffError(
+                Code.RESERVATION_UNKNOWN,
+                f"reservation {reservation_id!r} does not exist, was used or has expired: reserve again",
+            )
+        self._in_use[reservation_id] = reservation
+        return reservation
+
+    def resize(self, reservation_id: str, size: int, *, now: float) -> None:
+        """Let a reservation in use hold ``size`` bytes; raise ``HandoffError`` (``capacity``) if it cannot grow."""
+        reservation = self._in_use[reservation_id]
+        self._check_room(size - reservation.size, now=now)
+        self._in_use[reservation_id] = replace(reservation, size=size)
+
+    def withdraw(self, reservation_id: str, *, now: float) -> None:
+        """Give up a reservation that waits; one in use or unknown is left as it is."""
+        self._expire(now)
+        self._waiting.pop(reservation_id, None)
+
+    def finish(self, reservation_id: str) -> None:
+        """Free a reservation in use."""
+        del self._in_use[reservation_id]
+
+    def is_in_use(self, reservation_id: str) -> bool:
+        """Tell whether a decode runs, or reads its KV, on this reservation."""
+        return reservation_id in self._in_use
+
+    def count(self, *, now: float) -> int:
+        """Return how many reservations wait or are in use."""
+        self._expire(now)
+        return len(self._waiting) + len(self._in_use)
+
+    def reserved_bytes(self, *, now: float) -> int:
+        """Return how much of the memory is held."""
+        self._expire(now)
+        return sum(held.size for group in (self._waiting, self._in_use) for held in group.values())
+
+    def _check_room(self, size: int, *, now: float) -> None:
+        free = self.memory - self.reserved_bytes(now=now)
+        if size > free:
+            raise HandoffError(
+                Code.CAPACITY,
+                f"{size} bytes of KV memory are needed, {free} of {self.memory} are free: try again later",
+            )
+
+    def _expire(self, now: float) -> None:
+        self._waiting = {key: held for key, held in self._waiting.items() if now < held.expires_at}
