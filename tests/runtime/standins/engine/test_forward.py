@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it publishes no types
 
 from runtime.standins.engine.engine import Cancelled, Engine
-from runtime.standins.engine.layer import widen
+from runtime.standins.engine.layer import Half, attend, widen
 from runtime.standins.engine.sampling import Sampling
-from runtime.standins.engine.weights import Weights
+from runtime.standins.engine.weights import Floats, Weights
 
 TOKENS = np.random.default_rng(3).integers(0, 94, 300).tolist()  # three chunks
 
@@ -136,11 +136,13 @@ def test_a_cancelled_prefill_ends_before_its_next_chunk(tiny: Callable[[int], En
 
 
 def test_a_failed_chunk_ends_the_prefill(tiny: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(*arguments: object) -> None:
-        raise MemoryError("no room")
+    def attend_later(queries: Floats, keys: Half, values: Half) -> Floats:
+        if len(keys) == len(queries):
+            raise MemoryError("no room for the first chunk")
+        return attend(queries, keys, values)
 
     engine = tiny(2)
-    monkeypatch.setattr("runtime.standins.engine.engine.gated_mlp", exhausted)
+    monkeypatch.setattr("runtime.standins.engine.engine.attend", attend_later)
     with pytest.raises(MemoryError, match="no room"):  # and the chunks that wait for it end too
         engine.prefill(TOKENS, engine.new_cache(300))
 
