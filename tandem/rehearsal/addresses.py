@@ -13,11 +13,13 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tandem.rehearsal.errors import RehearsalError
+
 _FIRST_HOST = 1
 _LAST_HOST = 254
 
 
-class AddressError(Exception):
+class AddressError(RehearsalError):
     """Say which address or port cannot be used."""
 
 
@@ -59,4 +61,6 @@ def require_free(address: str, port: int, what: str) -> None:
             probe.bind((address, port))
         except OSError as error:
             reason = "in use" if error.errno == errno.EADDRINUSE else (error.strerror or "unusable").lower()
-            raise AddressError(f"port {port} for {what} is {reason} on {address}: free it and rehearse again") from error
+            raise AddressError(
+                f"port {port} for {what} is {reason} on {address}: free it and rehearse again"
+            ) from error

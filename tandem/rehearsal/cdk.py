@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.rehearsal.errors import RehearsalError
+
 _STACK_DONE = re.compile(r"✅\s+(?P<stack>\S+?)(?P<unchanged> \(no changes\))?$")
 _TAIL = 25
 
 
-class CdkError(Exception):
+class CdkError(RehearsalError):
     """Say which CDK command failed, and show the end of what it printed."""
 
 

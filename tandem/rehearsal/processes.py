@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tandem.rehearsal.errors import RehearsalError
+
 _STOP_SECONDS = 10
 _LOG_LINES = 12
 
 
-class ProcessError(Exception):
+class ProcessError(RehearsalError):
     """Say which process failed, and show the end of its log."""
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tandem.rehearsal.errors import RehearsalError
+
 STAND_INS: Final[Mapping[str, Mapping[str, str]]] = {
     "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx": {"vllm": "runtime.standins.vllm"},
     "public.ecr.aws/docker/library/python": {},
@@ -18,7 +20,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3"}
 """Decode provider → local module that serves its endpoint."""
 
 
-class ProgramError(Exception):
+class ProgramError(RehearsalError):
     """Say what has no stand-in."""
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import boto3
 
 from tandem.rehearsal.cloud.permissions import allowed
-from tandem.rehearsal.tasks import Task, TaskError
+from tandem.rehearsal.hosts import TaskError
+from tandem.rehearsal.tasks import Task
 
 _ARN_PARTS = 7
 

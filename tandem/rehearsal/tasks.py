@@ -11,9 +11,7 @@ from typing import Any
 
 import boto3
 
-
-class TaskError(Exception):
-    """Say why a deployed service could not run: what real ECS would refuse, too."""
+from tandem.rehearsal.hosts import TaskError, security_groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +26,8 @@ class Registration:
 class Task:
     """Describe one container of one deployed service as ECS would run it.
 
-    ``secrets`` maps a variable to its ``valueFrom``. ``hosts`` are the instances that its capacity provider has; empty
-    on Fargate.
+    ``secrets`` maps a variable to its ``valueFrom``. ``security_groups`` are those of its network interfaces: the
+    host's in host network mode, else its own.
     """
 
     service: str
@@ -46,7 +44,7 @@ class Task:
     task_role: str
     discovery: tuple[Registration, ...]
     targets: tuple[Registration, ...]
-    hosts: tuple[str, ...]
+    security_groups: tuple[str, ...]
 
 
 def deployed_tasks(session: boto3.Session) -> list[Task]:
@@ -84,7 +82,7 @@ def _task(session: boto3.Session, service: dict[str, Any]) -> Task:
         task_role=definition.get("taskRoleArn", ""),
         discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", container["name"], ports)),
         targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", container["name"], ports)),
-        hosts=_hosts(session, service),
+        security_groups=security_groups(session, service),
     )
 
 
@@ -99,25 +97,3 @@ def _registrations(
                 f"its task maps {', '.join(map(str, ports)) or 'no port'} of {container}: add the port mapping"
             )
         yield Registration(arn=entry[arn], port=port)
-
-
-def _hosts(session: boto3.Session, service: dict[str, Any]) -> tuple[str, ...]:
-    """Return the instances behind the service's capacity providers; fewer than it wants would leave it pending."""
-    names = [strategy["capacityProvider"] for strategy in service.get("capacityProviderStrategy", [])]
-    if not names:
-        return ()
-    providers = session.client("ecs").describe_capacity_providers(capacityProviders=names)["capacityProviders"]
-    groups = [provider["autoScalingGroupProvider"]["autoScalingGroupArn"] for provider in providers]
-    found = session.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    instances = tuple(
-        instance["InstanceId"]
-        for group in found
-        if group["AutoScalingGroupARN"] in groups or group["AutoScalingGroupName"] in groups
-        for instance in group["Instances"]
-    )
-    if len(instances) < service["desiredCount"]:
-        raise TaskError(
-            f"service {service['serviceName']} wants {service['desiredCount']} hosts, "
-            f"its capacity provider {', '.join(names)} has {len(instances)}: raise the group's size"
-        )
-    return instances

@@ -8,17 +8,19 @@ import json
 import os
 import signal
 import socket
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _resolve = socket.getaddrinfo
 
 
-def _names():
-    with open(os.environ["TANDEM_REHEARSAL_HOSTS"]) as file:
-        return json.load(file)
+def _names() -> dict[str, tuple[str, int]]:
+    with open(os.environ["TANDEM_REHEARSAL_HOSTS"], encoding="utf-8") as file:
+        names: dict[str, tuple[str, int]] = json.load(file)
+        return names
 
 
-def _getaddrinfo(host, port, *rest, **options):
+def _getaddrinfo(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
     name = host.decode() if isinstance(host, bytes) else host
     address, local_port = _names().get(f"{name}:{port}", (host, port))
     return _resolve(address, local_port, *rest, **options)

@@ -1,0 +1,74 @@
+"""Parse the command line of ``tandem``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tandem.spec.deployment import Deployment
+from tandem.spec.findings import Finding, has_errors
+from tandem.spec.read import read
+
+_ROOT = Path(__file__).parents[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 for findings or a failure, 2 for a wrong command line, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tandem", description="Check and rehearse deployments of Tandem.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    validate = commands.add_parser("validate", help="print everything that is wrong with a deployment file")
+    validate.add_argument("file", type=Path)
+    validate.add_argument("--output", choices=["text", "json"], default="text")
+    validate.set_defaults(run=_validate)
+    schema = commands.add_parser("schema", help="print the JSON Schema of the deployment file, for editors")
+    schema.set_defaults(run=_schema)
+    rehearse = commands.add_parser("rehearse", help="deploy a file into an embedded AWS and ask it something")
+    rehearse.add_argument("file", type=Path)
+    rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
+    rehearse.add_argument("--prompt", action="append", metavar="TEXT", help="ask this instead of the default prompts")
+    rehearse.set_defaults(run=_rehearse)
+    return parser
+
+
+def _validate(options: argparse.Namespace) -> int:
+    _, findings = read(options.file)
+    if options.output == "json":
+        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        _print(findings)
+        print(f"{options.file}: {len(findings)} findings" if findings else f"{options.file}: no findings")
+    return 1 if has_errors(findings) else 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    print(json.dumps(Deployment.model_json_schema(), indent=2))
+    return 0
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    deployment, findings = read(options.file)
+    _print(findings)
+    if deployment is None or has_errors(findings):
+        return 1
+    # loads moto, which takes a second that the other commands need not wait
+    from tandem.rehearsal.command import rehearse
+
+    return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        print(finding)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

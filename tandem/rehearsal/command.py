@@ -1,0 +1,89 @@
+"""Run a rehearsal from the command line: progress on the terminal, the report on disk, a clear end in every case."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from tandem.rehearsal.cloud.images import ImageError
+from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
+from tandem.rehearsal.errors import RehearsalError
+from tandem.rehearsal.prompts import Prompt, default_prompts
+from tandem.rehearsal.run import Rehearsal
+from tandem.rehearsal.service import Service
+from tandem.rehearsal.workspace import WorkspaceError, workspace
+from tandem.spec.deployment import Deployment
+
+_INTERRUPTED = 130
+_MAX_TOKENS = 64
+
+
+def rehearse(
+    file: Path, deployment: Deployment, *, root: Path, keep: bool = False, texts: Sequence[str] | None = None
+) -> int:
+    """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with workspace(root / ".rehearsal") as work:
+            return _rehearse(Rehearsal(file.resolve(), deployment, root=root, work=work, say=_say), work, keep, texts)
+    except WorkspaceError as error:
+        return _failed(str(error))
+
+
+def _rehearse(rehearsal: Rehearsal, work: Path, keep: bool, texts: Sequence[str] | None) -> int:
+    report = rehearsal.report
+    try:
+        rehearsal.run(_prompts(texts), hold=_hold if keep else None)
+    except (RehearsalError, EmbeddedCloudError, ImageError) as error:
+        report.error = str(error)
+        return _failed(report.error)
+    except KeyboardInterrupt:
+        report.error = "interrupted"
+        print("\ninterrupted: everything was stopped", file=sys.stderr)
+        return _INTERRUPTED
+    finally:
+        report.write(work / "report.json")
+    _summary(rehearsal, work)
+    return 0
+
+
+def _prompts(texts: Sequence[str] | None) -> list[Prompt]:
+    if not texts:
+        return default_prompts(Path(__file__).parents[2])
+    return [Prompt(name=f"prompt-{i}", text=text, max_tokens=_MAX_TOKENS) for i, text in enumerate(texts, 1)]
+
+
+def _hold(service: Service, cloud: EmbeddedCloud) -> None:
+    model = service.model
+    _say(
+        f"the deployment stays up until Ctrl-C\n"
+        f"  OpenAI clients:  base_url={service.url}/v1  api_key={service.key}  model={model}\n"
+        f"  AWS clients:     AWS_ENDPOINT_URL={cloud.endpoint}  AWS_REGION={cloud.region}  any credentials"
+    )
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        _say("\nletting go")
+
+
+def _summary(rehearsal: Rehearsal, work: Path) -> None:
+    seconds = rehearsal.report.seconds
+    _say("where the time went: " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
+    _say(f"ok: report in {work / 'report.json'}")
+
+
+def _say(text: str, end: str = "\n") -> None:
+    print(text, end=end, flush=True)
+
+
+def _failed(message: str) -> int:
+    print(f"\nrehearsal failed: {message}", file=sys.stderr)
+    return 1
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,99 @@
+"""Play the owner of the decode endpoint: issue its keys, and serve it under the name that was deployed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import boto3
+
+from runtime.handoff import settings
+from tandem.rehearsal.addresses import Addresses, require_free
+from tandem.rehearsal.certificates import Certificate, issue
+from tandem.rehearsal.hosts import TaskError
+from tandem.rehearsal.launch import Machine
+from tandem.rehearsal.processes import Program
+from tandem.rehearsal.programs import ENDPOINTS, ProgramError
+from tandem.rehearsal.secrets import secret_arn
+from tandem.rehearsal.tasks import Task
+
+_PORT = 8443
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """Hold what was deployed of the endpoint, and where it is served here."""
+
+    provider: str
+    url: str
+    model: str
+    address: str
+    port: int
+    api_key: str
+    ticket_key: str
+    certificate: Certificate
+
+
+def issue_keys(session: boto3.Session, gateway: Task) -> tuple[str, str]:
+    """Write fresh keys into the deployed secret, as an operator does with those that the endpoint's owner issued."""
+    source = gateway.secrets.get(settings.DECODE_KEY)
+    if source is None:
+        raise TaskError(f"service {gateway.service} has no secret {settings.DECODE_KEY}: add it to the container")
+    api_key, ticket_key = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
+    document = {settings.API_KEY_FIELD: api_key, settings.TICKET_KEY_FIELD: ticket_key}
+    session.client("secretsmanager").put_secret_value(SecretId=secret_arn(source), SecretString=json.dumps(document))
+    return api_key, ticket_key
+
+
+def prepare(session: boto3.Session, gateway: Task, machine: Machine, addresses: Addresses) -> Endpoint:
+    """Give the endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
+    provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
+    if provider not in ENDPOINTS:
+        raise ProgramError(f"decode provider {provider!r} has no stand-in yet; rehearsed are {', '.join(ENDPOINTS)}")
+    url = _variable(gateway, settings.DECODE_ENDPOINT)
+    address = addresses.take()
+    require_free(address, _PORT, url)
+    addresses.name(url, address, _PORT)
+    api_key, ticket_key = issue_keys(session, gateway)
+    return Endpoint(
+        provider=provider,
+        url=url,
+        model=_variable(gateway, settings.DECODE_MODEL),
+        address=address,
+        port=_PORT,
+        api_key=api_key,
+        ticket_key=ticket_key,
+        certificate=issue(machine.work / "certificates", urlsplit(url).hostname or ""),
+    )
+
+
+def program(endpoint: Endpoint, machine: Machine) -> Program:
+    """Return the stand-in's process."""
+    return Program(
+        name=f"endpoint-{endpoint.provider}",
+        command=[
+            sys.executable,
+            "-m",
+            ENDPOINTS[endpoint.provider],
+            f"--host={endpoint.address}",
+            f"--port={endpoint.port}",
+            f"--served-model-name={endpoint.model}",
+            f"--tls-certificate={endpoint.certificate.certificate}",
+            f"--tls-key={endpoint.certificate.key}",
+        ],
+        environment={
+            **machine.environment(),
+            settings.DECODE_KEY: endpoint.api_key,
+            settings.TICKET_KEY: endpoint.ticket_key,
+        },
+        cwd=machine.root,
+    )
+
+
+def _variable(gateway: Task, name: str) -> str:
+    if name not in gateway.environment:
+        raise TaskError(f"service {gateway.service} has no variable {name}: add it to the container")
+    return gateway.environment[name]

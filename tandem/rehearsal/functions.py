@@ -1,0 +1,41 @@
+"""Run what the deployment runs on a schedule, once each, as EventBridge would."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from tandem.rehearsal.errors import RehearsalError
+
+
+class FunctionRunError(RehearsalError):
+    """Say which function failed, and what it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRun:
+    """Hold a function's name and its answer."""
+
+    name: str
+    answer: Any
+
+
+def run_scheduled(session: boto3.Session) -> list[FunctionRun]:
+    """Invoke the targets of every scheduled rule; raise ``FunctionRunError`` if one fails or reports ``up: false``."""
+    events = session.client("events")
+    rules = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
+    arns = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]]
+    return [_run(session, arn) for arn in arns if ":lambda:" in arn]
+
+
+def _run(session: boto3.Session, arn: str) -> FunctionRun:
+    event = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    response = session.client("lambda").invoke(FunctionName=arn, Payload=event)
+    answer = json.loads(response["Payload"].read() or b"null")
+    name = arn.rpartition(":")[2]
+    if response.get("FunctionError") or (isinstance(answer, dict) and answer.get("up") is False):
+        raise FunctionRunError(f"function {name} failed: {json.dumps(answer)}")
+    return FunctionRun(name, answer)

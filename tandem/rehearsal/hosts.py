@@ -1,0 +1,51 @@
+"""Find what a deployed service runs on: instances of a capacity provider, or network interfaces of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from tandem.rehearsal.errors import RehearsalError
+
+
+class TaskError(RehearsalError):
+    """Say why a deployed service could not run: what real ECS would refuse, too."""
+
+
+def security_groups(session: boto3.Session, service: dict[str, Any]) -> tuple[str, ...]:
+    """Return the security groups of the service's traffic; raise ``TaskError`` where it has too few hosts."""
+    own = service.get("networkConfiguration", {}).get("awsvpcConfiguration", {}).get("securityGroups")
+    if own:
+        return tuple(own)
+    groups = _instance_groups(session, service)
+    _require_hosts(service, groups)
+    return tuple(sorted({name for group in groups for name in _interface_groups(session, group)}))
+
+
+def _instance_groups(session: boto3.Session, service: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [strategy["capacityProvider"] for strategy in service.get("capacityProviderStrategy", [])]
+    if not names:
+        raise TaskError(f"service {service['serviceName']} has neither a capacity provider nor network interfaces")
+    providers = session.client("ecs").describe_capacity_providers(capacityProviders=names)["capacityProviders"]
+    wanted = {provider["autoScalingGroupProvider"]["autoScalingGroupArn"] for provider in providers}
+    groups = session.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    return [group for group in groups if wanted & {group["AutoScalingGroupARN"], group["AutoScalingGroupName"]}]
+
+
+def _require_hosts(service: dict[str, Any], groups: list[dict[str, Any]]) -> None:
+    hosts = sum(len(group["Instances"]) for group in groups)
+    if hosts < service["desiredCount"]:
+        raise TaskError(
+            f"service {service['serviceName']} wants {service['desiredCount']} hosts and its capacity provider has "
+            f"{hosts}: raise the instance group's size"
+        )
+
+
+def _interface_groups(session: boto3.Session, group: dict[str, Any]) -> list[str]:
+    template = group["LaunchTemplate"]
+    versions = session.client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
+    )["LaunchTemplateVersions"]
+    interfaces = versions[0]["LaunchTemplateData"].get("NetworkInterfaces", [])
+    return [name for interface in interfaces for name in interface.get("Groups", [])]

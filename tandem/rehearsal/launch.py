@@ -1,0 +1,103 @@
+"""Start a deployed task on this machine: its image, command, variables and secrets, and what its host adds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from tandem.rehearsal.addresses import Addresses, require_free
+from tandem.rehearsal.agent import HostAgent, Placement
+from tandem.rehearsal.cloud.images import Image, load
+from tandem.rehearsal.processes import Process, Processes, Program
+from tandem.rehearsal.programs import programs_folder
+from tandem.rehearsal.secrets import secret_environment
+from tandem.rehearsal.tasks import Task
+
+READY_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Hold what this machine lends to every rehearsed process, in place of AWS's network, hosts and resolver."""
+
+    root: Path
+    work: Path
+    endpoint: str
+    region: str
+
+    @property
+    def hosts_file(self) -> Path:
+        """Where names and their addresses are kept."""
+        return self.work / "hosts.json"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that signs the rehearsal's HTTPS endpoints."""
+        return self.work / "certificates" / "authority.pem"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that stand for the network: resolver, trust, AWS."""
+        return {
+            "HOME": str(self.work),
+            "LANG": "C.UTF-8",
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(__file__).parent / "names"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "TANDEM_REHEARSAL_HOSTS": str(self.hosts_file),
+            "TANDEM_REHEARSAL_PID": str(os.getpid()),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "UCX_NET_DEVICES": "lo",
+            "SSL_CERT_FILE": str(self.authority),
+        }
+
+
+def start_task(
+    session: boto3.Session, task: Task, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
+) -> tuple[Placement, Process]:
+    """Place and start a task; it is not ready yet."""
+    image = load(machine.work / "images", task.image)
+    placement = Placement(task, addresses.take())
+    for port in task.ports:
+        require_free(placement.address, port, task.service)
+    program = Program(
+        name=task.service,
+        command=[*image.entrypoint, *(task.command or image.cmd)],
+        environment=_environment(session, placement, image, machine, agent),
+        cwd=image.rootfs / image.workdir.lstrip("/"),
+    )
+    return placement, processes.start(program)
+
+
+def _environment(
+    session: boto3.Session, placement: Placement, image: Image, machine: Machine, agent: HostAgent
+) -> Mapping[str, str]:
+    task, local = placement.task, machine.environment()
+    folder = programs_folder(image.base, machine.work / "programs", machine.root)
+    local["PATH"] = f"{folder}:{local['PATH']}"
+    # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
+    local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
+    return {**image.env, **task.environment, **secret_environment(session, task), **agent.place(placement), **local}
+
+
+def listening(address: str, port: int) -> bool:
+    """Tell whether something accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, port)) == 0
+
+
+def healthy(url: str) -> bool:
+    """Tell whether ``url`` answers with a status below 400."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - an address of the rehearsal's own
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,109 @@
+"""Bring a deployed service up on this machine: the decode endpoint, every task, registrations and open paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from runtime.handoff import contract, settings
+from tandem.rehearsal import endpoint as endpoints
+from tandem.rehearsal.addresses import Addresses
+from tandem.rehearsal.agent import HostAgent, Placement
+from tandem.rehearsal.endpoint import Endpoint
+from tandem.rehearsal.hosts import TaskError
+from tandem.rehearsal.launch import READY_SECONDS, Machine, healthy, listening, start_task
+from tandem.rehearsal.paths import require_admission, require_path
+from tandem.rehearsal.processes import Process, Processes
+from tandem.rehearsal.registrations import client_url, register
+from tandem.rehearsal.secrets import secret_environment
+from tandem.rehearsal.tasks import Task, deployed_tasks
+
+_SIDE_CHANNEL_PORT = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Hold what a client needs, and what runs."""
+
+    url: str
+    key: str
+    model: str
+    processes: Processes
+    entries: list[dict[str, Any]]
+
+
+@contextmanager
+def serving(session: boto3.Session, machine: Machine) -> Iterator[Service]:
+    """Start everything that was deployed, wait until it is ready, and stop it at the end."""
+    tasks = deployed_tasks(session)
+    gateway, workers = _gateway(tasks), [task for task in tasks if task.discovery]
+    _require_paths(session, gateway, workers)
+    with ExitStack() as stack:
+        processes = stack.enter_context(Processes(machine.work / "logs"))
+        agent = stack.enter_context(HostAgent(session))
+        addresses = Addresses(machine.hosts_file)
+        endpoint = endpoints.prepare(session, gateway, machine, addresses)
+        outside = processes.start(endpoints.program(endpoint, machine))
+        placed = [start_task(session, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
+        entries = [_ready_endpoint(processes, outside, endpoint)]
+        entries += [_ready_task(session, processes, *pair) for pair in placed]
+        placement, process = placed[-1]
+        url = client_url(session, placement)
+        processes.wait_ready(process, lambda: healthy(f"{url}/ready"), READY_SECONDS)
+        key = secret_environment(session, gateway)[settings.GATEWAY_KEY]
+        yield Service(url, key, gateway.environment[settings.MODEL], processes, entries)
+
+
+def _gateway(tasks: Sequence[Task]) -> Task:
+    found = [task for task in tasks if task.targets]
+    if len(found) != 1:
+        raise TaskError(f"{len(found)} services stand behind a load balancer; a deployment has one, the gateway")
+    return found[0]
+
+
+def _require_paths(session: boto3.Session, gateway: Task, workers: Sequence[Task]) -> None:
+    for worker in workers:
+        for entry in worker.discovery:
+            what = f"{gateway.service} to {worker.service}"
+            require_path(session, gateway.security_groups, worker.security_groups, entry.port, what)
+        side_channel = int(worker.environment.get(_SIDE_CHANNEL_PORT, 0))
+        if side_channel not in worker.ports:
+            raise TaskError(
+                f"service {worker.service}: port {side_channel} of {_SIDE_CHANNEL_PORT} is not among its port mappings "
+                f"({', '.join(map(str, worker.ports))}): add the port mapping"
+            )
+        require_admission(session, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
+
+
+def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) -> dict[str, Any]:
+    ready = processes.wait_ready(process, lambda: listening(endpoint.address, endpoint.port), READY_SECONDS)
+    return {
+        "name": process.name,
+        "stands_for": endpoint.url,
+        "task_definition": None,
+        "address": endpoint.address,
+        "ports": [endpoint.port],
+        "ready_seconds": round(ready, 3),
+    }
+
+
+def _ready_task(session: boto3.Session, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
+    task = placement.task
+    port = task.ports[0]
+    url = f"http://{placement.address}:{port}{contract.HEALTH}"
+    ready = processes.wait_ready(process, lambda: healthy(url), READY_SECONDS)
+    register(session, placement)
+    return {
+        "name": process.name,
+        "task_definition": task.task_definition,
+        "image": task.image,
+        "command": list(task.command),
+        "address": placement.address,
+        "ports": list(task.ports),
+        "desired_count": task.desired_count,
+        "ready_seconds": round(ready, 3),
+    }
