@@ -1,0 +1,149 @@
+"""Own what decoders read from a prefill worker: the leased blocks, the NIXL agent, the side channel."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+
+from runtime.handoff import fields
+from runtime.handoff.nixl import Agent
+from runtime.handoff.sidechannel import NixlHandshakePayload, listener, serve
+from runtime.standins.engine.engine import Geometry
+from runtime.standins.vllm import notifications
+from runtime.standins.vllm.kv_pool import ATTENTION, LAYOUT, KvPool
+from runtime.standins.vllm.kv_transfer_config import KvTransferConfig
+from runtime.standins.vllm.leases import Leases
+from runtime.standins.vllm.metrics import Metrics
+from runtime.standins.vllm.notifications import Heartbeat
+
+log = logging.getLogger(__name__)
+
+CONNECTOR_VERSION: Final = 15
+LEASED_POLL_SECONDS: Final = 0.001  # a reader's transfer over TCP moves on only while this end polls
+IDLE_POLL_SECONDS: Final = 0.02
+
+Blocks = tuple[int, ...]
+
+
+class Producer:
+    """Hold prefilled blocks under leases and let readers take them; ``free`` takes back blocks no reader needs."""
+
+    def __init__(
+        self,
+        config: KvTransferConfig,
+        pool: KvPool,
+        side_channel: tuple[str, int],
+        *,
+        free: Callable[[Blocks], None],
+        metrics: Metrics,
+    ) -> None:
+        self.engine_id = config.engine_id
+        self._address = side_channel
+        self._leases = Leases(config.kv_connector_extra_config.kv_lease_duration)
+        self._free = free
+        self._metrics = metrics
+        self._agent = Agent(config.engine_id)
+        self._agent.register(*pool.regions)
+        self._metadata = pool.metadata(config.engine_id, self._agent)
+
+    @property
+    def backend(self) -> str:
+        """The NIXL backend in use."""
+        return self._agent.backend
+
+    @asynccontextmanager
+    async def running(self, compatibility_hash: str) -> AsyncIterator[None]:
+        """Answer handshakes and notifications; at the end release NIXL, whatever readers still hold."""
+        payload = NixlHandshakePayload(
+            compatibility_hash=compatibility_hash, agent_metadata_bytes=msgspec.msgpack.encode(self._metadata)
+        )
+        try:
+            async with listener(*self._address) as socket, asyncio.TaskGroup() as tasks:
+                loops = [tasks.create_task(serve(socket, {(0, 0): payload})), tasks.create_task(self._watch())]
+                yield
+                for loop in loops:
+                    loop.cancel()
+        finally:
+            self._agent.close()
+
+    def lease(self, request_id: str, blocks: Blocks, tokens: int) -> dict[str, Any]:
+        """Keep blocks for a reader and return the ``kv_transfer_params`` that tell it where they are."""
+        self._leases.grant(request_id, blocks, now=time.monotonic())
+        host, port = self._address
+        return {
+            fields.DO_REMOTE_PREFILL: True,
+            fields.DO_REMOTE_DECODE: False,
+            fields.REMOTE_BLOCK_IDS: [list(blocks)],
+            fields.REMOTE_ENGINE_ID: self.engine_id,
+            fields.REMOTE_REQUEST_ID: request_id,
+            fields.REMOTE_HOST: host,
+            fields.REMOTE_PORT: port,
+            fields.TP_SIZE: 1,
+            "dcp_size": 1,
+            "pp_size": 1,
+            fields.REMOTE_NUM_TOKENS: tokens,
+            "remote_registration_generation": 0,
+            "remote_blocks_expiry_time": None,
+            "transfer_mode": "pull",
+        }
+
+    async def _watch(self) -> None:
+        while True:
+            for peer, message in self._agent.notifications():
+                self._receive(peer, message)
+            self._expire()
+            await asyncio.sleep(LEASED_POLL_SECONDS if self._leases else IDLE_POLL_SECONDS)
+
+    def _receive(self, peer: str, message: bytes) -> None:
+        try:
+            notification = notifications.parse(message)
+        except ValueError as error:
+            log.warning("ignored a notification from %s: %s", peer, error)
+            return
+        if isinstance(notification, Heartbeat):
+            self._leases.extend(notification.request_ids, now=time.monotonic())
+            return
+        try:
+            blocks = self._leases.read(notification.request_id, notification.readers)
+        except KeyError:
+            self._metrics.late_notifications.inc()
+            log.error(
+                "Potentially invalid KV blocks for unrecognized request %s were retrieved by a decode worker. "
+                "They may have expired.",
+                notification.request_id,
+            )
+            return
+        if blocks:
+            self._free(blocks)
+            log.info("freed %d KV blocks of %s: read", len(blocks), notification.request_id)
+
+    def _expire(self) -> None:
+        for request_id, blocks in self._leases.expire(now=time.monotonic()).items():
+            self._free(blocks)
+            self._metrics.kv_expired.inc()
+            log.warning("freed %d KV blocks of %s: lease expired unread", len(blocks), request_id)
+
+
+def compatibility_hash(model: str, geometry: Geometry) -> str:
+    """Return a hash over the factors vLLM hashes; it equals no real vLLM's, whose version and attention differ."""
+    factors = {
+        "vllm_version": "tandem-stand-in",
+        "nixl_connector_version": CONNECTOR_VERSION,
+        "model": model,
+        "dtype": "float16",
+        "num_kv_heads": geometry.kv_heads,
+        "head_size": geometry.head_dim,
+        "num_hidden_layers": geometry.layers,
+        "attn_backend_name": ATTENTION,
+        "kv_cache_layout": LAYOUT,
+        "transfer_mode": "pull",
+    }
+    return hashlib.sha256(json.dumps(factors, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,100 @@
+"""Start all parts of the stand-in and stop them in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+
+from runtime.standins.engine.engine import Engine
+from runtime.standins.vllm.blocks import BlockAllocator
+from runtime.standins.vllm.deviations import deviations
+from runtime.standins.vllm.flags import Serve
+from runtime.standins.vllm.kv_pool import KvPool
+from runtime.standins.vllm.metrics import Metrics
+from runtime.standins.vllm.producer import Producer, compatibility_hash
+from runtime.standins.vllm.server import Server
+from runtime.standins.vllm.turns import Turns
+from runtime.standins.vllm.worker import Worker
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS = 1.0
+"""How long running requests may go on after SIGTERM before they are cancelled."""
+POOL_REQUESTS = 2
+"""Requests of full length that the KV pool holds unless told otherwise."""
+
+
+async def run(serve: Serve) -> None:
+    """Load the model, serve until SIGTERM or SIGINT, then release everything."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with bind(serve) as port:
+        engine = await asyncio.to_thread(Engine.load)
+        async with serving(serve, engine, port):
+            log.info("serving %s on http://%s:%d", ", ".join(serve.names), serve.host, serve.port)
+            await stop.wait()
+            log.info("stopping")
+
+
+def bind(serve: Serve) -> socket.socket:
+    """Take the HTTP port without listening yet, as vLLM does before it loads; raise ``OSError`` if it is taken."""
+    family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
+    port = socket.socket(family, socket.SOCK_STREAM)
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        port.bind((serve.host, serve.port))
+    except OSError as error:
+        port.close()
+        raise OSError(f"cannot listen on {serve.host}:{serve.port}: {error}") from error
+    return port
+
+
+@asynccontextmanager
+async def serving(serve: Serve, engine: Engine, port: socket.socket) -> AsyncIterator[None]:
+    """Serve a loaded engine on a bound socket; raise ``HandoffError`` where the side channel's port is taken."""
+    context = engine.geometry.context
+    for sentence in deviations(serve, context=context):
+        log.warning("this is a stand-in: %s", sentence)
+    length = min(serve.max_model_len or context, context)
+    pool = _pool(serve, engine, length)
+    allocator = BlockAllocator(pool.num_blocks)
+    turns = Turns(allocator)
+    metrics = _metrics(serve, turns, allocator)
+    async with AsyncExitStack() as stack:
+        producer = None
+        if serve.kv_transfer and serve.side_channel:
+            producer = Producer(serve.kv_transfer, pool, serve.side_channel, free=turns.free, metrics=metrics)
+            await stack.enter_async_context(producer.running(compatibility_hash(serve.model, engine.geometry)))
+            log.info(
+                "engine %s, NIXL %s, side channel %s:%d", producer.engine_id, producer.backend, *serve.side_channel
+            )
+        worker = Worker(engine, pool, turns, metrics, max_model_len=length, producer=producer)
+        app = Server(serve, worker, metrics).app()
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, port).start()
+        yield
+
+
+def _pool(serve: Serve, engine: Engine, length: int) -> KvPool:
+    blocks = -(-length // serve.block_size)
+    num_blocks = serve.num_blocks or POOL_REQUESTS * blocks + 1
+    if num_blocks <= blocks:
+        raise ValueError(f"{num_blocks} KV blocks are too few: {length} tokens need {blocks} besides the null block")
+    return KvPool(engine.geometry, num_blocks=num_blocks, block_size=serve.block_size)
+
+
+def _metrics(serve: Serve, turns: Turns, allocator: BlockAllocator) -> Metrics:
+    metrics = Metrics(serve.names[0])
+    metrics.gauge("num_requests_running", "Requests that the engine runs.", lambda: turns.running)
+    metrics.gauge("num_requests_waiting", "Requests in the queue.", lambda: turns.waiting)
+    metrics.gauge("kv_cache_usage_perc", "Share of KV blocks in use, 0 to 1.", lambda: allocator.used / allocator.total)
+    return metrics

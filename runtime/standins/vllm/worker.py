@@ -1,0 +1,129 @@
+"""Prefill for a remote decoder, or answer a request whole, with one engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.standins.engine.engine import Engine
+from runtime.standins.engine.sampling import Sampling
+from runtime.standins.engine.tokenizer import Detokenizer
+from runtime.standins.vllm.completion import Usage
+from runtime.standins.vllm.kv_pool import KvPool
+from runtime.standins.vllm.metrics import Metrics
+from runtime.standins.vllm.producer import Producer
+from runtime.standins.vllm.protocol import bad_request
+from runtime.standins.vllm.turns import Blocks, Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """Hold what a prefill request is answered with: the first token's text, and where the KV is."""
+
+    text: str
+    finish_reason: str
+    usage: Usage
+    kv_transfer_params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Hold some text of an answer and the usage so far; only the last piece has a ``finish_reason``."""
+
+    text: str
+    usage: Usage
+    finish_reason: str | None = None
+
+
+class Worker:
+    """Serve prompts; ``max_model_len`` bounds prompt and answer together, in tokens."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        pool: KvPool,
+        turns: Turns,
+        metrics: Metrics,
+        *,
+        max_model_len: int,
+        producer: Producer | None,
+    ) -> None:
+        self.engine = engine
+        self.max_model_len = max_model_len
+        self._pool = pool
+        self._turns = turns
+        self._metrics = metrics
+        self._producer = producer
+
+    async def prefill(self, request_id: str, prompt: list[int], sampling: Sampling) -> Prefilled:
+        """Compute the KV of a prompt, keep it under a lease, and sample one token.
+
+        If cancelled, the engine stops within 256 tokens and the blocks are free again.
+        """
+        if self._producer is None:
+            raise bad_request("do_remote_decode is not possible: the server runs without --kv-transfer-config")
+        self.answer_limit(prompt, 1)
+        queued = time.monotonic()
+        async with self._turns.take(self._pool.blocks_for(len(prompt))) as blocks:
+            with ExitStack() as held:
+                held.callback(self._turns.free, blocks)
+                self._metrics.queue_seconds.observe(time.monotonic() - queued)
+                tokens, reason = await self._prefill_into(blocks, prompt, sampling)
+                params = self._producer.lease(request_id, blocks, len(prompt))
+                held.pop_all()  # from now on the lease frees them
+        self._metrics.answered(reason, prompt_tokens=len(prompt), generation_tokens=len(tokens))
+        text = self.engine.tokenizer.decode(tokens)
+        return Prefilled(text, reason, Usage(len(prompt), len(tokens)), params)
+
+    async def answer(self, prompt: list[int], sampling: Sampling, limit: int | None) -> AsyncGenerator[Piece, None]:
+        """Prefill and decode here, piece by piece; close or cancel the iteration to stop."""
+        limit = self.answer_limit(prompt, limit)
+        queued = time.monotonic()
+        async with self._turns.take(self._pool.blocks_for(len(prompt) + limit)) as blocks:
+            with ExitStack() as held:
+                held.callback(self._turns.free, blocks)
+                self._metrics.queue_seconds.observe(time.monotonic() - queued)
+                async for piece in self._decode(prompt, sampling, limit):
+                    yield piece
+
+    def answer_limit(self, prompt: list[int], limit: int | None) -> int:
+        """Return how many tokens to answer with; raise ``RequestError`` where prompt and answer exceed the model."""
+        room = self.max_model_len - len(prompt)
+        if room < 1:
+            raise bad_request(
+                f"This model's maximum context length is {self.max_model_len} tokens. However, your request has "
+                f"{len(prompt)} input tokens. Please reduce the length of the input messages."
+            )
+        if limit is not None and limit > room:
+            raise bad_request(
+                f"'max_tokens' or 'max_completion_tokens' is too large: {limit}. This model's maximum context length "
+                f"is {self.max_model_len} tokens and your request has {len(prompt)} input tokens"
+            )
+        return limit or room
+
+    async def _prefill_into(self, blocks: Blocks, prompt: list[int], sampling: Sampling) -> tuple[list[int], str]:
+        cache = self.engine.new_cache(len(prompt))
+        started = time.monotonic()
+        await self._turns.run(lambda cancelled: self.engine.prefill(prompt, cache, cancelled=cancelled))
+        self._metrics.prefill_seconds.observe(time.monotonic() - started)
+        await self._turns.run(lambda _: self._pool.write(blocks, cache))
+        generation = self.engine.generate(prompt, cache, sampling, max_tokens=1)
+        tokens = await self._turns.run(lambda _: list(generation))
+        return tokens, generation.finish_reason or "length"
+
+    async def _decode(self, prompt: list[int], sampling: Sampling, limit: int) -> AsyncGenerator[Piece, None]:
+        cache = self.engine.new_cache(len(prompt) + limit)
+        started = time.monotonic()
+        await self._turns.run(lambda cancelled: self.engine.prefill(prompt, cache, cancelled=cancelled))
+        self._metrics.prefill_seconds.observe(time.monotonic() - started)
+        generation = self.engine.generate(prompt, cache, sampling, max_tokens=limit)
+        text, count = Detokenizer(self.engine.tokenizer), 0
+        while (token := await self._turns.run(lambda _: next(generation, None))) is not None:
+            count += 1
+            yield Piece(text.push(token), Usage(len(prompt), count))
+        reason = generation.finish_reason or "length"
+        self._metrics.answered(reason, prompt_tokens=len(prompt), generation_tokens=count)
+        yield Piece(text.flush(), Usage(len(prompt), count), reason)
