@@ -1,7 +1,7 @@
 """Move registered memory between processes by NIXL, the library that vLLM and vLLM-Neuron move KV with.
 
 There is no progress thread (it spins a whole core), so both ends of a transfer must keep polling: the reader inside
-``Agent.read``, the end that is read from by calling ``Agent.notifications``. Nothing received is ever unpickled.
+``Agent.read``, otherwise by calling ``Agent.notifications``. Nothing received is ever unpickled.
 
 NIXL cannot take a READ back: with UCX over TCP, data were seen to arrive after the handle had been released and even
 after the peer had been removed. So a read that its caller gave up runs on unseen, and memory given back by
@@ -136,7 +136,7 @@ class Agent:
         return sum(length for _, _, length in merged)
 
     def notify(self, remote: str, message: bytes) -> None:
-        """Send a peer a message that belongs to no transfer."""
+        """Send a peer a message that belongs to no transfer; to a new peer it leaves as this end goes on polling."""
         with _refusals(f"peer {remote} cannot be notified"):
             self._nixl.send_notif(remote, message)
 
