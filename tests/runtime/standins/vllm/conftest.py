@@ -1,0 +1,148 @@
+"""Start the stand-in in this process, with the real engine, NIXL and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime.handoff import fields
+from runtime.handoff.nixl import Agent
+from runtime.handoff.sidechannel import fetch
+from runtime.standins.engine.engine import Engine
+from runtime.standins.vllm.flags import read
+from runtime.standins.vllm.serving import bind, serving
+
+HOST = "127.0.0.1"
+KEY = "worker-key"
+PREFILL = {"temperature": 0, "max_tokens": 1, fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
+def kv_config(lease: int = 30) -> str:
+    extra = {"backends": ["UCX"], "kv_lease_duration": lease}
+    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
+    return f"--kv-transfer-config={json.dumps(config)}"
+
+
+def environment(side_channel: int) -> dict[str, str]:
+    return {
+        "VLLM_NIXL_SIDE_CHANNEL_HOST": HOST,
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(side_channel),
+        "VLLM_API_KEY": KEY,
+    }
+
+
+@dataclass(frozen=True)
+class Client:
+    """Speak to a running stand-in."""
+
+    http: aiohttp.ClientSession
+
+    async def post(self, body: object, *, path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
+        """Return the status and the JSON that a body, or raw bytes, is answered with."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.http.post(path, data=raw, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def prefill(self, prompt: list[int], **headers: str) -> dict[str, Any]:
+        """Prefill a prompt of token ids and return the ``kv_transfer_params``."""
+        status, body = await self.post({"prompt": prompt} | PREFILL, path="/v1/completions", **headers)
+        assert status == 200, body
+        params: dict[str, Any] = body[fields.KV_TRANSFER_PARAMS]
+        return params
+
+    async def metric(self, name: str) -> float:
+        """Return the value of an unlabelled-but-for-the-model metric."""
+        async with self.http.get("/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return float(next(line for line in lines if line.startswith(f"vllm:{name}{{")).rsplit(" ", 1)[1])
+
+    async def until(self, name: str, value: float) -> None:
+        """Wait until a metric has a value; fail after 10 s."""
+        async with asyncio.timeout(10):
+            while await self.metric(name) != value:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UCX_NET_DEVICES", "lo")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine.load()
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(engine: Engine) -> Start:
+    """Return a context manager that serves with more flags and yields a client."""
+
+    @asynccontextmanager
+    async def started(*flags: str, lease: int = 30) -> AsyncIterator[Client]:
+        port = free_port()
+        command = ["serve", "org/model", f"--host={HOST}", f"--port={port}", kv_config(lease), *flags]
+        serve = read(command, environment(free_port()))
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with (
+            serving(serve, engine, bind(serve)),
+            aiohttp.ClientSession(f"http://{HOST}:{port}", headers=headers) as http,
+        ):
+            yield Client(http)
+
+    return started
+
+
+@pytest.fixture
+async def client(start: Start) -> AsyncIterator[Client]:
+    async with start() as client:
+        yield client
+
+
+@pytest.fixture
+def reader() -> Iterator[Agent]:
+    agent = Agent(f"reader-{uuid.uuid4()}")
+    yield agent
+    agent.close()
+
+
+async def read_kv(reader: Agent, params: dict[str, Any], engine: Engine, readers: int = 1) -> NDArray[np.float16]:
+    """Read a request's KV as a decoder does and return it as ``[layers, 2, tokens, kv_heads, head_dim]``."""
+    metadata = (await fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])).metadata
+    assert metadata.engine_id == params[fields.REMOTE_ENGINE_ID]
+    (blocks,) = params[fields.REMOTE_BLOCK_IDS]
+    sizes = engine.geometry
+    shape = (len(metadata.block_lens), len(blocks), 2, metadata.block_size, sizes.kv_heads, sizes.head_dim)
+    received = np.zeros(shape, np.float16)
+    registration = reader.register(received)
+    remote = reader.add_remote(metadata.agent_metadata)
+    pairs = [
+        (received[layer, index].ctypes.data, base + block * stride, length)
+        for layer, (base, stride, length) in enumerate(
+            zip(metadata.kv_caches_base_addr, metadata.block_strides, metadata.block_lens, strict=True)
+        )
+        for index, block in enumerate(blocks)
+    ]
+    await reader.read(remote, pairs, f"{params[fields.REMOTE_REQUEST_ID]}:{readers}".encode())
+    reader.deregister(registration)
+    tokens = params[fields.REMOTE_NUM_TOKENS]
+    return received.swapaxes(1, 2).reshape(shape[0], 2, -1, *shape[4:])[:, :, :tokens]
