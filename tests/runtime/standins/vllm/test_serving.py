@@ -20,7 +20,7 @@ from runtime.standins.engine.sampling import Sampling
 from tests.runtime.standins.vllm.conftest import PREFILL, Client, Start, read_kv
 
 CHAT = {"model": "org/model", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
-LONG = [7] * 3000  # seconds of prefill
+LONG = [7] * 8000  # half a minute of prefill
 SMALL_POOL = ("--max-model-len=128", "--num-gpu-blocks-override=9")  # eight blocks of 16 tokens
 
 
