@@ -1,0 +1,1 @@
+"""The gateway: takes OpenAI requests, has them prefilled and decoded by peers, and relays the answer."""

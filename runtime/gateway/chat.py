@@ -1,0 +1,141 @@
+"""Read a client's chat completion request and derive what each peer is sent; all pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from runtime.handoff import fields
+from runtime.handoff.contract import Code, HandoffError
+
+BYTES_PER_TOKEN: Final = 2
+"""Bytes of JSON taken for one prompt token in a reservation.
+
+Byte-pair vocabularies give 3 to 5 bytes a token for English and code, 2 to 3 for most other scripts, so this reserves
+too much rather than too little. The endpoint counts for itself before it decodes.
+"""
+DEFAULT_MAX_TOKENS: Final = 1024
+"""Answer tokens reserved where the client sets no limit."""
+
+_HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
+_NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
+"""Objects of a body that vLLM, or a client library, merges into its parameters."""
+_NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """Hold one request: ``body`` is the client's without handoff fields, ``request_id`` is the gateway's own."""
+
+    request_id: str
+    body: Mapping[str, Any]
+    max_tokens: int
+    prompt_tokens: int
+    """An estimate, for the reservation only."""
+
+
+def read(raw: bytes, *, request_id: str, model: str, max_model_len: int) -> Chat:
+    """Check and strip a request's body; raise ``HandoffError`` (``invalid_request``, ``model_not_found``)."""
+    body = stripped(_object(raw))
+    _check_types(body)
+    if body["model"] != model:
+        raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
+    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS
+    # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
+    room = max(1, max_model_len - max_tokens)
+    return Chat(request_id=request_id, body=body, max_tokens=max_tokens, prompt_tokens=min(room, estimate_tokens(body)))
+
+
+def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``body`` without the fields by which a caller could point a peer at KV, or choose a peer's request id."""
+    return {
+        name: stripped(value) if name in _NESTED and isinstance(value, dict) else value
+        for name, value in body.items()
+        if name not in _HANDOFF_FIELDS
+    }
+
+
+def estimate_tokens(body: Mapping[str, Any]) -> int:
+    """Return about how many tokens messages and tools take, rather too many than too few."""
+    text = json.dumps([body["messages"], body.get("tools")], ensure_ascii=False)
+    return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
+
+
+def for_prefill(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body for a prefill worker: one token, no stream, and KV kept for a reader."""
+    return {
+        **{name: value for name, value in body.items() if name not in _NOT_FOR_PREFILL},
+        "stream": False,
+        "max_tokens": 1,
+        "max_completion_tokens": 1,
+        fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST),
+    }
+
+
+def with_kv(body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body for a decode peer that imports KV."""
+    return {**body, fields.KV_TRANSFER_PARAMS: dict(params)}
+
+
+def renamed(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return the body with the model under the name that a peer knows it by."""
+    return {**body, "model": model}
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Return a body's wire form."""
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def require_single_answer(chat: Chat) -> None:
+    """Raise ``HandoffError`` where several answers are asked for: KV is handed to one reader only."""
+    if chat.body.get("n") not in (None, 1):
+        raise _invalid(f"n is {chat.body['n']!r:.80}: only one answer a request is possible, send several requests")
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the body is not JSON: {type(error).__name__}: {error}"[:300]) from error
+    if not isinstance(body, dict):
+        raise _invalid(f"the body is a JSON {type(body).__name__}, an object is needed")
+    return body
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"number {text[:40]} is out of range")
+    return number
+
+
+def _check_types(body: Mapping[str, Any]) -> None:
+    if not isinstance(body.get("model"), str):
+        raise _invalid(f"model is {body.get('model')!r:.80}: a string is needed")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _invalid("messages is missing, empty or no list: a list of messages is needed")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise _invalid(f"messages[{index}] is no object with a role")
+    if not isinstance(body.get("stream"), bool | None):
+        raise _invalid(f"stream is {body['stream']!r:.80}: true or false is needed")
+    for name in ("max_tokens", "max_completion_tokens"):
+        _check_count(name, body.get(name))
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise _invalid(f"{name} is {value!r:.80}: a whole number of at least 1 is needed")
+
+
+def _invalid(message: str) -> HandoffError:
+    return HandoffError(Code.INVALID_REQUEST, message)

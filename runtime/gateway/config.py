@@ -1,0 +1,144 @@
+"""Read the gateway's configuration from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from runtime.handoff import settings
+from runtime.handoff.settings import SettingError, required, required_int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkersConfig:
+    """Say where vLLM workers are registered and what key they ask for."""
+
+    namespace: str
+    service: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cs3Config:
+    """Configure KV handoff to a decode endpoint of the contract."""
+
+    prefill: WorkersConfig
+    lease_seconds: int
+    endpoint: str
+    model: str
+    key: str = field(repr=False)
+    ticket_key: bytes = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read what the provider needs; raise ``SettingError``."""
+        return cls(
+            prefill=_prefill(environment),
+            lease_seconds=required_int(environment, settings.KV_LEASE_SECONDS),
+            endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
+            model=required(environment, settings.DECODE_MODEL),
+            key=required(environment, settings.DECODE_KEY),
+            ticket_key=required(environment, settings.TICKET_KEY).encode(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VllmConfig:
+    """Configure KV handoff to vLLM decode workers, which take vLLM's parameters as they are."""
+
+    prefill: WorkersConfig
+    decode: WorkersConfig
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read what the provider needs; raise ``SettingError``."""
+        decode = WorkersConfig(
+            namespace=required(environment, settings.DECODE_NAMESPACE),
+            service=required(environment, settings.DECODE_SERVICE),
+            key=required(environment, settings.DECODE_KEY),
+        )
+        return cls(prefill=_prefill(environment), decode=decode)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenAIConfig:
+    """Configure text handoff to an OpenAI-compatible endpoint."""
+
+    endpoint: str
+    model: str
+    key: str = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read what the provider needs; raise ``SettingError``."""
+        return cls(
+            endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
+            model=required(environment, settings.DECODE_MODEL),
+            key=required(environment, settings.DECODE_KEY),
+        )
+
+
+ProviderConfig = Cs3Config | VllmConfig | OpenAIConfig
+
+_PROVIDERS: Mapping[str, type[Cs3Config] | type[VllmConfig] | type[OpenAIConfig]] = {
+    "cs3": Cs3Config,
+    "vllm": VllmConfig,
+    "openai": OpenAIConfig,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayConfig:
+    """Configure the gateway: ``model`` is the public name, ``key`` what clients present."""
+
+    model: str
+    max_model_len: int
+    port: int
+    key: str = field(repr=False)
+    provider: ProviderConfig
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read everything; raise ``SettingError`` on the first variable that is missing or unusable."""
+        return cls(
+            model=required(environment, settings.MODEL),
+            max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
+            port=_port(environment),
+            key=required(environment, settings.GATEWAY_KEY),
+            provider=_provider(environment),
+        )
+
+
+def _provider(environment: Mapping[str, str]) -> ProviderConfig:
+    name = required(environment, settings.DECODE_PROVIDER)
+    if name not in _PROVIDERS:
+        known = ", ".join(_PROVIDERS)
+        raise SettingError(f"environment variable {settings.DECODE_PROVIDER} is {name!r}: one of {known} is needed")
+    return _PROVIDERS[name].from_environment(environment)
+
+
+def _prefill(environment: Mapping[str, str]) -> WorkersConfig:
+    return WorkersConfig(
+        namespace=required(environment, settings.PREFILL_NAMESPACE),
+        service=required(environment, settings.PREFILL_SERVICE),
+        key=required(environment, settings.PREFILL_KEY),
+    )
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    port = required_int(environment, settings.LISTEN_PORT)
+    if port > 65535:
+        raise SettingError(f"environment variable {settings.LISTEN_PORT} is {port}: a port of 1 to 65535 is needed")
+    return port
+
+
+def _base_url(environment: Mapping[str, str], name: str) -> str:
+    value = required(environment, name).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.path.endswith("/v1"):
+        raise SettingError(
+            f"environment variable {name} is {value!r}: a base URL such as https://host is needed, no /v1"
+        )
+    return value

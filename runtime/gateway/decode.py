@@ -1,0 +1,30 @@
+"""Ask a decode peer for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from runtime.gateway.chat import encode
+from runtime.gateway.phases import Phases
+from runtime.gateway.upstream import Client, Response, UnreachableError, headers, refusal
+from runtime.handoff.contract import Code, HandoffError
+
+
+@asynccontextmanager
+async def decode(
+    client: Client, url: str, key: str, request_id: str, body: Mapping[str, Any], phases: Phases
+) -> AsyncIterator[Response]:
+    """Yield an answer of status 200; raise ``HandoffError`` or ``PeerError``. Its head ends the phase ``decode``."""
+    async with AsyncExitStack() as stack:
+        with phases.measure("decode"):
+            try:
+                sent = client.send("POST", url, headers=headers(key, request_id), body=encode(body))
+                response = await stack.enter_async_context(sent)
+                if response.status != 200:
+                    raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)
+            except UnreachableError as error:
+                message = f"the decode endpoint cannot be reached ({error}): try again"
+                raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
+        yield response

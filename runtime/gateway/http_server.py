@@ -1,0 +1,115 @@
+"""Serve clients by aiohttp."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from aiohttp import web
+
+from runtime.gateway import chat as bodies
+from runtime.gateway.config import GatewayConfig
+from runtime.gateway.guard import HEALTH, READY, RECORD, guard, label
+from runtime.gateway.providers.provider import Provider
+from runtime.gateway.record import Record
+from runtime.gateway.sse import Tail
+from runtime.gateway.upstream import Response, UnreachableError
+from runtime.handoff import contract
+from runtime.handoff.contract import Code, HandoffError
+
+MAX_BODY_BYTES: Final = 4 * 2**20
+_OWN_PHASES: Final = ("reserve", "prefill")
+
+
+class Gateway:
+    """Answer the gateway's routes."""
+
+    def __init__(self, config: GatewayConfig, provider: Provider) -> None:
+        self._config = config
+        self._provider = provider
+        self._started = int(time.time())
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application."""
+        app = web.Application(middlewares=[guard(self._config.key)], client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(label)
+        app.router.add_get(HEALTH, self._health)
+        app.router.add_get(READY, self._ready)
+        app.router.add_get(contract.MODELS, self._models)
+        app.router.add_post(contract.CHAT_COMPLETIONS, self._chat_completions)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        lack = self._provider.lack
+        if lack:
+            return web.json_response({"status": "not ready", "reason": lack}, status=503)
+        return web.json_response({"status": "ready"})
+
+    async def _models(self, _: web.Request) -> web.Response:
+        model = {
+            "id": self._config.model,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "tandem",
+            "max_model_len": self._config.max_model_len,  # as vLLM lists it
+        }
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
+        record = request[RECORD]
+        chat = bodies.read(
+            await request.read(),
+            request_id=record.request_id,
+            model=self._config.model,
+            max_model_len=self._config.max_model_len,
+        )
+        record.stream = chat.body.get("stream") is True
+        async with self._provider.answer(chat, record.phases) as upstream:
+            if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
+                return await _relay_stream(request, upstream, record)
+            return await _relay_whole(upstream, record)
+
+
+async def _relay_whole(upstream: Response, record: Record) -> web.Response:
+    try:
+        body = await upstream.read()
+    except UnreachableError as error:
+        raise _broken(error) from error
+    record.bytes_out = len(body)
+    return web.Response(body=body, headers=_headers(upstream, record))
+
+
+async def _relay_stream(request: web.Request, upstream: Response, record: Record) -> web.StreamResponse:
+    """Copy bytes as they come; a write waits while the client is slow, and so does the peer."""
+    response = web.StreamResponse(headers=_headers(upstream, record))
+    await response.prepare(request)
+    tail = Tail()
+    try:
+        async for chunk in upstream.chunks():
+            tail.push(chunk)
+            record.bytes_out += len(chunk)
+            await response.write(chunk)
+        if not tail.finished:
+            raise UnreachableError("the stream ended before it said so")
+    except UnreachableError as error:
+        record.code = Code.DECODE_FAILED.value
+        await response.write(tail.error_event(_broken(error)))
+    await response.write_eof()
+    return response
+
+
+def _broken(error: UnreachableError) -> HandoffError:
+    return HandoffError(Code.DECODE_FAILED, f"the decode endpoint broke off its answer ({error})")
+
+
+def _headers(upstream: Response, record: Record) -> dict[str, str]:
+    timing = record.phases.server_timing(_OWN_PHASES, upstream.headers.get(contract.SERVER_TIMING))
+    headers = {
+        "Content-Type": upstream.headers.get("Content-Type", "application/json"),
+        contract.SERVER_TIMING: timing,
+        contract.KV_BYTES_HEADER: upstream.headers.get(contract.KV_BYTES_HEADER, ""),
+    }
+    return {name: value for name, value in headers.items() if value}

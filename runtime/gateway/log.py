@@ -1,0 +1,14 @@
+"""Write what happens as one JSON object a line on stdout; never a prompt, an answer or a key."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+
+
+def write(event: str, **fields: object) -> None:
+    """Write one line: ``time`` (ISO 8601, UTC), ``event``, then the fields."""
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,64 @@
+"""Have a prompt prefilled by a worker, and check what comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from runtime.gateway import chat as bodies
+from runtime.gateway.chat import Chat
+from runtime.gateway.phases import Phases
+from runtime.gateway.upstream import Client, Response, UnreachableError, headers, refusal
+from runtime.gateway.workers import Pool, Worker
+from runtime.handoff import contract, fields
+from runtime.handoff.contract import Code, HandoffError
+
+
+class Prefill:
+    """Send prompts to prefill workers; ``key`` is what they ask for."""
+
+    def __init__(self, pool: Pool, client: Client, *, key: str) -> None:
+        self.pool = pool
+        self._client = client
+        self._key = key
+
+    async def run(self, chat: Chat, phases: Phases) -> dict[str, Any]:
+        """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``."""
+        with self.pool.borrow() as worker, phases.measure("prefill"):
+            phases.worker = str(worker)
+            try:
+                return await self._ask(worker, chat)
+            except UnreachableError as error:
+                message = f"prefill worker {worker} cannot be reached ({error}): try again"
+                raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
+
+    async def _ask(self, worker: Worker, chat: Chat) -> dict[str, Any]:
+        body = bodies.encode(bodies.for_prefill(chat.body))
+        url = worker.url + contract.CHAT_COMPLETIONS
+        async with self._client.send("POST", url, headers=headers(self._key, chat.request_id), body=body) as response:
+            if response.status != 200:
+                raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
+            return handoff(await _json(response), worker)
+
+
+def handoff(answer: object, worker: Worker) -> dict[str, Any]:
+    """Return the handoff parameters in a worker's answer; raise ``HandoffError`` (``prefill_failed``).
+
+    Peers come from discovery alone: parameters that name another host than the one asked are refused.
+    """
+    params = answer.get(fields.KV_TRANSFER_PARAMS) if isinstance(answer, dict) else None
+    missing = fields.missing(params)
+    if not isinstance(params, dict) or missing:
+        names = ", ".join(missing)
+        raise HandoffError(Code.PREFILL_FAILED, f"prefill worker {worker} answered without {names}")
+    if params[fields.REMOTE_HOST] != worker.host:
+        named = f"{params[fields.REMOTE_HOST]:.80}"
+        raise HandoffError(Code.PREFILL_FAILED, f"prefill worker {worker} answered with the KV address of {named!r}")
+    return params
+
+
+async def _json(response: Response) -> object:
+    try:
+        return json.loads(await response.read())
+    except (ValueError, RecursionError) as error:
+        raise HandoffError(Code.PREFILL_FAILED, "a prefill worker answered with something else than JSON") from error

@@ -1,0 +1,1 @@
+"""How an answer is decoded: one file each provider."""

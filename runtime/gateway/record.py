@@ -1,0 +1,42 @@
+"""Keep what is logged about one request."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from runtime.gateway import log
+from runtime.gateway.phases import Phases
+
+CLIENT_GONE = 499
+"""The status logged where the client left before its answer; it never sees one (nginx's number)."""
+
+
+@dataclass(slots=True)
+class Record:
+    """Gather one request's log line; it holds no prompt, no answer and no header."""
+
+    request_id: str
+    method: str
+    path: str
+    phases: Phases = field(default_factory=Phases)
+    stream: bool = False
+    bytes_out: int = 0
+    code: str | None = None
+    _started: float = field(default_factory=time.perf_counter)
+
+    def write(self, status: int) -> None:
+        """Write the line."""
+        log.write(
+            "request",
+            request_id=self.request_id,
+            method=self.method,
+            path=self.path[:200],
+            status=status,
+            code=self.code,
+            stream=self.stream,
+            worker=self.phases.worker,
+            phases_ms=self.phases.milliseconds,
+            total_ms=round((time.perf_counter() - self._started) * 1000, 3),
+            bytes_out=self.bytes_out,
+        )

@@ -1,0 +1,97 @@
+"""The seam to the HTTP client: what providers ask of it, and what its failures are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+from runtime.handoff import fields
+from runtime.handoff.contract import Code, HandoffError
+
+SILENCE_SECONDS: Final = 600.0
+"""How long a peer may send nothing: the idle timeout of the load balancer in front, which cuts the client off then."""
+
+
+class UnreachableError(Exception):
+    """Tell that a peer could not be connected to, broke the connection or fell silent."""
+
+
+class Response(Protocol):
+    """A peer's answer whose head has been received."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; look-up ignores case."""
+
+    async def read(self) -> bytes:
+        """Return the whole body; raise ``UnreachableError``."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; raise ``UnreachableError``."""
+
+
+class Client(Protocol):
+    """Send requests to peers."""
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"", silence: float = SILENCE_SECONDS
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a request and yield the answer; raise ``UnreachableError``.
+
+        Leaving the context before the body's end, or being cancelled, closes the connection: so a peer notices.
+        """
+
+
+def headers(key: str, request_id: str) -> dict[str, str]:
+    """Return the headers for a peer, built from nothing: no header of a client's reaches one."""
+    return {
+        "Authorization": f"Bearer {key}",
+        "Content-Type": "application/json",
+        fields.REQUEST_ID_HEADER: request_id,
+    }
+
+
+class PeerError(Exception):
+    """Carry a peer's own OpenAI-shaped error, which is passed on to the client as it is."""
+
+    def __init__(self, *, status: int, body: bytes, code: object, retry_after: str | None) -> None:
+        super().__init__(f"a peer answered {status}")
+        self.status = status
+        self.body = body
+        self.code = code
+        self.retry_after = retry_after
+
+
+async def refusal(response: Response, *, peer: str, failed: Code) -> PeerError | HandoffError:
+    """Return the error for an answer that is none, of code ``failed`` where it is not for the client to see.
+
+    Passed on are the contract's own codes, and what an OpenAI-compatible peer blames on the request (4xx). A peer that
+    refuses the gateway's key is neither: the client's key is not at fault.
+    """
+    error = _openai_error(body := await response.read())
+    code = error.get("code")
+    ours = code in _CODES and code != Code.UNAUTHORIZED
+    blames_request = bool(error) and 400 <= response.status < 500 and response.status not in (401, 403)
+    if ours or blames_request:
+        retry_after = response.headers.get("Retry-After")
+        return PeerError(status=response.status, body=body, code=code, retry_after=retry_after)
+    said = f": {error['message']:.200}" if error else ""
+    return HandoffError(failed, f"the {peer} answered with status {response.status}{said}")
+
+
+_CODES: Final = tuple(code.value for code in Code)
+
+
+def _openai_error(body: bytes) -> dict[str, Any]:
+    """Return the error in a body of OpenAI's shape, empty where there is none."""
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return error if isinstance(error, dict) and isinstance(error.get("message"), str) else {}

@@ -1,0 +1,1 @@
+"""The worker image's entrypoint: tells vLLM what only the host knows."""

@@ -1,0 +1,34 @@
+"""Derive vLLM's command line and environment from the task's; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from runtime.handoff import settings
+
+PROGRAM: Final = "vllm"
+SIDE_CHANNEL_HOST: Final = "VLLM_NIXL_SIDE_CHANNEL_HOST"
+"""The address that vLLM binds its handshake to and gives to readers as ``remote_host``."""
+API_KEY: Final = "VLLM_API_KEY"
+"""The key that vLLM asks for."""
+
+
+class ArgumentError(ValueError):
+    """Tell what is wrong with the command line."""
+
+
+def command(arguments: Sequence[str], address: str) -> list[str]:
+    """Return vLLM's argument vector, listening on ``address`` alone; raise ``ArgumentError``."""
+    if list(arguments[:1]) != ["serve"] or len(arguments) < 2 or arguments[1].startswith("-"):
+        raise ArgumentError(f"arguments are {list(arguments[:2])}: serve MODEL [flags of vllm serve] is needed")
+    if any(argument.split("=")[0] == "--host" for argument in arguments):
+        raise ArgumentError("--host is given: leave it out, the host's own address is used")
+    return [PROGRAM, *arguments, "--host", address]
+
+
+def environment(task: Mapping[str, str], address: str) -> dict[str, str]:
+    """Return vLLM's environment: the task's, with our key under vLLM's name; raise ``SettingError``."""
+    key = settings.required(task, settings.PREFILL_KEY)
+    kept = {name: value for name, value in task.items() if name != settings.PREFILL_KEY}
+    return {**kept, API_KEY: key, SIDE_CHANNEL_HOST: address}

@@ -1,0 +1,128 @@
+"""A gateway in this process between real HTTP peers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, VllmConfig, WorkersConfig
+from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http_server import Gateway
+from runtime.gateway.prefill import Prefill
+from runtime.gateway.providers.cs3 import Cs3Provider
+from runtime.gateway.providers.openai import OpenAIProvider
+from runtime.gateway.providers.provider import Provider
+from runtime.gateway.providers.vllm import VllmProvider
+from runtime.gateway.releases import Releases
+from runtime.gateway.workers import Pool, Worker
+from runtime.handoff.contract import CHAT_COMPLETIONS, Code
+from tests.runtime.gateway.peers import DecodePeer, PrefillPeer, serving
+
+MODEL = "org/model"
+GATEWAY_KEY = "client-key"
+TICKET_KEY = b"ticket-key"
+
+
+@dataclass
+class Setup:
+    """Hold a running gateway and its peers; ``prefill_workers`` may be changed."""
+
+    url: str
+    prefill: PrefillPeer
+    decode: DecodePeer
+    prefill_workers: list[Worker]
+    session: aiohttp.ClientSession
+
+    def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
+        """Send a chat completion with the right key."""
+        given = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], **body}
+        sent = {"Authorization": f"Bearer {GATEWAY_KEY}", **(headers or {})}
+        return self.session.post(self.url + CHAT_COMPLETIONS, json=given, headers=sent)
+
+
+class Captured:
+    """Read the gateway's log lines."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._lines: list[str] = []
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return every access log line so far."""
+        return [line for line in map(json.loads, self.text().splitlines()) if line["event"] == "request"]
+
+    def text(self) -> str:
+        """Return everything on stdout so far."""
+        self._lines.append(self._capsys.readouterr().out)
+        return "".join(self._lines)
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str]) -> Captured:
+    return Captured(capsys)
+
+
+Start = Callable[[str], Any]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start a gateway with the named provider."""
+    async with AsyncExitStack() as stack:
+
+        async def run(name: str) -> Setup:
+            prefill, decode = PrefillPeer(), DecodePeer()
+            prefill_server = await stack.enter_async_context(serving(prefill.application()))
+            decode_server = await stack.enter_async_context(serving(decode.application()))
+            assert prefill_server.port is not None
+            assert decode_server.port is not None
+            workers = [Worker("127.0.0.1", prefill_server.port)]
+            decoders = [Worker("127.0.0.1", decode_server.port)]
+            client = AiohttpClient()
+            releases = Releases()
+            stack.push_async_callback(client.close)
+            stack.push_async_callback(releases.drain)
+            provider = _provider(name, workers, decoders, client, releases)
+            app = Gateway(_config(provider[0]), provider[1]).application()
+            gateway = await stack.enter_async_context(serving(app))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session)
+
+        yield run
+
+
+@pytest.fixture
+async def cs3(start: Start) -> Setup:
+    setup: Setup = await start("cs3")
+    return setup
+
+
+def _provider(
+    name: str, workers: list[Worker], decoders: list[Worker], client: AiohttpClient, releases: Releases
+) -> tuple[ProviderConfig, Provider]:
+    where = WorkersConfig(namespace="n", service="s", key="prefill-key")
+    pool = Pool(lambda: workers, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
+    prefill = Prefill(pool, client, key=where.key)
+    endpoint = decoders[0].url
+    if name == "openai":
+        text = OpenAIConfig(endpoint=endpoint, model="other-name", key="decode-key")
+        return text, OpenAIProvider(text, client)
+    if name == "vllm":
+        decode_pool = Pool(lambda: decoders, stage="decode", absent=Code.DECODE_UNAVAILABLE)
+        return VllmConfig(prefill=where, decode=where), VllmProvider(
+            prefill, decode_pool, client, decode_key="decode-key"
+        )
+    kv = Cs3Config(
+        prefill=where, lease_seconds=30, endpoint=endpoint, model=MODEL, key="decode-key", ticket_key=TICKET_KEY
+    )
+    return kv, Cs3Provider(kv, prefill, client, releases)
+
+
+def _config(provider: ProviderConfig) -> GatewayConfig:
+    return GatewayConfig(model=MODEL, max_model_len=4096, port=1, key=GATEWAY_KEY, provider=provider)

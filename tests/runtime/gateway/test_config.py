@@ -1,0 +1,59 @@
+"""The environment, variable by variable."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.gateway.config import GatewayConfig
+from runtime.handoff import settings
+from runtime.handoff.settings import SettingError
+
+COMMON = {
+    settings.MODEL: "org/model",
+    settings.MAX_MODEL_LEN: "4096",
+    settings.LISTEN_PORT: "8000",
+    settings.GATEWAY_KEY: "secret-1",
+    settings.DECODE_KEY: "secret-2",
+}
+PREFILL = {settings.PREFILL_NAMESPACE: "n", settings.PREFILL_SERVICE: "s", settings.PREFILL_KEY: "secret-3"}
+ENDPOINT = {settings.DECODE_ENDPOINT: "https://decode.example.com/", settings.DECODE_MODEL: "org/model"}
+TICKETS = {settings.TICKET_KEY: "secret-4", settings.KV_LEASE_SECONDS: "30"}
+WHOLE = {
+    "cs3": {**COMMON, **PREFILL, **ENDPOINT, **TICKETS},
+    "vllm": {**COMMON, **PREFILL, settings.DECODE_NAMESPACE: "n", settings.DECODE_SERVICE: "d"},
+    "openai": {**COMMON, **ENDPOINT},
+}
+EACH = [(provider, name) for provider, variables in WHOLE.items() for name in variables]
+
+
+@pytest.mark.parametrize("provider", WHOLE)
+def test_what_the_constructs_set_is_enough_and_no_key_is_shown(provider: str) -> None:
+    config = GatewayConfig.from_environment({**WHOLE[provider], settings.DECODE_PROVIDER: provider})
+    assert config.port == 8000
+    assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize(("provider", "name"), EACH)
+def test_each_variable_is_needed(provider: str, name: str) -> None:
+    environment = {**WHOLE[provider], settings.DECODE_PROVIDER: provider}
+    del environment[name]
+    with pytest.raises(SettingError, match=f"{name} is not set"):
+        GatewayConfig.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (settings.DECODE_PROVIDER, "gpu"),
+        (settings.LISTEN_PORT, "70000"),
+        (settings.LISTEN_PORT, "http"),
+        (settings.MAX_MODEL_LEN, "-1"),
+        (settings.KV_LEASE_SECONDS, "0"),
+        (settings.DECODE_ENDPOINT, "decode.example.com"),
+        (settings.DECODE_ENDPOINT, "https://decode.example.com/v1"),
+        (settings.DECODE_ENDPOINT, "ftp://decode.example.com"),
+    ],
+)
+def test_an_unusable_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        GatewayConfig.from_environment({**WHOLE["cs3"], settings.DECODE_PROVIDER: "cs3", name: value})

@@ -1,0 +1,86 @@
+"""Cloud Map, as moto serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
+
+from runtime.gateway.discovery import Discovery, registered
+from runtime.gateway.workers import Worker
+
+REGION = "us-east-2"
+
+
+@pytest.fixture
+def cloud_map(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("servicediscovery", region_name=REGION)
+
+
+@pytest.fixture
+def service(cloud_map: Any) -> str:
+    cloud_map.create_http_namespace(Name="prefill.local")
+    (namespace,) = cloud_map.list_namespaces()["Namespaces"]
+    created: str = cloud_map.create_service(Name="workers", NamespaceId=namespace["Id"])["Service"]["Id"]
+    return created
+
+
+def register(cloud_map: Any, service: str, host: str, **attributes: str) -> None:
+    cloud_map.register_instance(
+        ServiceId=service, InstanceId=host, Attributes={"AWS_INSTANCE_IPV4": host, **attributes}
+    )
+
+
+def test_workers_come_and_go(cloud_map: Any, service: str) -> None:
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery.refresh()
+    assert not discovery.workers
+    register(cloud_map, service, "10.0.0.2", AWS_INSTANCE_PORT="8100")
+    register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
+    discovery.refresh()
+    assert list(discovery.workers) == [Worker("10.0.0.1", 8100), Worker("10.0.0.2", 8100)]
+    cloud_map.deregister_instance(ServiceId=service, InstanceId="10.0.0.1")
+    discovery.refresh()
+    assert discovery.workers == (Worker("10.0.0.2", 8100),)
+
+
+def test_a_failure_keeps_the_workers_last_known_and_is_logged(
+    cloud_map: Any, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery.refresh()
+
+    def fail(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://cloud-map")
+
+    monkeypatch.setattr(cloud_map, "discover_instances", fail)
+    discovery.refresh()
+    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+    assert "discovery_failed" in capsys.readouterr().out
+
+
+def test_a_missing_service_is_logged(cloud_map: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery.refresh()
+    assert discovery.workers == ()
+    assert "NamespaceNotFound" in capsys.readouterr().out
+
+
+def test_the_thread_asks_until_it_is_stopped(cloud_map: Any, service: str) -> None:
+    register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", interval_seconds=0.01)
+    discovery.start()
+    discovery.stop()
+    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+
+
+def test_an_instance_without_address_or_port_is_no_worker() -> None:
+    assert registered([{"AWS_INSTANCE_CNAME": "x"}, {"AWS_INSTANCE_IPV4": "10.0.0.1"}]) == ()

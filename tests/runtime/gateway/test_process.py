@@ -1,0 +1,135 @@
+"""The program as ECS runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from runtime.gateway.address import METADATA_VARIABLE, MetadataError, listen_address
+from runtime.handoff import settings
+from runtime.handoff.contract import CHAT_COMPLETIONS
+from tests.runtime.gateway.peers import CHUNKS, DEADLINE_SECONDS, DecodePeer, serving
+
+ADDRESS = "127.45.6.7"
+
+
+async def metadata(_: web.Request) -> web.Response:
+    return web.json_response({"Containers": [{"Networks": [{"IPv4Addresses": [ADDRESS]}]}]})
+
+
+async def run(environment: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "runtime.gateway",
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def event(process: asyncio.subprocess.Process, name: str) -> dict[str, Any]:
+    """Return the next log line of that name, with a deadline."""
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        async for line in process.stdout:
+            parsed: dict[str, Any] = json.loads(line)
+            if parsed["event"] == name:
+                return parsed
+    raise AssertionError(f"the process ended without the event {name}")
+
+
+@pytest.fixture
+async def decode() -> AsyncIterator[tuple[DecodePeer, dict[str, str]]]:
+    """Serve a decode endpoint and ECS task metadata, and return the environment that names both."""
+    peer = DecodePeer()
+    app = peer.application()
+    app.router.add_get("/task", metadata)
+    async with serving(app) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        with socket.create_server((ADDRESS, 0)) as free:
+            port = free.getsockname()[1]
+        yield (
+            peer,
+            {
+                settings.MODEL: "m",
+                settings.MAX_MODEL_LEN: "4096",
+                settings.LISTEN_PORT: str(port),
+                settings.GATEWAY_KEY: "key",
+                settings.DECODE_PROVIDER: "openai",
+                settings.DECODE_ENDPOINT: url,
+                settings.DECODE_MODEL: "other",
+                settings.DECODE_KEY: "secret",
+                METADATA_VARIABLE: url,
+            },
+        )
+
+
+async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
+    decode: tuple[DecodePeer, dict[str, str]],
+) -> None:
+    peer, environment = decode
+    peer.waits_after_first = True
+    process = await run(environment)
+    url = f"http://{(await event(process, 'listening'))['address']}"
+    assert url == f"http://{ADDRESS}:{environment[settings.LISTEN_PORT]}"
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": "Bearer key"}) as session,
+        session.post(url + CHAT_COMPLETIONS, json=asked) as answer,
+    ):
+        assert await answer.content.readany() == CHUNKS[0]
+        process.send_signal(signal.SIGTERM)
+        await event(process, "stopping")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await refused(url)
+        peer.hold("stream").set()
+        assert await answer.content.read() == b"".join(CHUNKS[1:])
+    out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    assert (process.returncode, error) == (0, b"")
+    assert json.loads(out)["status"] == 200
+
+
+async def refused(url: str) -> None:
+    """Connect anew until that fails, with a deadline."""
+    async with asyncio.timeout(DEADLINE_SECONDS), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/health", headers={"Connection": "close"}):
+                pass
+
+
+async def test_a_missing_variable_is_one_line_and_exit_2(decode: tuple[DecodePeer, dict[str, str]]) -> None:
+    process = await run({**decode[1], settings.DECODE_KEY: ""})
+    out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    assert (process.returncode, out) == (2, b"")
+    assert error.decode().splitlines() == [
+        f"gateway: environment variable {settings.DECODE_KEY} is not set: the task definition must supply it"
+    ]
+
+
+async def test_a_port_in_use_is_one_line_and_exit_1(decode: tuple[DecodePeer, dict[str, str]]) -> None:
+    with socket.create_server((ADDRESS, int(decode[1][settings.LISTEN_PORT]))):
+        process = await run(decode[1])
+        _, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    assert process.returncode == 1
+    assert len(error.decode().splitlines()) == 1
+
+
+def test_outside_ecs_every_address_is_listened_on() -> None:
+    assert listen_address({}) == "0.0.0.0"  # noqa: S104 - the documented default
+
+
+async def test_metadata_without_an_address_is_an_error(decode: tuple[DecodePeer, dict[str, str]]) -> None:
+    broken = {METADATA_VARIABLE: decode[1][settings.DECODE_ENDPOINT] + "/nothing"}
+    with pytest.raises(MetadataError, match="no address in ECS task metadata"):
+        await asyncio.to_thread(listen_address, broken)

@@ -1,0 +1,104 @@
+"""The entrypoint as ECS runs it, with a real metadata service and a recording ``vllm``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from runtime.handoff import settings
+from runtime.prefill.instance import ENDPOINT_VARIABLE
+
+ADDRESS = "10.0.1.7"
+TOKEN = "metadata-token"
+VLLM = f"""#!{sys.executable}
+import json, os, sys
+kept = {{name: os.environ[name] for name in ("VLLM_API_KEY", "VLLM_NIXL_SIDE_CHANNEL_HOST", "FI_PROVIDER")}}
+print(json.dumps([os.getpid(), sys.argv[1:], kept, "{settings.PREFILL_KEY}" in os.environ]))
+"""
+
+
+class InstanceMetadata(BaseHTTPRequestHandler):
+    """Answer as IMDSv2 does: no address without a token."""
+
+    def do_PUT(self) -> None:
+        """Give a token."""
+        ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
+        self._send(200 if ok else 400, TOKEN)
+
+    def do_GET(self) -> None:
+        """Give the address."""
+        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
+            self._send(401, "")
+        elif self.path == "/latest/meta-data/local-ipv4":
+            self._send(200, ADDRESS)
+        else:
+            self._send(404, "<html>")
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+    def _send(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+@pytest.fixture
+def metadata() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    program = tmp_path / "vllm"
+    program.write_text(VLLM)
+    program.chmod(0o755)
+    return str(tmp_path)
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runtime.prefill", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
+
+
+def test_the_process_becomes_vllm(metadata: str, path: str) -> None:
+    task = {"PATH": path, ENDPOINT_VARIABLE: metadata, settings.PREFILL_KEY: "secret", "FI_PROVIDER": "efa"}
+    command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
+    with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
+        out, _ = process.communicate(timeout=10)
+    variables = {"VLLM_API_KEY": "secret", "VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS, "FI_PROVIDER": "efa"}
+    arguments = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
+    assert json.loads(out) == [process.pid, arguments, variables, False]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "{metadata}wrong"])
+def test_without_metadata_it_says_so(metadata: str, path: str, endpoint: str) -> None:
+    task = {"PATH": path, ENDPOINT_VARIABLE: endpoint.format(metadata=metadata), settings.PREFILL_KEY: "secret"}
+    ended = run(task, "serve", "org/model")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("prefill: no local-ipv4 from the instance metadata service at")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_without_a_key_or_vllm_it_says_so(metadata: str, path: str, tmp_path: Path) -> None:
+    task = {"PATH": path, ENDPOINT_VARIABLE: metadata}
+    ended = run(task, "serve", "org/model")
+    assert (ended.returncode, settings.PREFILL_KEY in ended.stderr) == (2, True)
+    (tmp_path / "vllm").unlink()
+    ended = run({**task, settings.PREFILL_KEY: "secret"}, "serve", "org/model")
+    assert ended.returncode == 127
+    assert "cannot run vllm" in ended.stderr
