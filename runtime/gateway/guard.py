@@ -66,7 +66,7 @@ async def _answer(request: web.Request, handler: _Handler, key: str) -> web.Stre
         record.code = error.code.value
         return _shaped(error, error.status)
     except PeerError as error:
-        record.code = str(error.code)
+        record.code = None if error.code is None else f"{error.code!s:.80}"
         return _passed_on(error)
     except web.HTTPException as error:
         record.code = Code.INVALID_REQUEST.value

@@ -38,6 +38,7 @@ class Setup:
     decode: DecodePeer
     prefill_workers: list[Worker]
     session: aiohttp.ClientSession
+    releases: Releases
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """Send a chat completion with the right key."""
@@ -92,7 +93,7 @@ async def start() -> AsyncIterator[Start]:
             app = Gateway(_config(provider[0]), provider[1]).application()
             gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session)
+            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases)
 
         yield run
 

@@ -59,6 +59,7 @@ async def test_during_decode_the_endpoint_s_connection_is_closed(cs3: Setup) -> 
         await answer.content.readany()
         answer.close()
     await cs3.decode.wait(lambda: cs3.decode.left == ["stream"])
+    await cs3.releases.drain()
     assert cs3.decode.calls() == [f"POST {RESERVATIONS}", DECODE]
 
 

@@ -19,6 +19,7 @@ async def test_a_request_is_reserved_prefilled_and_decoded_in_this_order(cs3: Se
     async with cs3.ask(max_tokens=7) as answer:
         assert answer.status == 200
         assert await answer.json() == COMPLETION
+    await cs3.releases.drain()
     assert cs3.prefill.calls() == [f"POST {CHAT_COMPLETIONS}"]
     assert cs3.decode.calls() == [f"POST {RESERVATIONS}", f"POST {CHAT_COMPLETIONS}"]
     reservation = cs3.decode.body(RESERVATIONS)

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -83,21 +84,46 @@ async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
     process = await run(environment)
     url = f"http://{(await event(process, 'listening'))['address']}"
     assert url == f"http://{ADDRESS}:{environment[settings.LISTEN_PORT]}"
-    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": "Bearer key"}) as session,
-        session.post(url + CHAT_COMPLETIONS, json=asked) as answer,
-    ):
+    async with ask(url) as answer:
         assert await answer.content.readany() == CHUNKS[0]
         process.send_signal(signal.SIGTERM)
         await event(process, "stopping")
         with pytest.raises(aiohttp.ClientConnectionError):
             await refused(url)
+        with pytest.raises(TimeoutError):  # a stream is running, so the process has to be there for a while
+            await asyncio.wait_for(process.wait(), 0.3)
         peer.hold("stream").set()
         assert await answer.content.read() == b"".join(CHUNKS[1:])
     out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert (process.returncode, error) == (0, b"")
     assert json.loads(out)["status"] == 200
+
+
+async def test_a_client_that_leaves_is_noticed_though_nothing_is_written(
+    decode: tuple[DecodePeer, dict[str, str]],
+) -> None:
+    peer, environment = decode
+    peer.waits_after_first = True
+    process = await run(environment)
+    async with ask(f"http://{(await event(process, 'listening'))['address']}") as answer:
+        await answer.content.readany()
+        answer.close()
+    await peer.wait(lambda: peer.left == ["stream"])
+    assert (await event(process, "request"))["code"] == "client_gone"
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    assert process.returncode == 0
+
+
+@asynccontextmanager
+async def ask(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask for a stream."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": "Bearer key"}) as session,
+        session.post(url + CHAT_COMPLETIONS, json=asked) as answer,
+    ):
+        yield answer
 
 
 async def refused(url: str) -> None:
