@@ -18,7 +18,7 @@ Byte-pair vocabularies give 3 to 5 bytes a token for English and code, 2 to 3 fo
 too much rather than too little. The endpoint counts for itself before it decodes.
 """
 DEFAULT_MAX_TOKENS: Final = 1024
-"""Answer tokens reserved where the client sets no limit."""
+"""Answer tokens reserved where the client sets no limit; half the context where that is less."""
 
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
@@ -38,7 +38,11 @@ class Chat:
 
 
 def read(raw: bytes, *, request_id: str, model: str, max_model_len: int) -> Chat:
-    """Check and strip a request's body; raise ``HandoffError`` (``invalid_request``, ``model_not_found``)."""
+    """Check and strip a request's body.
+
+    Raise ``HandoffError``: ``invalid_request``, ``model_not_found``, or ``context_length_exceeded`` where the answer
+    alone would fill the context.
+    """
     body = stripped(_object(raw))
     _check_types(body)
     if body["model"] != model:

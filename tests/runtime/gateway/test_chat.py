@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +24,8 @@ NAMES = st.sampled_from(
 VALUES = JSON | st.just("m") | st.just([{"role": "user", "content": "x"}])
 
 
-def read(raw: bytes) -> chat.Chat:
-    return chat.read(raw, request_id="r", model="m", max_model_len=100)
+def read(raw: bytes, max_model_len: int = 100) -> chat.Chat:
+    return chat.read(raw, request_id="r", model="m", max_model_len=max_model_len)
 
 
 @given(st.binary() | st.dictionaries(NAMES, VALUES).map(lambda body: json.dumps(body).encode()))
@@ -37,13 +38,14 @@ def test_any_body_is_read_or_refused_by_name(raw: bytes) -> None:
     else:
         check(request)
         return
-    assert code in (Code.INVALID_REQUEST, Code.MODEL_NOT_FOUND)
+    assert code in (Code.INVALID_REQUEST, Code.MODEL_NOT_FOUND, Code.CONTEXT_LENGTH_EXCEEDED)
 
 
 def check(request: chat.Chat) -> None:
     """Hold what every accepted request promises."""
     assert request.prompt_tokens >= 1
     assert request.max_tokens >= 1
+    assert request.prompt_tokens + request.max_tokens <= 100
     for sent in (chat.for_prefill(request.body), chat.with_kv(request.body, {}), request.body):
         json.loads(chat.encode(sent))
 
@@ -73,5 +75,13 @@ def test_the_estimate_leaves_room_for_the_answer() -> None:
 
 
 def test_an_open_limit_reserves_the_documented_default() -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-    assert read(json.dumps(body).encode()).max_tokens == chat.DEFAULT_MAX_TOKENS
+    raw = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
+    assert read(raw, 4096).max_tokens == chat.DEFAULT_MAX_TOKENS
+    assert read(raw, 100).max_tokens == 50
+
+
+def test_an_answer_that_would_fill_the_context_is_refused() -> None:
+    raw = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 100}).encode()
+    with pytest.raises(HandoffError, match="max_tokens is 100") as caught:
+        read(raw)
+    assert caught.value.code is Code.CONTEXT_LENGTH_EXCEEDED
