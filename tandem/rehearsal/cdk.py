@@ -55,9 +55,10 @@ class Cdk:
 
     def _run(self, *arguments: str, cwd: Path | None = None) -> list[str]:
         process = subprocess.Popen(
-            ["cdk", "--no-notices", "--no-color", "--progress=events", *arguments],
+            ["cdk", "--no-notices", "--no-color", *arguments],
             cwd=cwd or self.root,
-            env={**self.environment, "CI": "true"},
+            # the CLI keeps the account id of an access key between runs, in its home
+            env={**self.environment, "CI": "true", "CDK_HOME": str(self.log.parent / "cdk-home")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

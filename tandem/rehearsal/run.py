@@ -57,8 +57,7 @@ class Rehearsal:
         account = self._deployment.account or _ACCOUNT
         with EmbeddedCloud(account, self._deployment.region, self._work / "cloud") as cloud:
             machine = Machine(root=self._root, work=self._work, endpoint=cloud.endpoint, region=cloud.region)
-            functions = dataclasses.replace(cloud.functions, environment=machine.environment())
-            cloud.functions = functions
+            cloud.functions = dataclasses.replace(cloud.functions, environment=self._function_environment(machine))
             session = boto3.Session(region_name=cloud.region)
             cdk = self._cdk(cloud)
             self._deploy(cloud, cdk, session)
@@ -83,6 +82,10 @@ class Rehearsal:
             if hold:
                 hold(service, cloud)
         self._compare(prompts, answers)
+
+    def _function_environment(self, machine: Machine) -> dict[str, str]:
+        # Lambda's Node runtime brings the AWS SDK along; here npm did
+        return {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
 
     def _cdk(self, cloud: EmbeddedCloud) -> Cdk:
         program = docker.write_program(self._work / "docker", self._root)

@@ -1,4 +1,6 @@
 // Be Lambda's Node runtime for one event: `bootstrap.mjs CODE HANDLER ANSWER`, the event on standard input.
+import http from 'node:http';
+import https from 'node:https';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -15,6 +17,13 @@ const context = {
   logStreamName: String(started),
   getRemainingTimeInMillis: () => 1000 * Number(process.env.AWS_LAMBDA_FUNCTION_TIMEOUT) - (Date.now() - started),
 };
+// a response URL is HTTPS on AWS, and CDK's handlers take only its host and path: lead them to the embedded AWS
+const endpoint = new URL(process.env.AWS_ENDPOINT_URL);
+const request = https.request;
+https.request = (options, ...rest) =>
+  options.hostname === endpoint.hostname
+    ? http.request({ ...options, port: endpoint.port }, ...rest)
+    : request(options, ...rest);
 let result;
 try {
   const file = ['.js', '.mjs', '.cjs'].map((end) => join(code, stem + end)).find(existsSync);
