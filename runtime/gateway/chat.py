@@ -47,10 +47,15 @@ def read(raw: bytes, *, request_id: str, model: str, max_model_len: int) -> Chat
     _check_types(body)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
-    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_MAX_TOKENS
+    asked = body.get("max_completion_tokens") or body.get("max_tokens")
+    max_tokens = asked or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
+    room = max_model_len - max_tokens
+    if room < 1:
+        message = f"max_tokens is {max_tokens}, the context holds {max_model_len} with the prompt: lower it"
+        raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
     # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
-    room = max(1, max_model_len - max_tokens)
-    return Chat(request_id=request_id, body=body, max_tokens=max_tokens, prompt_tokens=min(room, estimate_tokens(body)))
+    prompt_tokens = min(room, estimate_tokens(body))
+    return Chat(request_id=request_id, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
 
 
 def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
