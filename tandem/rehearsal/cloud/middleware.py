@@ -59,20 +59,23 @@ class Gate:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        path = environ.get("PATH_INFO", "")
+        path, body = environ.get("PATH_INFO", ""), _body(environ)
         if path.startswith(_RESPONSES):
-            found = self._mailbox.put(path, _body(environ))
+            found = self._mailbox.put(path, body)
             start_response("200 OK" if found else "404 Not Found", [("Content-Length", "0")])
             return [b""]
-        refusal = self._refusal(environ)
-        if refusal is None:
+        refusal = self._refusal(environ, body)
+        if refusal is not None:
+            protocol, message = refusal
+            log.warning("%s", message)
+            start_response("403 Forbidden", _headers(protocol, _DENIED))
+            return [_error(protocol, _DENIED, message)]
+        try:
             return self._app(environ, start_response)
-        protocol, message = refusal
-        log.warning("%s", message)
-        start_response("403 Forbidden", _headers(protocol))
-        return [_error(protocol, message)]
+        except Exception as error:  # moto's own faults: as HTTP 500, clients would repeat them for half a minute
+            return _fault(environ, body, start_response, error)
 
-    def _refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
+    def _refusal(self, environ: dict[str, Any], body: bytes) -> tuple[str, str] | None:
         """Return the protocol and the message of a refusal; None if the request may pass."""
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         access_key = requests.access_key_of(authorization)
@@ -80,7 +83,7 @@ class Gate:
         if role is None or role.rpartition("/")[2].startswith(_OWN_ROLES):
             return None
         try:
-            request = requests.parse(authorization, *_parts(environ))
+            request = requests.parse(authorization, *_head(environ), body)
             resource = resource_of(request, self._account)
             permitted = request.action == "sts:GetCallerIdentity" or allowed(role, request.action, resource)
         except (ValueError, KeyError) as error:
@@ -92,14 +95,14 @@ class Gate:
         return request.protocol, f"User: {role} is not authorized to perform: {request.action}{thing} {why}"
 
 
-def _parts(environ: dict[str, Any]) -> tuple[str, str, str, str, bytes]:
+def _head(environ: dict[str, Any]) -> tuple[str, str, str, str]:
     keys = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_X_AMZ_TARGET")
-    method, path, query, target = (environ.get(key, "") for key in keys)
-    return method, path, query, target, _body(environ)
+    method, path, query, target = (str(environ.get(key, "")) for key in keys)
+    return method, path, query, target
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """Read the body and leave it to be read again."""
+    """Read the body, and leave it to be read again."""
     if environ.get("wsgi.input_terminated"):  # chunked
         body: bytes = environ["wsgi.input"].read()
     else:
@@ -108,30 +111,43 @@ def _body(environ: dict[str, Any]) -> bytes:
     return body
 
 
-_CODE = "AccessDeniedException"
+_DENIED = "AccessDeniedException"
 
 
-def _headers(protocol: str) -> list[tuple[str, str]]:
+def _fault(environ: dict[str, Any], body: bytes, start_response: Any, error: Exception) -> Iterable[bytes]:
+    """Answer what moto cannot do, once and without a traceback; what it does wrong, with one in the log."""
+    missing = isinstance(error, NotImplementedError)
+    log.log(logging.WARNING if missing else logging.ERROR, "%s", error, exc_info=None if missing else error)
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    try:
+        protocol = requests.parse(authorization, *_head(environ), body).protocol
+    except ValueError:
+        protocol = "query"
+    code = "NotImplemented" if missing else "InternalFailure"
+    start_response("400 Bad Request", _headers(protocol, code))
+    return [_error(protocol, code, f"the embedded AWS: {type(error).__name__}: {error}")]
+
+
+def _headers(protocol: str, code: str) -> list[tuple[str, str]]:
     kinds = {"json": "application/x-amz-json-1.1", "rest-json": "application/json", "cbor": "application/cbor"}
-    extra = {"rest-json": [("x-amzn-ErrorType", _CODE)], "cbor": [("smithy-protocol", "rpc-v2-cbor")]}
+    extra = {"rest-json": [("x-amzn-ErrorType", code)], "cbor": [("smithy-protocol", "rpc-v2-cbor")]}
     return [("Content-Type", kinds.get(protocol, "text/xml")), *extra.get(protocol, [])]
 
 
-def _error(protocol: str, message: str) -> bytes:
-    """Return an AccessDenied error as the service's protocol spells it."""
+def _error(protocol: str, code: str, message: str) -> bytes:
+    """Return an error as the service's protocol spells it."""
+    xml = f"<Error><Code>{code.removesuffix('Exception')}</Code><Message>{escape(message)}</Message></Error>"
     match protocol:
         case "json" | "rest-json":
-            return json.dumps({"__type": _CODE, "message": message, "Message": message}).encode()
+            return json.dumps({"__type": code, "message": message, "Message": message}).encode()
         case "cbor":
-            return b"\xa2" + b"".join(_cbor_text(text) for text in ("__type", _CODE, "message", message))
+            return b"\xa2" + b"".join(_cbor_text(text) for text in ("__type", code, "message", message))
         case "ec2":
-            error = f"<Error><Code>UnauthorizedOperation</Code><Message>{escape(message)}</Message></Error>"
-            return f"<Response><Errors>{error}</Errors></Response>".encode()
+            return f"<Response><Errors>{xml}</Errors></Response>".encode()
         case "rest-xml":
-            return f"<Error><Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>".encode()
+            return xml.encode()
         case _:
-            error = f"<Error><Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>"
-            return f"<ErrorResponse>{error}</ErrorResponse>".encode()
+            return f"<ErrorResponse>{xml}</ErrorResponse>".encode()
 
 
 def _cbor_text(text: str) -> bytes:

@@ -45,6 +45,7 @@ class Resource:
 
     type: ClassVar[str] = ""
     name_property: ClassVar[str | None] = None
+    name_limit: ClassVar[int] = 255
     known: ClassVar[dict[str, type[Resource]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -59,7 +60,7 @@ class Resource:
         self.properties: dict[str, Any] = copy.deepcopy(dict(properties))
         self.physical_resource_id: str | None = None
         self.attributes: dict[str, Any] = {}
-        self.generated_name = generate_resource_name(cf_type, place.stack_name, logical_id)
+        self.generated_name = _shortened(generate_resource_name(cf_type, place.stack_name, logical_id), self.name_limit)
 
     @property
     def name(self) -> str:
@@ -181,6 +182,12 @@ class MotoResource(Resource):
             return self.model.get_cfn_attribute(name)
         except (NotImplementedError, UnformattedGetAttTemplateException) as error:
             raise ValidationError(message=f"{self.cf_resource_type} has no attribute {name}") from error
+
+
+def _shortened(name: str, limit: int) -> str:
+    """Return a generated name with its middle, the logical id, cut so that it fits ``limit``; its end is random."""
+    head, _, tail = name.rpartition("-")
+    return name if len(name) <= limit else f"{head[: limit - len(tail) - 1].rstrip('-')}-{tail}"
 
 
 def random_id(prefix: str) -> str:

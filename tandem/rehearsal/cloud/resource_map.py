@@ -39,7 +39,9 @@ class ResourceFailure(Exception):
 def cause_of(error: Exception) -> str:
     """Return an exception as one would tell it to the person who deploys."""
     match error:
-        case ServiceException() | ClientError() | BotoCoreError() | ValueError():
+        case ServiceException():
+            return str(error.message)
+        case ClientError() | BotoCoreError() | ValueError():
             return str(error)
         case HTTPException():
             return str(error.description)
@@ -49,7 +51,7 @@ def cause_of(error: Exception) -> str:
 
 def model_of(cf_type: str) -> type[Resource] | None:
     """Return the class of a resource type; None where the embedded AWS has none."""
-    if cf_type.startswith("Custom::"):
+    if cf_type.startswith("Custom::") and cf_type not in Resource.known:
         cf_type = "AWS::CloudFormation::CustomResource"
     return Resource.known.get(cf_type) or (MotoResource if cf_type in get_model_map() else None)
 

@@ -12,7 +12,11 @@ import moto.awslambda.models
 import moto.cloudformation.models
 import moto.cloudformation.parsing
 import moto.sns.models
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.ec2.responses import EC2Response
+from moto.ecs.models import EC2ContainerServiceBackend
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 
 from tandem.rehearsal.cloud import ec2_actions, stack, template
 from tandem.rehearsal.cloud.resource_map import Resources
@@ -31,17 +35,31 @@ def installed(invoke: Invoke) -> Iterator[None]:
         (models, "Stack", stack.Stack),
         (models, "ResourceMap", Resources),
         (models.CloudFormationBackend, "delete_stack", stack.delete_stack),
-        (parsing, "clean_json", template.resolve),  # conditions are still evaluated by moto
+        (models.CloudFormationBackend, "execute_change_set", stack.execute_change_set),
+        (parsing, "clean_json", template.resolve),
         (moto.awslambda.models.LambdaFunction, "invoke", invoke),
         (moto.sns.models, "requests", _NoNetwork),
+        (EC2ContainerServiceBackend, "_validate_container_defs", staticmethod(_container_defs)),
+        # moto reads a Deny without TLS as a Deny: it sees neither a policy's conditions nor its principals
+        (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
     ]
     added = [(EC2Response, name, action) for name, action in ec2_actions.ACTIONS.items()]
+    protection = stack.update_termination_protection
+    added.append((CloudFormationResponse, "update_termination_protection", protection))
     with ExitStack() as undo:
         for owner, name, part in replaced:
             undo.enter_context(mock.patch.object(owner, name, part))
         for owner, name, part in added:
             undo.enter_context(mock.patch.object(owner, name, part, create=True))
         yield
+
+
+_moto_container_defs = EC2ContainerServiceBackend._validate_container_defs
+
+
+def _container_defs(memory: str | None, containers: list[dict[str, Any]], compatibilities: list[str] | None) -> None:
+    """Let a container on EC2 reserve memory without a limit, which ECS allows and moto refuses."""
+    _moto_container_defs(memory, containers, [one for one in compatibilities or [] if one != "EC2"])
 
 
 class _NoNetwork:

@@ -12,6 +12,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation import models
 from moto.cloudformation.models import CloudFormationBackend, Event, cloudformation_backends
 from moto.cloudformation.parsing import Export, Output
+from moto.core.responses import ActionResult
 
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.functions import Functions
@@ -36,7 +37,7 @@ class Stack(models.Stack):
         self._exports: list[Export] = []
         self.stack_status_reason: str | None = None
         super().__init__(*args, **kwargs)
-        self.parameters = self._with_defaults(self.parameters)
+        self.parameters = self.with_defaults(self.parameters)
 
     @property
     def _backend(self) -> CloudFormationBackend:
@@ -86,7 +87,7 @@ class Stack(models.Stack):
         tags: dict[str, str] | None = None,
     ) -> None:
         """Change to ``template``; change back if that fails."""
-        new, given = self.parse_template(template), self._with_defaults(parameters or {}, template)
+        new, given = self.parse_template(template), self.with_defaults(parameters or {}, template)
         self._turn("UPDATE_IN_PROGRESS", "User Initiated")
         try:
             self._change(new, given)
@@ -150,7 +151,7 @@ class Stack(models.Stack):
             if kept.get(export.name) != export.value:
                 refuse_if_imported(self._backend, export.name)
 
-    def _with_defaults(self, given: dict[str, Any], template: str | None = None) -> dict[str, Any]:
+    def with_defaults(self, given: dict[str, Any], template: str | None = None) -> dict[str, Any]:
         """Return every parameter's value, so that ``UsePreviousValue`` finds also those nobody passed."""
         slots = (self.parse_template(template) if template else self.template_dict).get("Parameters", {})
         defaults = {name: body["Default"] for name, body in slots.items() if "Default" in body}
@@ -175,6 +176,32 @@ class Stack(models.Stack):
             resource_properties=None,
         )
         self.events.append(event)
+
+
+def execute_change_set(backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None) -> None:
+    """Carry out a change set, named by its id or its name within a stack."""
+    for change_set in backend.change_sets.values():
+        stack = change_set.stack
+        named = change_set.change_set_name == change_set_name and stack_name in (None, stack.name, stack.stack_id)
+        if change_set.change_set_id == change_set_name or named:
+            break
+    else:
+        raise ValidationError(message=f"there is no change set {change_set_name} of stack {stack_name}")
+    if change_set.change_set_type == "CREATE":
+        stack.template, stack.template_dict = change_set.template, change_set.template_dict
+        stack.parameters = stack.with_defaults(change_set.parameters)
+        stack.tags = change_set.tags or {}
+        stack.create_resources()
+    else:
+        stack.update(change_set.template, change_set.role_arn, change_set.parameters, change_set.tags)
+    change_set.execution_status = "EXECUTE_COMPLETE"
+
+
+def update_termination_protection(response: Any) -> ActionResult:
+    """Answer CloudFormation's UpdateTerminationProtection, which moto lacks."""
+    stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
+    stack.enable_termination_protection = response._get_bool_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
 
 
 def refuse_if_imported(backend: CloudFormationBackend, name: str) -> None:

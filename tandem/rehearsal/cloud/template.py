@@ -169,7 +169,22 @@ def _select(argument: Any, scope: Any) -> Any:
     return items[index]
 
 
+def _truth(argument: Any, scope: Any) -> bool:
+    if isinstance(argument, dict) and "Condition" in argument:
+        return bool(scope.lazy_condition_map[argument["Condition"]])
+    return bool(resolve(argument, scope))
+
+
+def _equals(argument: Any, scope: Any) -> bool:
+    left, right = (str(resolve(item, scope)) for item in argument)
+    return left == right
+
+
 _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "Fn::Equals": _equals,
+    "Fn::Not": lambda argument, scope: not _truth(argument[0], scope),
+    "Fn::And": lambda argument, scope: all(_truth(item, scope) for item in argument),
+    "Fn::Or": lambda argument, scope: any(_truth(item, scope) for item in argument),
     "Ref": _ref,
     "Fn::GetAtt": _get_att,
     "Fn::Sub": _sub,

@@ -18,6 +18,7 @@ class Function(Resource):
     """A function."""
 
     type, name_property = "AWS::Lambda::Function", "FunctionName"
+    name_limit = 64
 
     def create(self) -> None:  # noqa: D102 - said by Resource, here and below
         self.require("Code", "Role")

@@ -228,18 +228,14 @@ class Route(MotoResource):
         self.call("ec2", "delete_route", {key: self.properties[key] for key in keys if key in self.properties})
 
 
-class SubnetRouteTableAssociation(MotoResource):
-    """A subnet's route table; moto gives the table's id where CloudFormation gives the association's."""
+class SubnetRouteTableAssociation(Resource):
+    """A subnet's route table."""
 
     type = "AWS::EC2::SubnetRouteTableAssociation"
 
     def create(self) -> None:  # noqa: D102
-        super().create()
-        subnet = [{"Name": "association.subnet-id", "Values": [self.properties["SubnetId"]]}]
-        tables = self.call("ec2", "describe_route_tables", {"Filters": subnet})["RouteTables"]
-        mine = [row for table in tables for row in table["Associations"]]
-        found = [row for row in mine if row.get("SubnetId") == self.properties["SubnetId"]]
-        self.physical_resource_id = self.attributes["Id"] = found[0]["RouteTableAssociationId"]
+        made = self.call("ec2", "associate_route_table", self.properties)
+        self.physical_resource_id = self.attributes["Id"] = made["AssociationId"]
 
     def delete(self) -> None:  # noqa: D102
         self.call("ec2", "disassociate_route_table", {"AssociationId": self.physical_resource_id})

@@ -29,6 +29,7 @@ class LoadBalancer(_Balancing):
         if attributes:
             settings = {"LoadBalancerArn": self.physical_resource_id, "Attributes": attributes}
             self.call("elbv2", "modify_load_balancer_attributes", settings)
+        self.attributes["LoadBalancerFullName"] = str(self.physical_resource_id).partition(":loadbalancer/")[2]
 
 
 class TargetGroup(_Balancing):
@@ -36,6 +37,14 @@ class TargetGroup(_Balancing):
 
     type = "AWS::ElasticLoadBalancingV2::TargetGroup"
     operation, parameter = "delete_target_group", "TargetGroupArn"
+
+    def create(self) -> None:  # noqa: D102
+        super().create()
+        arn = str(self.physical_resource_id)
+        self.attributes["TargetGroupFullName"] = "targetgroup/" + arn.partition(":targetgroup/")[2]
+        attributes = self.properties.get("TargetGroupAttributes")
+        if attributes:
+            self.call("elbv2", "modify_target_group_attributes", {"TargetGroupArn": arn, "Attributes": attributes})
 
 
 class Listener(Resource):

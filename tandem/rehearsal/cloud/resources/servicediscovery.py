@@ -51,6 +51,7 @@ class Service(Resource):
     """A service, under which instances register."""
 
     type, name_property = "AWS::ServiceDiscovery::Service", "Name"
+    name_limit = 63
 
     def create(self) -> None:  # noqa: D102
         made = self.call("servicediscovery", "create_service", self.without("ServiceAttributes"))["Service"]
