@@ -21,6 +21,7 @@ from tandem.rehearsal.secrets import secret_arn
 from tandem.rehearsal.tasks import Task
 
 _PORT = 8443
+_RESERVATION_SECONDS = 300  # a laptop prefills slowly, and the reservation must outlive the prefill
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +82,7 @@ def program(endpoint: Endpoint, machine: Machine) -> Program:
             f"--host={endpoint.address}",
             f"--port={endpoint.port}",
             f"--served-model-name={endpoint.model}",
+            f"--reservation-ttl-seconds={_RESERVATION_SECONDS}",
             f"--tls-certificate={endpoint.certificate.certificate}",
             f"--tls-key={endpoint.certificate.key}",
         ],

@@ -54,6 +54,8 @@ class Machine:
             "TANDEM_REHEARSAL_HOSTS": str(self.hosts_file),
             "TANDEM_REHEARSAL_PID": str(os.getpid()),
             "AWS_ENDPOINT_URL": self.endpoint,
+            # Cloud Map's data calls go to a host named data-…, which AWS has and the embedded AWS has not
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "UCX_NET_DEVICES": "lo",
             "SSL_CERT_FILE": str(self.authority),
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moto.ecs.models import ecs_backends
+
 from tandem.rehearsal.cloud.resource import Resource
 
 
@@ -90,6 +92,16 @@ class Service(Resource):
         service = self.call("ecs", "create_service", self.named)["service"]
         self.physical_resource_id = service["serviceArn"]
         self.attributes = {"Name": service["serviceName"], "ServiceArn": service["serviceArn"]}
+        self._keep_strategy(service)
+
+    def _keep_strategy(self, service: Mapping[str, Any]) -> None:
+        """Keep how tasks get their hosts, which moto's CreateService takes and drops."""
+        backend = ecs_backends[self.place.account][self.place.region]
+        [model], _ = backend.describe_services(service["clusterArn"], [service["serviceName"]])
+        model.capacity_provider_strategy = [
+            {"capacityProvider": entry["CapacityProvider"], "weight": int(entry.get("Weight", 0))}
+            for entry in self.properties.get("CapacityProviderStrategy", [])
+        ]
 
     def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
         fixed = ("ServiceName", "Cluster", "LaunchType", "LoadBalancers", "ServiceRegistries", "NetworkConfiguration")
