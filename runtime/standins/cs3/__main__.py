@@ -57,6 +57,8 @@ def main() -> int:
     given = arguments(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # every request has a line of its own already
+    # a stand-in talks to its own machine only; UCX would otherwise choose among all its networks
+    os.environ.setdefault("UCX_NET_DEVICES", "lo")
     try:
         asyncio.run(_serve(given))
     except (settings.SettingError, ModelFileError, HandoffError, OSError) as error:
@@ -104,7 +106,10 @@ def _tls(given: argparse.Namespace) -> ssl.SSLContext | None:
     if given.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(given.tls_certificate, given.tls_key)
+    try:
+        context.load_cert_chain(given.tls_certificate, given.tls_key)
+    except OSError as error:  # ssl's own message names no file
+        raise OSError(f"{given.tls_certificate} with {given.tls_key} is no PEM chain with its key: {error}") from error
     return context
 
 

@@ -1,0 +1,191 @@
+"""Play the gateway between a real prefill worker and a real emulator, each a process on its own loopback address."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from runtime.handoff import contract, fields, ticket
+from runtime.handoff.ticket import Ticket
+
+MODEL = "public-name"
+DECODE_KEY = "decode-key"
+TICKET_KEY = "ticket-key-ü"
+WORKER_KEY = "worker-key"
+EMULATOR_HOST = "127.77.0.1"
+WORKER_HOST = "127.77.0.2"
+SHORT: list[Any] = [{"role": "user", "content": "Name three colours."}]
+SECRETS = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Hold a response that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def code(self) -> str:
+        """The error code of a refusal in OpenAI's shape."""
+        assert set(self.body) == {"error"}, self.body
+        assert set(self.body["error"]) == {"message", "type", "param", "code"}
+        return str(self.body["error"]["code"])
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Take the gateway's steps one by one."""
+
+    http: aiohttp.ClientSession
+    emulator: str
+    worker: str
+
+    async def ask(self, method: str, path: str, body: object = None, key: str | None = DECODE_KEY) -> Answered:
+        """Send the emulator JSON, or raw bytes, and read the JSON or text that comes back."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with self.http.request(method, self.emulator + path, data=io.BytesIO(raw), headers=headers) as response:
+            text = await response.text()
+            is_json = response.content_type == "application/json"
+            return Answered(response.status, response.headers, json.loads(text) if is_json else text)
+
+    async def reserve(self, *, prompt_tokens: int = 40, max_tokens: int = 8) -> str:
+        """Reserve memory and return the reservation's id."""
+        body = {"request_id": "r", "attempt": 1, "model": MODEL}
+        body |= {"prompt_tokens": prompt_tokens, "max_tokens": max_tokens}
+        answer = await self.ask("POST", contract.RESERVATIONS, body)
+        assert answer.status == 201, answer.body
+        return str(answer.body["reservation_id"])
+
+    async def prefill(self, messages: object = SHORT) -> dict[str, Any]:
+        """Let the worker prefill and return its ``kv_transfer_params``."""
+        body = {"model": MODEL, "messages": messages, "temperature": 0, "max_tokens": 1}
+        body |= {fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}
+        headers = {"Authorization": f"Bearer {WORKER_KEY}", fields.REQUEST_ID_HEADER: "r"}
+        async with self.http.post(f"{self.worker}/v1/chat/completions", json=body, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            params: dict[str, Any] = (await response.json())[fields.KV_TRANSFER_PARAMS]
+            return params
+
+    async def decode(self, params: object, messages: object = SHORT, **more: Any) -> Answered:
+        """Ask for an answer that is not streamed."""
+        return await self.ask("POST", contract.CHAT_COMPLETIONS, chat_body(params, messages, **more))
+
+    async def ready(self, **claims: Any) -> dict[str, Any]:
+        """Reserve, prefill the short prompt and return signed params."""
+        reservation = await self.reserve()
+        return signed(await self.prefill(), reservation, **claims)
+
+    async def metric(self, name: str) -> float:
+        """Return the value of an emulator's metric, 0 where it has none yet."""
+        return _value(str((await self.ask("GET", contract.METRICS, key=None)).body), name)
+
+    async def worker_metric(self, name: str) -> float:
+        """Return the value of a worker's metric."""
+        async with self.http.get(f"{self.worker}/metrics") as response:
+            return _value(await response.text(), f"vllm:{name}{{")
+
+    async def until_free(self) -> None:
+        """Wait until neither side holds anything of any request; fail after 10 s."""
+        async with asyncio.timeout(10):
+            while await self._held() != (0, 0, 0, 0):
+                await asyncio.sleep(0.02)
+
+    async def _held(self) -> tuple[float, ...]:
+        names = ("tandem_decode_reservations", "tandem_decode_reserved_bytes", "tandem_decode_active")
+        own = [await self.metric(name) for name in names]
+        return (*own, await self.worker_metric("kv_cache_usage_perc"))
+
+
+def chat_body(params: object, messages: object = SHORT, **more: Any) -> dict[str, Any]:
+    """Return the body of a greedy chat completion of at most 8 tokens."""
+    body = {"model": MODEL, "messages": messages, "max_tokens": 8, "temperature": 0}
+    return body | {fields.KV_TRANSFER_PARAMS: params} | more
+
+
+def signed(params: dict[str, Any], reservation: str, *, key: str = TICKET_KEY, **claims: Any) -> dict[str, Any]:
+    """Return params with the gateway's ticket; ``claims`` replace what it would say."""
+    usual = {"tenant": "t", "request_id": "r", "attempt": 1, "model": MODEL, "reservation_id": reservation}
+    usual |= {"lease_ms": 30_000, "prefill_gap_ms": 0, "expires_at": time.time() + 60}
+    token = ticket.sign(Ticket.for_params(params, **usual | claims), key.encode())
+    return params | {fields.TANDEM: {fields.TICKET: token}}
+
+
+def free_port(host: str) -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server((host, 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def emulator(
+    log: Path, *flags: str, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run the emulator's own command line; yield the process and its URL."""
+    port = free_port(EMULATOR_HOST)
+    command = ["runtime.standins.cs3", f"--host={EMULATOR_HOST}", f"--port={port}", f"--served-model-name={MODEL}"]
+    url = f"{'https' if tls else 'http'}://{EMULATOR_HOST}:{port}"
+    with _program([*command, *flags], SECRETS, url, log, tls) as process:
+        yield process, url
+
+
+@contextmanager
+def prefill_worker(log: Path, host: str = WORKER_HOST) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run vLLM's stand-in with a lease of 30 s; yield the process and its URL."""
+    port = free_port(host)
+    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer"}
+    command = ["runtime.standins.vllm", "serve", "m", f"--host={host}", f"--port={port}"]
+    command += [f"--served-model-name={MODEL}", f"--kv-transfer-config={json.dumps(config)}"]
+    variables = {"VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": str(free_port(host))}
+    with _program(command, variables | {"VLLM_API_KEY": WORKER_KEY}, f"http://{host}:{port}", log, None) as process:
+        yield process, f"http://{host}:{port}"
+
+
+@contextmanager
+def _program(
+    command: list[str], variables: dict[str, str], url: str, log: Path, tls: ssl.SSLContext | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], env=os.environ | variables, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_healthy(process, url, log, tls)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+
+
+def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path, tls: ssl.SSLContext | None) -> None:
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(urllib.error.URLError), urllib.request.urlopen(url + contract.HEALTH, context=tls):  # noqa: S310 - our own URL
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} did not start:\n{log.read_text()}")
+
+
+def _value(exposition: str, name: str) -> float:
+    lines = (line for line in exposition.splitlines() if line.startswith(name))
+    return float(next(lines, "0").rsplit(" ", 1)[-1])

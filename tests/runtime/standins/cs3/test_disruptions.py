@@ -1,0 +1,56 @@
+"""Clients that leave and workers that die leave nothing held."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from runtime.handoff import contract
+from runtime.handoff.contract import STATUS, Code
+from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, prefill_worker, signed
+
+OUTCOMES = "tandem_decode_requests_total"
+WORKER_HOST = "127.77.0.3"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_ends_its_answer(gateway: Gateway, stream: bool) -> None:
+    before = await gateway.metric(OUTCOMES + '{code="cancelled"}')
+    params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
+    body = chat_body(params, max_tokens=5000, temperature=1, seed=1, stream=stream)
+    url, headers = gateway.emulator + contract.CHAT_COMPLETIONS, {"Authorization": f"Bearer {DECODE_KEY}"}
+    if stream:
+        async with gateway.http.post(url, json=body, headers=headers) as response:
+            await response.content.readline()
+            response.close()
+    else:
+        with pytest.raises(TimeoutError):
+            await gateway.http.post(url, json=body, headers=headers, timeout=aiohttp.ClientTimeout(total=0.5))
+    left = time.monotonic()
+    await gateway.until_free()
+    assert time.monotonic() - left < 3
+    assert await gateway.metric(OUTCOMES + '{code="cancelled"}') == before + 1
+
+
+async def test_a_worker_that_died_is_told_in_time_and_its_successor_is_reached(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    with prefill_worker(log, WORKER_HOST) as (process, url):
+        mortal = Gateway(gateway.http, gateway.emulator, url)
+        assert (await mortal.decode(await mortal.ready())).status == 200
+        known, unknown = await mortal.ready(), await mortal.ready()
+        process.kill()
+        process.wait()
+    # first with the handshake of the worker's former life, then without
+    for params in (known, unknown):
+        started = time.monotonic()
+        answer = await gateway.decode(params)
+        assert (answer.status, answer.code) == (STATUS[Code.KV_TRANSFER], "kv_transfer")
+        assert time.monotonic() - started < 12
+    with prefill_worker(log, WORKER_HOST) as (_, url):
+        successor = Gateway(gateway.http, gateway.emulator, url)
+        assert (await successor.decode(await successor.ready())).status == 200

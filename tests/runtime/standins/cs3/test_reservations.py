@@ -1,0 +1,106 @@
+"""The books of KV memory always add up."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.handoff.contract import Code, HandoffError
+from runtime.standins.cs3.reservations import Reservations
+
+MEMORY = 100
+TTL = 10.0
+SIZES = st.integers(1, 60)
+# an operation is (name, which reservation, size or seconds)
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["grant", "consume", "resize", "withdraw", "finish", "wait"]), st.integers(0, 4), SIZES)
+)
+
+
+def grant(book: Reservations, size: int = 10, now: float = 0.0) -> str:
+    return book.grant(size, max_tokens=1, now=now).reservation_id
+
+
+def is_full(error: HandoffError) -> bool:
+    return error.code is Code.CAPACITY
+
+
+def is_unknown(error: HandoffError) -> bool:
+    return error.code is Code.RESERVATION_UNKNOWN
+
+
+def test_what_is_granted_is_held_until_it_is_finished() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    name = grant(book, 70)
+    with pytest.raises(HandoffError, check=is_full):
+        grant(book, 31)
+    book.consume(name, now=1.0)
+    assert (book.count(now=1.0), book.reserved_bytes(now=1.0)) == (1, 70)
+    book.finish(name)
+    assert (book.count(now=1.0), book.reserved_bytes(now=1.0)) == (0, 0)
+
+
+def test_a_reservation_is_consumed_once() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    name = grant(book)
+    book.consume(name, now=0.0)
+    with pytest.raises(HandoffError, check=is_unknown):
+        book.consume(name, now=0.0)
+    book.finish(name)
+    with pytest.raises(HandoffError, check=is_unknown):
+        book.consume(name, now=0.0)
+
+
+def test_an_unused_reservation_ends_exactly_at_its_ttl() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    early, late = grant(book), grant(book)
+    book.consume(early, now=TTL - 0.001)
+    with pytest.raises(HandoffError, check=is_unknown):
+        book.consume(late, now=TTL)
+    assert book.reserved_bytes(now=1000.0) == 10, "one in use must not expire"
+
+
+def test_a_reservation_in_use_grows_only_into_free_memory() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    first, second = grant(book, 40), grant(book, 40)
+    book.consume(first, now=0.0)
+    book.resize(first, 60, now=0.0)
+    with pytest.raises(HandoffError, check=is_full):
+        book.resize(first, 61, now=0.0)
+    book.withdraw(second, now=0.0)
+    book.resize(first, 100, now=0.0)
+    assert book.reserved_bytes(now=0.0) == 100
+
+
+def test_withdrawing_is_idempotent_and_leaves_what_is_in_use() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    waiting, used = grant(book), grant(book)
+    book.consume(used, now=0.0)
+    for name in (waiting, waiting, used, "unknown"):
+        book.withdraw(name, now=0.0)
+    assert (book.count(now=0.0), book.is_in_use(used)) == (1, True)
+
+
+@given(OPERATIONS)
+def test_memory_is_never_oversold_and_always_comes_back(operations: list[tuple[str, int, int]]) -> None:
+    book, now, names = Reservations(memory=MEMORY, ttl=TTL), 0.0, ["unknown"]
+    for what, which, amount in operations:
+        name = names[which % len(names)]
+        with suppress(HandoffError):
+            if what == "grant":
+                names.append(grant(book, amount, now))
+            elif what == "consume":
+                book.consume(name, now=now)
+            elif what == "withdraw":
+                book.withdraw(name, now=now)
+            elif what == "wait":
+                now += amount / 10
+            elif book.is_in_use(name):
+                book.finish(name) if what == "finish" else book.resize(name, amount, now=now)
+        assert 0 <= book.reserved_bytes(now=now) <= MEMORY
+    for name in filter(book.is_in_use, set(names)):
+        book.finish(name)
+    assert (book.count(now=now + TTL), book.reserved_bytes(now=now + TTL)) == (0, 0)
