@@ -10,11 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.tasks import Task
 
-_TOKEN = "rehearsal"  # noqa: S105 - IMDSv2 hands out a session token, which guards nothing here
+_TOKEN = "rehearsal"  # noqa: S105 - IMDSv2 hands out a aws token, which guards nothing here
 _SESSION_SECONDS = 3600
 
 
@@ -29,8 +28,8 @@ class Placement:
 class HostAgent:
     """Serve every placement under a path of its own, ``/tasks/{index}`` and ``/hosts/{index}``."""
 
-    def __init__(self, session: boto3.Session) -> None:
-        self._session = session
+    def __init__(self, aws: Api) -> None:
+        self._aws = aws
         self._placements: list[Placement] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -73,7 +72,7 @@ class HostAgent:
         return HTTPStatus.NOT_FOUND, ""
 
     def _credentials(self, task: Task) -> dict[str, str]:
-        answer = self._session.client("sts").assume_role(
+        answer = self._aws.client("sts").assume_role(
             RoleArn=task.task_role, RoleSessionName=task.container, DurationSeconds=_SESSION_SECONDS
         )["Credentials"]
         return {

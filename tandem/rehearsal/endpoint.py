@@ -8,11 +8,10 @@ import sys
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import boto3
-
 from runtime.handoff import settings
 from tandem.rehearsal.addresses import Addresses, require_free
 from tandem.rehearsal.certificates import Certificate, issue
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.launch import Machine
 from tandem.rehearsal.processes import Program
@@ -38,18 +37,18 @@ class Endpoint:
     certificate: Certificate
 
 
-def issue_keys(session: boto3.Session, gateway: Task) -> tuple[str, str]:
+def issue_keys(aws: Api, gateway: Task) -> tuple[str, str]:
     """Write fresh keys into the deployed secret, as an operator does with those that the endpoint's owner issued."""
     source = gateway.secrets.get(settings.DECODE_KEY)
     if source is None:
         raise TaskError(f"service {gateway.service} has no secret {settings.DECODE_KEY}: add it to the container")
     api_key, ticket_key = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
     document = {settings.API_KEY_FIELD: api_key, settings.TICKET_KEY_FIELD: ticket_key}
-    session.client("secretsmanager").put_secret_value(SecretId=secret_arn(source), SecretString=json.dumps(document))
+    aws.client("secretsmanager").put_secret_value(SecretId=secret_arn(source), SecretString=json.dumps(document))
     return api_key, ticket_key
 
 
-def prepare(session: boto3.Session, gateway: Task, machine: Machine, addresses: Addresses) -> Endpoint:
+def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> Endpoint:
     """Give the endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
     provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
     if provider not in ENDPOINTS:
@@ -58,7 +57,7 @@ def prepare(session: boto3.Session, gateway: Task, machine: Machine, addresses: 
     address = addresses.take()
     require_free(address, _PORT, url)
     addresses.name(url, address, _PORT)
-    api_key, ticket_key = issue_keys(session, gateway)
+    api_key, ticket_key = issue_keys(aws, gateway)
     return Endpoint(
         provider=provider,
         url=url,

@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.errors import RehearsalError
 
 
@@ -23,17 +22,17 @@ class FunctionRun:
     answer: Any
 
 
-def run_scheduled(session: boto3.Session) -> list[FunctionRun]:
+def run_scheduled(aws: Api) -> list[FunctionRun]:
     """Invoke the targets of every scheduled rule; raise ``FunctionRunError`` if one fails or reports ``up: false``."""
-    events = session.client("events")
+    events = aws.client("events")
     rules = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
     arns = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]]
-    return [_run(session, arn) for arn in arns if ":lambda:" in arn]
+    return [_run(aws, arn) for arn in arns if ":lambda:" in arn]
 
 
-def _run(session: boto3.Session, arn: str) -> FunctionRun:
+def _run(aws: Api, arn: str) -> FunctionRun:
     event = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
-    response = session.client("lambda").invoke(FunctionName=arn, Payload=event)
+    response = aws.client("lambda").invoke(FunctionName=arn, Payload=event)
     answer = json.loads(response["Payload"].read() or b"null")
     name = arn.rpartition(":")[2]
     if response.get("FunctionError") or (isinstance(answer, dict) and answer.get("up") is False):

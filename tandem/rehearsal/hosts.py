@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.errors import RehearsalError
 
 
@@ -13,23 +12,23 @@ class TaskError(RehearsalError):
     """Say why a deployed service could not run: what real ECS would refuse, too."""
 
 
-def security_groups(session: boto3.Session, service: dict[str, Any]) -> tuple[str, ...]:
+def security_groups(aws: Api, service: dict[str, Any]) -> tuple[str, ...]:
     """Return the security groups of the service's traffic; raise ``TaskError`` where it has too few hosts."""
     own = service.get("networkConfiguration", {}).get("awsvpcConfiguration", {}).get("securityGroups")
     if own:
         return tuple(own)
-    groups = _instance_groups(session, service)
+    groups = _instance_groups(aws, service)
     _require_hosts(service, groups)
-    return tuple(sorted({name for group in groups for name in _interface_groups(session, group)}))
+    return tuple(sorted({name for group in groups for name in _interface_groups(aws, group)}))
 
 
-def _instance_groups(session: boto3.Session, service: dict[str, Any]) -> list[dict[str, Any]]:
+def _instance_groups(aws: Api, service: dict[str, Any]) -> list[dict[str, Any]]:
     names = [strategy["capacityProvider"] for strategy in service.get("capacityProviderStrategy", [])]
     if not names:
         raise TaskError(f"service {service['serviceName']} has neither a capacity provider nor network interfaces")
-    providers = session.client("ecs").describe_capacity_providers(capacityProviders=names)["capacityProviders"]
+    providers = aws.client("ecs").describe_capacity_providers(capacityProviders=names)["capacityProviders"]
     wanted = {provider["autoScalingGroupProvider"]["autoScalingGroupArn"] for provider in providers}
-    groups = session.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    groups = aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     return [group for group in groups if wanted & {group["AutoScalingGroupARN"], group["AutoScalingGroupName"]}]
 
 
@@ -42,9 +41,9 @@ def _require_hosts(service: dict[str, Any], groups: list[dict[str, Any]]) -> Non
         )
 
 
-def _interface_groups(session: boto3.Session, group: dict[str, Any]) -> list[str]:
+def _interface_groups(aws: Api, group: dict[str, Any]) -> list[str]:
     template = group["LaunchTemplate"]
-    versions = session.client("ec2").describe_launch_template_versions(
+    versions = aws.client("ec2").describe_launch_template_versions(
         LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
     )["LaunchTemplateVersions"]
     interfaces = versions[0]["LaunchTemplateData"].get("NetworkInterfaces", [])

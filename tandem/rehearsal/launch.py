@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
 from tandem.rehearsal.addresses import Addresses, require_free
 from tandem.rehearsal.agent import HostAgent, Placement
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.images import Image, load
 from tandem.rehearsal.processes import Process, Processes, Program
 from tandem.rehearsal.programs import programs_folder
@@ -62,7 +61,7 @@ class Machine:
 
 
 def start_task(
-    session: boto3.Session, task: Task, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
+    aws: Api, task: Task, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
 ) -> tuple[Placement, Process]:
     """Place and start a task; it is not ready yet."""
     image = load(machine.work / "images", task.image)
@@ -72,21 +71,19 @@ def start_task(
     program = Program(
         name=task.service,
         command=[*image.entrypoint, *(task.command or image.cmd)],
-        environment=_environment(session, placement, image, machine, agent),
+        environment=_environment(aws, placement, image, machine, agent),
         cwd=image.rootfs / image.workdir.lstrip("/"),
     )
     return placement, processes.start(program)
 
 
-def _environment(
-    session: boto3.Session, placement: Placement, image: Image, machine: Machine, agent: HostAgent
-) -> Mapping[str, str]:
+def _environment(aws: Api, placement: Placement, image: Image, machine: Machine, agent: HostAgent) -> Mapping[str, str]:
     task, local = placement.task, machine.environment()
     folder = programs_folder(image.base, machine.work / "programs", machine.root)
     local["PATH"] = f"{folder}:{local['PATH']}"
     # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
     local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
-    return {**image.env, **task.environment, **secret_environment(session, task), **agent.place(placement), **local}
+    return {**image.env, **task.environment, **secret_environment(aws, task), **agent.place(placement), **local}
 
 
 def listening(address: str, port: int) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.errors import RehearsalError
 
 
@@ -14,9 +13,9 @@ class PathError(RehearsalError):
     """Say which way is closed, and at which end."""
 
 
-def require_path(session: boto3.Session, source: Sequence[str], target: Sequence[str], port: int, what: str) -> None:
+def require_path(aws: Api, source: Sequence[str], target: Sequence[str], port: int, what: str) -> None:
     """Raise ``PathError`` unless some group of ``source`` may send to, and some of ``target`` accept on, ``port``."""
-    found = session.client("ec2").describe_security_groups(GroupIds=[*source, *target])["SecurityGroups"]
+    found = aws.client("ec2").describe_security_groups(GroupIds=[*source, *target])["SecurityGroups"]
     rules = {group["GroupId"]: group for group in found}
     if not any(_open(rules[group]["IpPermissions"], port, source) for group in target):
         raise PathError(f"{what}: no security group of the receiver admits port {port} from the sender: add the rule")
@@ -24,9 +23,9 @@ def require_path(session: boto3.Session, source: Sequence[str], target: Sequence
         raise PathError(f"{what}: no security group of the sender lets it out to port {port}: add the rule")
 
 
-def require_admission(session: boto3.Session, target: Sequence[str], port: int, what: str) -> None:
+def require_admission(aws: Api, target: Sequence[str], port: int, what: str) -> None:
     """Raise ``PathError`` unless some group of ``target`` admits ``port`` from an address range."""
-    found = session.client("ec2").describe_security_groups(GroupIds=list(target))["SecurityGroups"]
+    found = aws.client("ec2").describe_security_groups(GroupIds=list(target))["SecurityGroups"]
     permissions = [permission for group in found for permission in group["IpPermissions"]]
     if not any(_covers(permission, port) and permission.get("IpRanges") for permission in permissions):
         raise PathError(f"{what}: no security group admits port {port} from an address range: add the rule")

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import boto3
-
 from tandem.rehearsal.agent import Placement
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.paths import PathError, require_path
 
 
-def register(session: boto3.Session, placement: Placement) -> None:
+def register(aws: Api, placement: Placement) -> None:
     """Make the task findable wherever its service says."""
     for entry in placement.task.discovery:
-        session.client("servicediscovery").register_instance(
+        aws.client("servicediscovery").register_instance(
             ServiceId=entry.arn.rpartition("/")[2],
             InstanceId=placement.task.service,
             Attributes={"AWS_INSTANCE_IPV4": placement.address, "AWS_INSTANCE_PORT": str(entry.port)},
         )
     for entry in placement.task.targets:
         target = {"Id": placement.address, "Port": entry.port}
-        session.client("elbv2").register_targets(TargetGroupArn=entry.arn, Targets=[target])
+        aws.client("elbv2").register_targets(TargetGroupArn=entry.arn, Targets=[target])
 
 
-def client_url(session: boto3.Session, placement: Placement) -> str:
+def client_url(aws: Api, placement: Placement) -> str:
     """Return where the load balancer sends clients: through a listener's target group to the task's own address.
 
     Raise ``PathError`` where no listener forwards to the task, or its security group closes the way.
     """
-    balancing = session.client("elbv2")
+    balancing = aws.client("elbv2")
     for entry in placement.task.targets:
         group = balancing.describe_target_groups(TargetGroupArns=[entry.arn])["TargetGroups"][0]
         for balancer in group["LoadBalancerArns"]:
             source = balancing.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]
             what = f"load balancer to service {placement.task.service}"
-            require_path(session, source["SecurityGroups"], placement.task.security_groups, entry.port, what)
+            require_path(aws, source["SecurityGroups"], placement.task.security_groups, entry.port, what)
             return f"{group['Protocol'].lower()}://{placement.address}:{entry.port}"
     raise PathError(f"service {placement.task.service} stands behind no load balancer: attach it to a target group")

@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import boto3
-
 from tandem.rehearsal import stacks
 from tandem.rehearsal.cdk import Cdk
 from tandem.rehearsal.cloud import docker, preconditions
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.images import STORE_VARIABLE
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.errors import RehearsalError
@@ -58,27 +57,27 @@ class Rehearsal:
         with EmbeddedCloud(account, self._deployment.region, self._work / "cloud") as cloud:
             machine = Machine(root=self._root, work=self._work, endpoint=cloud.endpoint, region=cloud.region)
             cloud.functions = dataclasses.replace(cloud.functions, environment=self._function_environment(machine))
-            session = boto3.Session(region_name=cloud.region)
+            aws = cloud.api
             cdk = self._cdk(cloud)
-            self._deploy(cloud, cdk, session)
-            self._serve(session, machine, cloud, prompts, hold)
+            self._deploy(cloud, cdk, aws)
+            self._serve(aws, machine, cloud, prompts, hold)
             self._deploy_again(cdk)
-            self._destroy(cdk, session)
+            self._destroy(cdk, aws)
         self.report.ok = True
 
     def _serve(
         self,
-        session: boto3.Session,
+        aws: Api,
         machine: Machine,
         cloud: EmbeddedCloud,
         prompts: Sequence[Prompt],
         hold: Callable[[Service, EmbeddedCloud], None] | None,
     ) -> None:
         self._say("starting what was deployed")
-        with self._timed("start_and_answer"), serving(session, machine) as service:
+        with self._timed("start_and_answer"), serving(aws, machine) as service:
             self.report.processes = service.entries
             answers = self._ask(service, prompts)
-            self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(session)]
+            self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(aws)]
             if hold:
                 hold(service, cloud)
         self._compare(prompts, answers)
@@ -93,18 +92,19 @@ class Rehearsal:
         environment[STORE_VARIABLE] = str(self._work / "images")
         return Cdk(self._root, self._work / "cdk.out", environment, self._work / "cdk.log", self._say)
 
-    def _deploy(self, cloud: EmbeddedCloud, cdk: Cdk, session: boto3.Session) -> None:
+    def _deploy(self, cloud: EmbeddedCloud, cdk: Cdk, aws: Api) -> None:
         self._say("synthesizing and bootstrapping")
         with self._timed("synth_and_bootstrap"), ThreadPoolExecutor(1) as pool:
             bootstrapped = pool.submit(cdk.bootstrap, cloud.account, cloud.region)
             cdk.synth(self._file)
             bootstrapped.result()
-        if self._deployment.gateway.certificate_arn:
-            preconditions.certificate(self._deployment.gateway.certificate_arn, self._deployment.gateway.domain)
+        gateway = self._deployment.gateway
+        if gateway.certificate_arn and gateway.domain:
+            preconditions.certificate(gateway.certificate_arn, gateway.domain)
         self._say("deploying")
         with self._timed("deploy"):
             cdk.deploy()
-        self.report.stacks = stacks.describe(session)
+        self.report.stacks = stacks.describe(aws)
 
     def _ask(self, service: Service, prompts: Sequence[Prompt]) -> list[Answer]:
         answers = []
@@ -133,13 +133,13 @@ class Rehearsal:
         if self.report.second_deploy_changed or len(changed) != len(self.report.stacks):
             raise DifferenceError(f"a second deploy of the same file changed {self.report.second_deploy_changed}")
 
-    def _destroy(self, cdk: Cdk, session: boto3.Session) -> None:
+    def _destroy(self, cdk: Cdk, aws: Api) -> None:
         self._say("destroying")
-        self.report.retained = stacks.retained(session)
+        self.report.retained = stacks.retained(aws)
         with self._timed("destroy"):
-            stacks.unprotect(session)
+            stacks.unprotect(aws)
             cdk.destroy()
-        if left := stacks.left(session):
+        if left := stacks.left(aws):
             raise DifferenceError(f"the destroy left {', '.join(left)}")
         self.report.destroyed = True
 

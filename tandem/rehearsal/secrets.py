@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.permissions import allowed
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.tasks import Task
@@ -14,9 +13,9 @@ from tandem.rehearsal.tasks import Task
 _ARN_PARTS = 7
 
 
-def secret_environment(session: boto3.Session, task: Task) -> dict[str, str]:
+def secret_environment(aws: Api, task: Task) -> dict[str, str]:
     """Return the task's secret variables; raise ``TaskError`` where the role may not read one or a field is absent."""
-    return {name: _value(session, task, name, source) for name, source in task.secrets.items()}
+    return {name: _value(aws, task, name, source) for name, source in task.secrets.items()}
 
 
 def secret_arn(source: str) -> str:
@@ -29,14 +28,14 @@ def secret_field(source: str) -> str:
     return (source.split(":") + [""] * _ARN_PARTS)[_ARN_PARTS]
 
 
-def _value(session: boto3.Session, task: Task, name: str, source: str) -> str:
+def _value(aws: Api, task: Task, name: str, source: str) -> str:
     arn = secret_arn(source)
     if not task.execution_role or not allowed(task.execution_role, "secretsmanager:GetSecretValue", arn):
         raise TaskError(
             f"service {task.service}: its execution role may not read {arn} for {name}: "
             "grant secretsmanager:GetSecretValue on the secret"
         )
-    text: str = session.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    text: str = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
     field = secret_field(source)
     return text if not field else _field(text, field, task, name)
 

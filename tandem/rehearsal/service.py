@@ -7,12 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
 from runtime.handoff import contract, settings
 from tandem.rehearsal import endpoint as endpoints
 from tandem.rehearsal.addresses import Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.endpoint import Endpoint
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.launch import READY_SECONDS, Machine, healthy, listening, start_task
@@ -37,24 +36,24 @@ class Service:
 
 
 @contextmanager
-def serving(session: boto3.Session, machine: Machine) -> Iterator[Service]:
+def serving(aws: Api, machine: Machine) -> Iterator[Service]:
     """Start everything that was deployed, wait until it is ready, and stop it at the end."""
-    tasks = deployed_tasks(session)
+    tasks = deployed_tasks(aws)
     gateway, workers = _gateway(tasks), [task for task in tasks if task.discovery]
-    _require_paths(session, gateway, workers)
+    _require_paths(aws, gateway, workers)
     with ExitStack() as stack:
         processes = stack.enter_context(Processes(machine.work / "logs"))
-        agent = stack.enter_context(HostAgent(session))
+        agent = stack.enter_context(HostAgent(aws))
         addresses = Addresses(machine.hosts_file)
-        endpoint = endpoints.prepare(session, gateway, machine, addresses)
+        endpoint = endpoints.prepare(aws, gateway, machine, addresses)
         outside = processes.start(endpoints.program(endpoint, machine))
-        placed = [start_task(session, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
+        placed = [start_task(aws, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
         entries = [_ready_endpoint(processes, outside, endpoint)]
-        entries += [_ready_task(session, processes, *pair) for pair in placed]
+        entries += [_ready_task(aws, processes, *pair) for pair in placed]
         placement, process = placed[-1]
-        url = client_url(session, placement)
+        url = client_url(aws, placement)
         processes.wait_ready(process, lambda: healthy(f"{url}/ready"), READY_SECONDS)
-        key = secret_environment(session, gateway)[settings.GATEWAY_KEY]
+        key = secret_environment(aws, gateway)[settings.GATEWAY_KEY]
         yield Service(url, key, gateway.environment[settings.MODEL], processes, entries)
 
 
@@ -65,18 +64,18 @@ def _gateway(tasks: Sequence[Task]) -> Task:
     return found[0]
 
 
-def _require_paths(session: boto3.Session, gateway: Task, workers: Sequence[Task]) -> None:
+def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
     for worker in workers:
         for entry in worker.discovery:
             what = f"{gateway.service} to {worker.service}"
-            require_path(session, gateway.security_groups, worker.security_groups, entry.port, what)
+            require_path(aws, gateway.security_groups, worker.security_groups, entry.port, what)
         side_channel = int(worker.environment.get(_SIDE_CHANNEL_PORT, 0))
         if side_channel not in worker.ports:
             raise TaskError(
                 f"service {worker.service}: port {side_channel} of {_SIDE_CHANNEL_PORT} is not among its port mappings "
                 f"({', '.join(map(str, worker.ports))}): add the port mapping"
             )
-        require_admission(session, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
+        require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
 
 
 def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) -> dict[str, Any]:
@@ -91,12 +90,12 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
     }
 
 
-def _ready_task(session: boto3.Session, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
+def _ready_task(aws: Api, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
     task = placement.task
     port = task.ports[0]
     url = f"http://{placement.address}:{port}{contract.HEALTH}"
     ready = processes.wait_ready(process, lambda: healthy(url), READY_SECONDS)
-    register(session, placement)
+    register(aws, placement)
     return {
         "name": process.name,
         "task_definition": task.task_definition,

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
+from tandem.rehearsal.cloud.api import Api
 
 _BOOTSTRAP = "CDKToolkit"
 
 
-def describe(session: boto3.Session) -> list[dict[str, Any]]:
+def describe(aws: Api) -> list[dict[str, Any]]:
     """Return the name and the number of resources of every stack of the deployment."""
-    cloudformation = session.client("cloudformation")
+    cloudformation = aws.client("cloudformation")
     return [
         {"name": name, "resources": len(cloudformation.describe_stack_resources(StackName=name)["StackResources"])}
-        for name in _names(session)
+        for name in _names(aws)
     ]
 
 
-def retained(session: boto3.Session) -> list[str]:
+def retained(aws: Api) -> list[str]:
     """Return the resources that a destroy leaves behind, as ``stack/logical id``."""
-    cloudformation = session.client("cloudformation")
+    cloudformation = aws.client("cloudformation")
     found = []
-    for name in _names(session):
+    for name in _names(aws):
         body = cloudformation.get_template(StackName=name)["TemplateBody"]
         template = body if isinstance(body, dict) else json.loads(body)
         found += [
@@ -34,18 +34,18 @@ def retained(session: boto3.Session) -> list[str]:
     return found
 
 
-def unprotect(session: boto3.Session) -> None:
+def unprotect(aws: Api) -> None:
     """Take termination protection off every stack, as an operator must before a destroy."""
-    cloudformation = session.client("cloudformation")
-    for name in _names(session):
+    cloudformation = aws.client("cloudformation")
+    for name in _names(aws):
         cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
 
 
-def left(session: boto3.Session) -> list[str]:
+def left(aws: Api) -> list[str]:
     """Return the stacks that are still there."""
-    return _names(session)
+    return _names(aws)
 
 
-def _names(session: boto3.Session) -> list[str]:
-    stacks = session.client("cloudformation").describe_stacks()["Stacks"]
+def _names(aws: Api) -> list[str]:
+    stacks = aws.client("cloudformation").describe_stacks()["Stacks"]
     return [stack["StackName"] for stack in stacks if stack["StackName"] != _BOOTSTRAP]

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.hosts import TaskError, security_groups
 
 
@@ -47,22 +46,22 @@ class Task:
     security_groups: tuple[str, ...]
 
 
-def deployed_tasks(session: boto3.Session) -> list[Task]:
+def deployed_tasks(aws: Api) -> list[Task]:
     """Return a task for each ECS service; raise ``TaskError`` for one that could not run."""
-    return [_task(session, service) for service in _services(session)]
+    return [_task(aws, service) for service in _services(aws)]
 
 
-def _services(session: boto3.Session) -> Iterator[dict[str, Any]]:
-    ecs = session.client("ecs")
+def _services(aws: Api) -> Iterator[dict[str, Any]]:
+    ecs = aws.client("ecs")
     for cluster in ecs.list_clusters()["clusterArns"]:
         arns = ecs.list_services(cluster=cluster)["serviceArns"]
         if arns:
             yield from ecs.describe_services(cluster=cluster, services=arns)["services"]
 
 
-def _task(session: boto3.Session, service: dict[str, Any]) -> Task:
+def _task(aws: Api, service: dict[str, Any]) -> Task:
     arn = service["taskDefinition"]
-    definition = session.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    definition = aws.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
     container, *others = definition["containerDefinitions"]
     if others:
         raise TaskError(f"{arn} has {len(others) + 1} containers; a rehearsal runs one a task")
@@ -82,7 +81,7 @@ def _task(session: boto3.Session, service: dict[str, Any]) -> Task:
         task_role=definition.get("taskRoleArn", ""),
         discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", container["name"], ports)),
         targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", container["name"], ports)),
-        security_groups=security_groups(session, service),
+        security_groups=security_groups(aws, service),
     )
 
 
