@@ -12,13 +12,14 @@ import moto.awslambda.models
 import moto.cloudformation.models
 import moto.cloudformation.parsing
 import moto.sns.models
+from moto.bedrockagentcorecontrol.responses import BedrockAgentCoreControlResponse
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.ec2.responses import EC2Response
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 
-from tandem.rehearsal.cloud import ec2_actions, stack, template
+from tandem.rehearsal.cloud import agentcore_actions, ec2_actions, stack, template
 from tandem.rehearsal.cloud.resource_map import Resources
 
 log = logging.getLogger("tandem.rehearsal.cloud")
@@ -44,6 +45,7 @@ def installed(invoke: Invoke) -> Iterator[None]:
         (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
     ]
     added = [(EC2Response, name, action) for name, action in ec2_actions.ACTIONS.items()]
+    added += [(BedrockAgentCoreControlResponse, name, action) for name, action in agentcore_actions.ACTIONS.items()]
     protection = stack.update_termination_protection
     added.append((CloudFormationResponse, "update_termination_protection", protection))
     with ExitStack() as undo:

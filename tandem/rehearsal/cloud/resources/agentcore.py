@@ -71,7 +71,7 @@ class ApiKeyCredentialProvider(Resource):
         self.physical_resource_id = self.name
         self.attributes = {
             "CredentialProviderArn": made["credentialProviderArn"],
-            "ApiKeySecretArn": made["apiKeySecretArn"],
+            "ApiKeySecretArn.SecretArn": made["apiKeySecretArn"]["secretArn"],
         }
 
     def delete(self) -> None:  # noqa: D102
