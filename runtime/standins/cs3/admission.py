@@ -202,8 +202,8 @@ class Admission:
             )
 
     def _free_unread(self, accepted: Accepted) -> None:
-        """Free a request's blocks unless another call is using them: a replayed ticket must not disturb that one."""
-        if not self._reservations.is_in_use(accepted.ticket.reservation_id):
+        """Free a request's blocks unless another call reads, or did read, them: that call tells the worker itself."""
+        if not self._reservations.was_consumed(accepted.ticket.reservation_id):
             self._free(accepted)
 
     def _free(self, accepted: Accepted) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from dataclasses import dataclass, replace
+from typing import Final
 
 from runtime.handoff.contract import Code, HandoffError
+
+_REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +35,7 @@ class Reservations:
         self.ttl = ttl
         self._waiting: dict[str, Reservation] = {}
         self._in_use: dict[str, Reservation] = {}
+        self._finished: deque[str] = deque(maxlen=_REMEMBERED)
 
     def grant(self, size: int, *, max_tokens: int, now: float) -> Reservation:
         """Reserve ``size`` bytes; raise ``HandoffError`` (``capacity``) where less is free."""
@@ -71,10 +76,11 @@ class Reservations:
     def finish(self, reservation_id: str) -> None:
         """Free a reservation in use."""
         del self._in_use[reservation_id]
+        self._finished.append(reservation_id)
 
-    def is_in_use(self, reservation_id: str) -> bool:
-        """Tell whether a decode runs, or reads its KV, on this reservation."""
-        return reservation_id in self._in_use
+    def was_consumed(self, reservation_id: str) -> bool:
+        """Tell whether a reservation is in use, or is among the last 1,000 that were."""
+        return reservation_id in self._in_use or reservation_id in self._finished
 
     def count(self, *, now: float) -> int:
         """Return how many reservations wait or are in use."""

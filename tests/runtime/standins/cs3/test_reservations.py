@@ -52,6 +52,7 @@ def test_a_reservation_is_consumed_once() -> None:
     book.finish(name)
     with pytest.raises(HandoffError, check=is_unknown):
         book.consume(name, now=0.0)
+    assert book.was_consumed(name)
 
 
 def test_an_unused_reservation_ends_exactly_at_its_ttl() -> None:
@@ -81,12 +82,12 @@ def test_withdrawing_is_idempotent_and_leaves_what_is_in_use() -> None:
     book.consume(used, now=0.0)
     for name in (waiting, waiting, used, "unknown"):
         book.withdraw(name, now=0.0)
-    assert (book.count(now=0.0), book.is_in_use(used)) == (1, True)
+    assert (book.count(now=0.0), book.was_consumed(used), book.was_consumed(waiting)) == (1, True, False)
 
 
 @given(OPERATIONS)
 def test_memory_is_never_oversold_and_always_comes_back(operations: list[tuple[str, int, int]]) -> None:
-    book, now, names = Reservations(memory=MEMORY, ttl=TTL), 0.0, ["unknown"]
+    book, now, names, in_use = Reservations(memory=MEMORY, ttl=TTL), 0.0, ["unknown"], set[str]()
     for what, which, amount in operations:
         name = names[which % len(names)]
         with suppress(HandoffError):
@@ -94,13 +95,17 @@ def test_memory_is_never_oversold_and_always_comes_back(operations: list[tuple[s
                 names.append(grant(book, amount, now))
             elif what == "consume":
                 book.consume(name, now=now)
+                in_use.add(name)
             elif what == "withdraw":
                 book.withdraw(name, now=now)
             elif what == "wait":
                 now += amount / 10
-            elif book.is_in_use(name):
-                book.finish(name) if what == "finish" else book.resize(name, amount, now=now)
+            elif name in in_use and what == "resize":
+                book.resize(name, amount, now=now)
+            elif name in in_use:
+                in_use.remove(name)
+                book.finish(name)
         assert 0 <= book.reserved_bytes(now=now) <= MEMORY
-    for name in filter(book.is_in_use, set(names)):
+    for name in in_use:
         book.finish(name)
     assert (book.count(now=now + TTL), book.reserved_bytes(now=now + TTL)) == (0, 0)
