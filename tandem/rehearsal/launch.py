@@ -37,6 +37,11 @@ class Machine:
         return self.work / "hosts.json"
 
     @property
+    def resolver(self) -> Path:
+        """The module that every Python process imports at its start, in place of the VPC's resolver."""
+        return Path(__file__).parent / "names" / "sitecustomize.py"
+
+    @property
     def authority(self) -> Path:
         """The certificate of the authority that signs the rehearsal's HTTPS endpoints."""
         return self.work / "certificates" / "authority.pem"
@@ -47,7 +52,7 @@ class Machine:
             "HOME": str(self.work),
             "LANG": "C.UTF-8",
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(Path(__file__).parent / "names"),
+            "PYTHONPATH": str(self.resolver.parent),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "TANDEM_REHEARSAL_HOSTS": str(self.hosts_file),

@@ -18,6 +18,7 @@ from tandem.rehearsal import stacks
 from tandem.rehearsal.cdk import Cdk
 from tandem.rehearsal.cloud import docker, preconditions
 from tandem.rehearsal.cloud.api import Api
+from tandem.rehearsal.cloud.functions import Functions
 from tandem.rehearsal.cloud.images import STORE_VARIABLE
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.errors import RehearsalError
@@ -56,7 +57,7 @@ class Rehearsal:
         account = self._deployment.account or _ACCOUNT
         with EmbeddedCloud(account, self._deployment.region, self._work / "cloud") as cloud:
             machine = Machine(root=self._root, work=self._work, endpoint=cloud.endpoint, region=cloud.region)
-            cloud.functions = dataclasses.replace(cloud.functions, environment=self._function_environment(machine))
+            cloud.functions = self._functions(cloud.functions, machine)
             aws = cloud.api
             cdk = self._cdk(cloud)
             self._deploy(cloud, cdk, aws)
@@ -82,9 +83,10 @@ class Rehearsal:
                 hold(service, cloud)
         self._compare(prompts, answers)
 
-    def _function_environment(self, machine: Machine) -> dict[str, str]:
-        # Lambda's Node runtime brings the AWS SDK along; here npm did
-        return {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
+    def _functions(self, functions: Functions, machine: Machine) -> Functions:
+        """Give functions the rehearsal's network, and Node's the AWS SDK that Lambda's runtime brings along."""
+        environment = {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
+        return dataclasses.replace(functions, environment=environment, prelude=machine.resolver.read_text())
 
     def _cdk(self, cloud: EmbeddedCloud) -> Cdk:
         program = docker.write_program(self._work / "docker", self._root)

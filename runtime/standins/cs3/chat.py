@@ -32,7 +32,7 @@ _IGNORED: Final = frozenset(
 
 _READ: Final = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop", "stream"}
-    | {"stream_options", fields.KV_TRANSFER_PARAMS}
+    | {"stream_options", "return_token_ids", fields.KV_TRANSFER_PARAMS}
 )
 
 _STOPS: Final = 4  # OpenAI's limit
@@ -49,6 +49,7 @@ class ChatRequest:
     stop: tuple[str, ...]
     stream: bool
     include_usage: bool
+    return_token_ids: bool
     kv_transfer_params: object
 
     @classmethod
@@ -69,6 +70,7 @@ class ChatRequest:
             stop=_stop(given.get("stop", [])),
             stream=_typed(given, "stream", bool, False),
             include_usage=_typed(options, "include_usage", bool, False),
+            return_token_ids=_typed(given, "return_token_ids", bool, False),
             kv_transfer_params=given.get(fields.KV_TRANSFER_PARAMS),
         )
 

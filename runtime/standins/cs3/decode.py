@@ -32,6 +32,7 @@ class Answer:
         self.finish_reason: str | None = None
         self.outcome = CANCELLED
         self._thread = thread
+        self._fresh: list[int] = []
         self._tokens = engine.generate(imported.prompt, imported.cache, chat.sampling, max_tokens=imported.max_tokens)
         self._text = Detokenizer(engine.tokenizer)
         self._stops = StopStrings(chat.stop)
@@ -44,6 +45,11 @@ class Answer:
         while self.finish_reason is None:
             if piece := await asyncio.get_running_loop().run_in_executor(self._thread, self._advance):
                 yield piece
+
+    def fresh_token_ids(self) -> list[int]:
+        """Return the tokens decoded since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def usage(self) -> dict[str, object]:
         """Return ``usage`` as OpenAI has it and ``time_info`` as Cerebras has it, in seconds.
@@ -76,6 +82,7 @@ class Answer:
         if token is None:
             return self._end()
         self.completion_tokens += 1
+        self._fresh.append(token)
         piece = self._stops.push(self._text.push(token))
         if self._stops.found:
             self._finish("stop")

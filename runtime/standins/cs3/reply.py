@@ -23,6 +23,7 @@ async def whole(chat: ChatRequest, imported: Imported, answer: Answer) -> web.Re
     content = "".join([piece async for piece in answer])
     message = {"role": "assistant", "content": content}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
+    choice |= _token_ids(chat, answer)
     body = _head("chat.completion", chat, imported) | {"choices": [choice]} | answer.usage()
     return web.json_response(body, headers=_headers(imported))
 
@@ -47,12 +48,12 @@ async def _events(chat: ChatRequest, imported: Imported, answer: Answer) -> Asyn
     yield _event(head | _delta({"role": "assistant", "content": ""}))
     try:
         async for piece in answer:
-            yield _event(head | _delta({"content": piece}))
+            yield _event(head | _delta({"content": piece}, None, **_token_ids(chat, answer)))
     except HandoffError as error:
         log.exception("decode failed request_id=%s", imported.request_id)
         yield _event(error.body())
         return
-    yield _event(head | _delta({}, answer.finish_reason))
+    yield _event(head | _delta({}, answer.finish_reason, **_token_ids(chat, answer)))
     if chat.include_usage:
         yield _event(head | {"choices": []} | answer.usage())
     yield b"data: [DONE]\n\n"
@@ -70,8 +71,13 @@ def _head(kind: str, chat: ChatRequest, imported: Imported) -> dict[str, Any]:
     return {"id": f"chatcmpl-{imported.request_id}", "object": kind, "created": created, "model": chat.model}
 
 
-def _delta(delta: Mapping[str, str], finish_reason: str | None = None) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
+def _delta(delta: Mapping[str, str], finish_reason: str | None = None, **more: list[int]) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason, **more}]}
+
+
+def _token_ids(chat: ChatRequest, answer: Answer) -> dict[str, list[int]]:
+    """Return the choice's ``token_ids``, which vLLM sends where ``return_token_ids`` is asked for."""
+    return {"token_ids": answer.fresh_token_ids()} if chat.return_token_ids else {}
 
 
 def _event(body: Mapping[str, Any]) -> bytes:
