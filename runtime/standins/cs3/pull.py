@@ -27,6 +27,7 @@ def check_layout(remote: NixlAgentMetadata, geometry: Geometry) -> None:
         "regions": (len(remote.kv_caches_base_addr), geometry.layers),
         "block_lens": (set(remote.block_lens), {block_bytes}),
         "block_strides below block_lens": (min(remote.block_strides) < block_bytes, False),
+        "regions outside of memory": (not _in_memory(remote), False),
         "physical_blocks_per_logical_kv_block": (remote.physical_blocks_per_logical_kv_block, 1),
     }
     wrong = [f"{name} is {got}, needed is {needed}" for name, (got, needed) in got_and_needed.items() if got != needed]
@@ -76,6 +77,11 @@ def plan_reads(
     length = np.minimum(remote.block_size, num_tokens - first_token) * row
     columns = np.broadcast_arrays(local_address, remote_address, length)
     return list(zip(*(column.ravel().tolist() for column in columns), strict=True))
+
+
+def _in_memory(remote: NixlAgentMetadata) -> bool:
+    end = max(remote.kv_caches_base_addr) + remote.num_blocks * max(remote.block_strides)
+    return min(remote.kv_caches_base_addr) > 0 and end < 2**63  # beyond that int64 would turn into float
 
 
 def _row_bytes(geometry: Geometry) -> int:

@@ -42,6 +42,7 @@ def test_what_is_not_said_is_as_in_openais_api() -> None:
         stop=(),
         stream=False,
         include_usage=False,
+        return_token_ids=False,
         kv_transfer_params=None,
     )
 
@@ -75,6 +76,7 @@ def test_everything_that_can_be_said_is_read() -> None:
         ({"stop": ["a", ""]}, "stop is"),
         ({"stop": list("abcde")}, "stop has 5"),
         ({"stream": "yes"}, "stream is 'yes'"),
+        ({"return_token_ids": 1}, "return_token_ids is 1"),
         ({"stream_options": {"include_usage": 1}}, "include_usage is 1"),
         ({"model": ""}, "model is empty"),
         ({"messages": "hi"}, "messages is 'hi'"),

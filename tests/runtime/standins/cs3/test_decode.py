@@ -40,8 +40,10 @@ async def test_greedy_answers_equal_the_single_process_and_exactly_the_prompts_k
     assert len(prompt) >= least_tokens
     reservation = await gateway.reserve(prompt_tokens=len(prompt))
     before = await gateway.metric("tandem_decode_kv_bytes_total")
-    answer = await gateway.decode(signed(await gateway.prefill(messages), reservation), messages)
+    params = signed(await gateway.prefill(messages), reservation)
+    answer = await gateway.decode(params, messages, return_token_ids=True)
     assert answer.status == 200, answer.body
+    assert answer.body["choices"][0]["token_ids"] == tokens
     assert answer.body["choices"][0]["message"] == {"role": "assistant", "content": engine.tokenizer.decode(tokens)}
     usage = {"prompt_tokens": len(prompt), "completion_tokens": len(tokens), "total_tokens": len(prompt) + len(tokens)}
     assert answer.body["usage"] == usage
@@ -84,11 +86,13 @@ async def test_openais_client_reads_the_stream(gateway: Gateway, engine: Engine)
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
-            extra_body={fields.KV_TRANSFER_PARAMS: params},
+            extra_body={fields.KV_TRANSFER_PARAMS: params, "return_token_ids": True},
         )
         chunks = [chunk async for chunk in stream]
     choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
     assert "".join(choice.delta.content or "" for choice in choices) == engine.tokenizer.decode(tokens)
+    # the client keeps fields that it does not know
+    assert [token for choice in choices for token in choice.model_dump().get("token_ids", [])] == tokens
     assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["length"]
     assert len({chunk.id for chunk in chunks}) == 1
     usage = chunks[-1].usage
@@ -104,6 +108,7 @@ async def test_streamed_events_end_with_done_and_hold_usage_only_if_asked(gatewa
     chunks = [json.loads(event.removeprefix("data: ")) for event in events]
     assert not any("usage" in chunk for chunk in chunks)
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert not any("token_ids" in chunk["choices"][0] for chunk in chunks)
     assert chunks[-1]["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "length"}
 
 

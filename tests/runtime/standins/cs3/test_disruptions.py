@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from runtime.handoff import contract
+from runtime.handoff import contract, fields, sidechannel
 from runtime.handoff.contract import STATUS, Code
-from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, prefill_worker, signed
+from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, free_port, prefill_worker, signed
 
 OUTCOMES = "tandem_decode_requests_total"
 WORKER_HOST = "127.77.0.3"
@@ -34,6 +35,20 @@ async def test_a_client_that_leaves_ends_its_answer(gateway: Gateway, stream: bo
     await gateway.until_free()
     assert time.monotonic() - left < 3
     assert await gateway.metric(OUTCOMES + '{code="cancelled"}') == before + 1
+
+
+async def test_a_client_that_leaves_during_a_handshake_frees_its_memory_at_once(gateway: Gateway) -> None:
+    async with sidechannel.listener(WORKER_HOST, port := free_port(WORKER_HOST)):  # it never answers
+        params: dict[str, Any] = {fields.REMOTE_ENGINE_ID: "silent", fields.REMOTE_REQUEST_ID: "silent-1"}
+        params |= {fields.REMOTE_HOST: WORKER_HOST, fields.REMOTE_PORT: port}
+        params |= {fields.REMOTE_BLOCK_IDS: [[1, 2, 3]], fields.REMOTE_NUM_TOKENS: 34}
+        body = chat_body(signed(params, await gateway.reserve()))
+        url, headers = gateway.emulator + contract.CHAT_COMPLETIONS, {"Authorization": f"Bearer {DECODE_KEY}"}
+        with pytest.raises(TimeoutError):
+            await gateway.http.post(url, json=body, headers=headers, timeout=aiohttp.ClientTimeout(total=0.3))
+        left = time.monotonic()
+        await gateway.until_free()
+        assert time.monotonic() - left < 1
 
 
 async def test_a_worker_that_died_is_told_in_time_and_its_successor_is_reached(

@@ -89,6 +89,8 @@ def test_the_reads_move_every_token_once_and_nothing_else(
         {"block_lens": [128, 128, 256]},
         {"block_strides": [128, 127, 128]},
         {"block_lens": [256] * 3, "block_strides": [256] * 3},  # as with blocks of 8 tokens, or of f32
+        {"kv_caches_base_addr": [1 << 20, 0, 1 << 20]},
+        {"kv_caches_base_addr": [1 << 20, 1 << 63, 1 << 20]},
         {"physical_blocks_per_logical_kv_block": 2},
     ],
 )
