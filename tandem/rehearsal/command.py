@@ -6,13 +6,16 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from tandem.rehearsal.cloud.images import ImageError
 from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
 from tandem.rehearsal.errors import RehearsalError
+from tandem.rehearsal.programs import ProgramError, require_stand_in
 from tandem.rehearsal.prompts import Prompt, default_prompts
+from tandem.rehearsal.report import Report
 from tandem.rehearsal.run import Rehearsal
 from tandem.rehearsal.service import Service
 from tandem.rehearsal.workspace import WorkspaceError, workspace
@@ -28,16 +31,17 @@ def rehearse(
     """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
             return _rehearse(Rehearsal(file.resolve(), deployment, root=root, work=work, say=_say), work, keep, texts)
-    except WorkspaceError as error:
+    except (ProgramError, WorkspaceError) as error:
         return _failed(str(error))
 
 
 def _rehearse(rehearsal: Rehearsal, work: Path, keep: bool, texts: Sequence[str] | None) -> int:
     report = rehearsal.report
     try:
-        rehearsal.run(_prompts(texts), hold=_hold if keep else None)
+        rehearsal.run(_prompts(texts), hold=partial(_hold, report, work) if keep else None)
     except (RehearsalError, EmbeddedCloudError, ImageError) as error:
         report.error = str(error)
         return _failed(report.error)
@@ -57,7 +61,8 @@ def _prompts(texts: Sequence[str] | None) -> list[Prompt]:
     return [Prompt(name=f"prompt-{i}", text=text, max_tokens=_MAX_TOKENS) for i, text in enumerate(texts, 1)]
 
 
-def _hold(service: Service, cloud: EmbeddedCloud) -> None:
+def _hold(report: Report, work: Path, service: Service, cloud: EmbeddedCloud) -> None:
+    report.write(work / "report.json")
     model = service.model
     _say(
         f"the deployment stays up until Ctrl-C\n"

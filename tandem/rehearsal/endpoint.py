@@ -15,12 +15,11 @@ from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.launch import Machine
 from tandem.rehearsal.processes import Program
-from tandem.rehearsal.programs import ENDPOINTS, ProgramError
+from tandem.rehearsal.programs import ENDPOINTS, require_stand_in
 from tandem.rehearsal.secrets import secret_arn
 from tandem.rehearsal.tasks import Task
 
 _PORT = 8443
-_RESERVATION_SECONDS = 300  # a laptop prefills slowly, and the reservation must outlive the prefill
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +33,7 @@ class Endpoint:
     port: int
     api_key: str
     ticket_key: str
+    reservation_seconds: int
     certificate: Certificate
 
 
@@ -51,8 +51,7 @@ def issue_keys(aws: Api, gateway: Task) -> tuple[str, str]:
 def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> Endpoint:
     """Give the endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
     provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
-    if provider not in ENDPOINTS:
-        raise ProgramError(f"decode provider {provider!r} has no stand-in yet; rehearsed are {', '.join(ENDPOINTS)}")
+    require_stand_in(provider)
     url = _variable(gateway, settings.DECODE_ENDPOINT)
     address = addresses.take()
     require_free(address, _PORT, url)
@@ -66,6 +65,8 @@ def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> 
         port=_PORT,
         api_key=api_key,
         ticket_key=ticket_key,
+        # a reservation must outlive the prefill, as the KV lease must
+        reservation_seconds=int(_variable(gateway, settings.KV_LEASE_SECONDS)),
         certificate=issue(machine.work / "certificates", urlsplit(url).hostname or ""),
     )
 
@@ -81,7 +82,7 @@ def program(endpoint: Endpoint, machine: Machine) -> Program:
             f"--host={endpoint.address}",
             f"--port={endpoint.port}",
             f"--served-model-name={endpoint.model}",
-            f"--reservation-ttl-seconds={_RESERVATION_SECONDS}",
+            f"--reservation-ttl-seconds={endpoint.reservation_seconds}",
             f"--tls-certificate={endpoint.certificate.certificate}",
             f"--tls-key={endpoint.certificate.key}",
         ],

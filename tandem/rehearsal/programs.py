@@ -24,6 +24,12 @@ class ProgramError(RehearsalError):
     """Say what has no stand-in."""
 
 
+def require_stand_in(provider: str) -> None:
+    """Raise ``ProgramError`` for a decode provider whose endpoint nothing stands in for."""
+    if provider not in ENDPOINTS:
+        raise ProgramError(f"decode provider {provider!r} has no stand-in yet; with one are {', '.join(ENDPOINTS)}")
+
+
 def programs_folder(base_image: str, folder: Path, root: Path) -> Path:
     """Write the programs of a base image into a folder for ``PATH``; raise ``ProgramError`` for an unknown image."""
     name = base_image.partition("@")[0].rpartition(":")[0] or base_image

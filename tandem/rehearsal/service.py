@@ -82,6 +82,7 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
     ready = processes.wait_ready(process, lambda: listening(endpoint.address, endpoint.port), READY_SECONDS)
     return {
         "name": process.name,
+        "pid": process.popen.pid,
         "stands_for": endpoint.url,
         "task_definition": None,
         "address": endpoint.address,
@@ -98,6 +99,7 @@ def _ready_task(aws: Api, processes: Processes, placement: Placement, process: P
     register(aws, placement)
     return {
         "name": process.name,
+        "pid": process.popen.pid,
         "task_definition": task.task_definition,
         "image": task.image,
         "command": list(task.command),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import botocore.session
 from botocore.model import Shape
 
 from tandem.rehearsal.cloud.api import PropertyError, fit
+
+_KINDS = ("interface", "efa", "efa-only")
 
 
 def refusals(data: Mapping[str, Any], placement_groups: Collection[str]) -> list[str]:
@@ -28,6 +31,7 @@ def _misfit(data: Mapping[str, Any]) -> Iterator[str]:
         yield str(error)
 
 
+@lru_cache
 def _shape() -> Shape:
     model = botocore.session.get_session().get_service_model("ec2")
     return model.shape_for("RequestLaunchTemplateData")
@@ -48,6 +52,9 @@ def _interfaces(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{count} network interfaces are on card {card} as device {device}; only one may be"
     if (0, 0) not in places:
         yield "no network interface is on card 0 as device 0; the primary one must be"
+    kinds = {one["InterfaceType"] for one in interfaces if "InterfaceType" in one} - set(_KINDS)
+    if kinds:
+        yield f"InterfaceType is {', '.join(sorted(kinds))}; allowed: {', '.join(_KINDS)}"
     yield from _efa_only(interfaces)
     if len(interfaces) > 1 and any(str(one.get("AssociatePublicIpAddress")).lower() == "true" for one in interfaces):
         yield "AssociatePublicIpAddress needs a single network interface; use NAT or an elastic IP address"

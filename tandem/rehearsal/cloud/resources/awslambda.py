@@ -10,7 +10,6 @@ from typing import Any
 
 from tandem.rehearsal.cloud.resource import MotoResource, Resource
 
-_CODE = ("Code",)
 _NOT_AT_CREATION = ("ReservedConcurrentExecutions", "RuntimeManagementConfig")
 
 
@@ -22,8 +21,8 @@ class Function(Resource):
 
     def create(self) -> None:  # noqa: D102 - said by Resource, here and below
         self.require("Code", "Role")
-        properties = {**self.without(*_NOT_AT_CREATION, *_CODE), "Code": _without_source(self.properties["Code"])}
-        made = self.call("lambda", "create_function", properties, **_inline(self.properties, nested=True))
+        properties = {**self.without(*_NOT_AT_CREATION), "Code": _code(self.properties)}
+        made = self.call("lambda", "create_function", properties)
         self.physical_resource_id, self.attributes = self.name, {"Arn": made["FunctionArn"]}
         self._reserve()
 
@@ -36,8 +35,7 @@ class Function(Resource):
         function = {"FunctionName": self.physical_resource_id}
         settings = {key: value for key, value in properties.items() if key in _CONFIGURATION}
         self.call("lambda", "update_function_configuration", {**function, **settings})
-        code = {**function, **_without_source(properties["Code"])}
-        self.call("lambda", "update_function_code", code, **_inline(properties, nested=False))
+        self.call("lambda", "update_function_code", {**function, **_code(properties)})
         self._reserve()
 
     def _reserve(self) -> None:
@@ -66,21 +64,17 @@ _CONFIGURATION = (
 )
 
 
-def _without_source(code: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in code.items() if key != "ZipFile"}
-
-
-def _inline(properties: Mapping[str, Any], *, nested: bool) -> dict[str, Any]:
-    """Return the zip of a function whose source is in the template, as AWS packs it: index and cfnresponse."""
-    source = properties["Code"].get("ZipFile")
-    if source is None:
-        return {}
+def _code(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the code is; a source in the template is packed as AWS does it: index and cfnresponse."""
+    code = dict(properties["Code"])
+    if "ZipFile" not in code:
+        return code
     packed, python = io.BytesIO(), str(properties.get("Runtime", "")).startswith("python")
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("index.py" if python else "index.js", source)
+        archive.writestr("index.py" if python else "index.js", code["ZipFile"])
         if python:
             archive.writestr("cfnresponse.py", _CFNRESPONSE.read_text())
-    return {"Code": {"ZipFile": packed.getvalue()}} if nested else {"ZipFile": packed.getvalue()}
+    return {**code, "ZipFile": packed.getvalue()}
 
 
 _CFNRESPONSE = resources.files("moto") / "awslambda" / "resources" / "cfnresponse.py.txt"

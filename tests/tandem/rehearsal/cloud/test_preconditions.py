@@ -1,0 +1,23 @@
+"""What an account holds before a deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from tandem.rehearsal.cloud import preconditions
+from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
+
+
+def test_certificate_is_issued_under_its_arn(deployer: Deployer) -> None:
+    arn = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
+    preconditions.certificate(arn, "llm.example.com")
+    preconditions.certificate(arn, "llm.example.com")
+    found = deployer.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
+    assert (found["Status"], found["DomainName"]) == ("ISSUED", "llm.example.com")
+    with pytest.raises(ValueError, match="must be of acm"):
+        preconditions.certificate("arn:aws:iam::1:server-certificate/x", "x")
+
+
+def test_neuron_ami_is_known(deployer: Deployer) -> None:
+    name = "/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id"
+    assert deployer.client("ssm").get_parameter(Name=name)["Parameter"]["Value"].startswith("ami-")
