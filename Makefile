@@ -44,7 +44,7 @@ test-unit: setup
 	@pytest
 
 test-rehearsal: setup ## whole rehearsals, also of broken deployments
-	@pytest tests/rehearsals
+	@pytest -m rehearsal tests/rehearsals
 
 synth: setup ## synthesize DEPLOYMENT
 	@cdk synth --quiet --context deployment=$(DEPLOYMENT)

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,20 @@ class Cdk:
         self._run("destroy", "--all", "--force", "--app", str(self.assembly))
 
     def _run(self, *arguments: str, cwd: Path | None = None) -> list[str]:
-        process = subprocess.Popen(
+        with self._started(arguments, cwd or self.root) as process:
+            try:
+                lines = self._follow(process)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGTERM)
+                raise
+        if process.returncode != 0:
+            raise CdkError(f"cdk {arguments[0]} failed; it printed at the end:\n  " + "\n  ".join(lines[-_TAIL:]))
+        return lines
+
+    def _started(self, arguments: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             ["cdk", "--no-notices", "--no-color", *arguments],
-            cwd=cwd or self.root,
+            cwd=cwd,
             # the CLI keeps the account id of an access key between runs, in its home
             env={**self.environment, "CI": "true", "CDK_HOME": str(self.log.parent / "cdk-home")},
             stdin=subprocess.DEVNULL,
@@ -65,15 +76,6 @@ class Cdk:
             text=True,
             start_new_session=True,
         )
-        try:
-            lines = self._follow(process)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
-        if process.wait() != 0:
-            raise CdkError(f"cdk {arguments[0]} failed; it printed at the end:\n  " + "\n  ".join(lines[-_TAIL:]))
-        return lines
 
     def _follow(self, process: subprocess.Popen[str]) -> list[str]:
         lines, started = [], time.monotonic()

@@ -1,0 +1,47 @@
+"""Rehearse the deployment files as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.rehearsal
+
+KV_BYTES_PER_TOKEN = 23_040
+
+
+@pytest.mark.parametrize("name", ["rehearsal", "llama-3.3-70b-trn2-cs3"])
+def test_file_is_deployed_and_answers(checkout: Any, name: str) -> None:
+    status, output = checkout.run("rehearse", f"deployments/{name}.yaml")
+    assert status == 0, output
+    report = checkout.report()
+    assert report["ok"] is True
+    assert report["second_deploy_changed"] == []
+    assert report["destroyed"] is True
+    assert all(stack["resources"] > 0 for stack in report["stacks"])
+    assert checkout.left_running() == []
+
+
+def test_report_proves_the_handoff(checkout: Any) -> None:
+    status, output = checkout.run("rehearse", "deployments/rehearsal.yaml")
+    assert status == 0, output
+    report = checkout.report()
+    tasks = [process for process in report["processes"] if process["task_definition"]]
+    assert len(tasks) == 2
+    assert [function["answer"]["up"] for function in report["functions"]] == [True]
+    assert max(prompt["prompt_tokens"] for prompt in report["prompts"]) >= 2_000
+    for prompt in report["prompts"]:
+        assert prompt["tokens_equal_single_process"] is True
+        assert prompt["completion_tokens"] > 0
+        assert prompt["kv_bytes"] == KV_BYTES_PER_TOKEN * prompt["prompt_tokens"]
+        assert {"reserve", "prefill", "handshake", "transfer", "verify", "first_token"} <= set(prompt["phases_ms"])
+        assert sum(prompt["phases_ms"].values()) == pytest.approx(prompt["ttft_ms"], abs=0.1)
+
+
+def test_provider_without_stand_in_is_refused_before_anything_is_deployed(checkout: Any, tmp_path: Path) -> None:
+    status, output = checkout.run("rehearse", "deployments/gpt-oss-120b-trn2.yaml")
+    assert status == 1
+    assert "provider 'vllm' has no stand-in" in output
+    assert not (tmp_path / ".rehearsal" / "cdk.log").exists()
