@@ -18,7 +18,9 @@ class Metrics:
     def __init__(self, reservations: Reservations) -> None:
         self._registry = CollectorRegistry()
         self.active = Gauge("tandem_decode_active", "Answers being decoded", registry=self._registry)
-        self.kv_bytes = Counter("tandem_decode_kv_bytes", "KV bytes that answers were decoded from", registry=self._registry)
+        self.kv_bytes = Counter(
+            "tandem_decode_kv_bytes", "KV bytes that answers were decoded from", registry=self._registry
+        )
         self.requests = Counter(
             "tandem_decode_requests", "Chat completions by outcome", ["code"], registry=self._registry
         )
