@@ -1,6 +1,6 @@
 """Model the deployment file.
 
-Here stands what one field alone must satisfy; what several fields must satisfy together is a rule (``rules.py``).
+Here stands what one field alone must satisfy; what several fields must satisfy together is a rule (``rules/``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)]
 Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
@@ -35,6 +35,10 @@ class Model(Section):
 
     id: Annotated[str, Field(min_length=1, max_length=200, description="Hugging Face id; also the public name")]
     max_model_len: Annotated[int, Field(ge=16, description="tokens of prompt and answer together")]
+    kv_connector: Annotated[
+        Literal["NixlConnector", "NeuronNixlConnector"],
+        Field(description="vLLM's KV connector; NeuronNixlConnector for sliding windows, as gpt-oss has"),
+    ] = "NixlConnector"
 
 
 class Network(Section):
@@ -74,7 +78,8 @@ class Cs3(Section):
     endpoint: HttpsUrl
     peer_cidr: Annotated[Cidr, Field(description="from where the CS-3 side reaches the workers' side channel")]
     endpoint_service: Annotated[
-        str | None, Field(pattern=r"^com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+$")
+        EndpointService | None,
+        Field(description="the PrivateLink service of the endpoint, whose private DNS name is the endpoint's"),
     ] = None
 
 

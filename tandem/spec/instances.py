@@ -27,7 +27,7 @@ class InstanceType:
     hbm_gib_per_device: int
     network_cards: int
     efa_interfaces: int
-    network_gbps: int
+    network_gbps: float
 
     @property
     def hbm_gib(self) -> int:
@@ -46,7 +46,7 @@ _TYPES = (
         hbm_gib_per_device=32,
         network_cards=1,
         efa_interfaces=0,
-        network_gbps=12,
+        network_gbps=12.5,
     ),
     InstanceType(
         name="trn1.32xlarge",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding
 from tandem.spec.rules import check
 
-_UNION_TAGS = {"cs3", "vllm", "openai", "agentcore-gateway", "none"}
+_UNIONS = {"decode": "provider", "registration": "registrar"}
+"""The sections with a choice of forms, each with the key that chooses."""
+_UNFIT_FOR_TAG = (ValueError, LookupError, AttributeError)
+"""What PyYAML raises for a value that does not fit its explicit tag, such as ``!!bool 7``."""
 
 
 def read(path: Path) -> tuple[Deployment | None, list[Finding]]:
@@ -28,7 +32,7 @@ def parse(text: str, path: Path) -> tuple[Deployment | None, list[Finding]]:
     """Return the deployment that ``text`` describes and all findings; ``path`` is only for messages."""
     try:
         document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader subclass
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *_UNFIT_FOR_TAG) as error:
         return None, [_file_finding("yaml-malformed", path, " ".join(str(error).split()), "one YAML mapping")]
     if not isinstance(document, dict):
         return None, [_file_finding("yaml-malformed", path, type(document).__name__, "one YAML mapping")]
@@ -61,16 +65,33 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 
 
 def _field_finding(entry: Any) -> Finding:
-    location = [str(part) for part in entry["loc"] if part not in _UNION_TAGS]
-    unknown = entry["type"] == "extra_forbidden"
-    absent = entry["type"] == "missing"
-    return Finding(
-        code="field-unknown" if unknown else "field-missing" if absent else "field-invalid",
-        path=".".join(location) or "(file)",
-        got="an unknown key" if unknown else "nothing" if absent else repr(entry["input"])[:120],
-        allowed="the keys of the schema (tandem schema)" if unknown else _expectation(entry["msg"]),
-        change="remove or respell the key" if unknown else "add the key" if absent else "change the value",
-    )
+    path, kind = _path(entry["loc"]), entry["type"]
+    if kind == "extra_forbidden":
+        got, allowed, change = "an unknown key", "the keys of the schema (tandem schema)", "remove or respell the key"
+        return Finding(code="field-unknown", path=path, got=got, allowed=allowed, change=change)
+    if kind in ("missing", "union_tag_not_found"):
+        path = _union_key(path) if kind == "union_tag_not_found" else path
+        return Finding(code="field-missing", path=path, got="nothing", allowed="a value", change="add the key")
+    if kind == "union_tag_invalid":
+        got, allowed = entry["ctx"]["tag"], entry["ctx"]["expected_tags"]
+        return _invalid(_union_key(path), got, allowed)
+    return _invalid(path, entry["input"], _expectation(entry["msg"]))
+
+
+def _invalid(path: str, got: Any, allowed: str) -> Finding:
+    # reprlib: anchors make a short file that is endless when written out
+    return Finding(code="field-invalid", path=path, got=reprlib.repr(got), allowed=allowed, change="change the value")
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Return the location as the file has it: without the tag that pydantic adds for a section's form."""
+    if location and location[0] in _UNIONS:
+        location = location[:1] + location[2:]
+    return ".".join(str(part) for part in location) or "(file)"
+
+
+def _union_key(section: str) -> str:
+    return f"{section}.{_UNIONS[section]}"
 
 
 def _expectation(message: str) -> str:

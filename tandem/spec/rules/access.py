@@ -7,6 +7,15 @@ from collections.abc import Iterator
 from tandem.spec.deployment import Deployment, OpenAi
 from tandem.spec.findings import Finding, Severity
 
+_FARGATE_MEMORY_MIB = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4096 + 1, 1024),
+    1024: range(2048, 8192 + 1, 1024),
+    2048: range(4096, 16384 + 1, 1024),
+    4096: range(8192, 30720 + 1, 1024),
+}
+"""What Fargate sells with each CPU (ECS developer guide, task CPU and memory)."""
+
 
 def prefill_present(deployment: Deployment) -> Iterator[Finding]:
     """Require prefill workers for a KV handoff; refuse them for a text handoff, which has no use for them."""
@@ -74,20 +83,14 @@ def plain_http_known(deployment: Deployment) -> Iterator[Finding]:
 
 
 def memory_fits_cpu(deployment: Deployment) -> Iterator[Finding]:
-    """Require a memory size that Fargate sells with the CPU (ECS developer guide, task CPU and memory)."""
+    """Require a memory size that Fargate sells with the CPU."""
     gateway = deployment.gateway
-    least, most, step = {
-        256: (512, 2048, 512),
-        512: (1024, 4096, 1024),
-        1024: (2048, 8192, 1024),
-        2048: (4096, 16384, 1024),
-        4096: (8192, 30720, 1024),
-    }[gateway.cpu]
-    if gateway.memory_mib not in range(least, most + 1, step):
+    sold = _FARGATE_MEMORY_MIB[gateway.cpu]
+    if gateway.memory_mib not in sold:
         yield Finding(
             code="gateway-memory-unavailable",
             path="gateway.memory_mib",
             got=str(gateway.memory_mib),
-            allowed=f"{least} to {most} in steps of {step} for cpu {gateway.cpu}",
+            allowed=f"{', '.join(map(str, sold))} for cpu {gateway.cpu}",
             change="change memory_mib or cpu",
         )

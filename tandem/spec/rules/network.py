@@ -1,4 +1,4 @@
-"""Check the network section: zones and address ranges."""
+"""Check the network: zones, address ranges, and the way to a decode endpoint."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 from tandem.spec.deployment import Cs3, Deployment
 from tandem.spec.findings import Finding
+from tandem.spec.instances import INSTANCE_TYPES
+from tandem.spec.stages import groups
+
+_RESERVED_BY_AWS = 5
+"""Addresses of every subnet that AWS keeps for itself."""
 
 
 def zones_in_region(deployment: Deployment) -> Iterator[Finding]:
@@ -70,4 +75,36 @@ def peer_cidr_usable(deployment: Deployment) -> Iterator[Finding]:
             got=got,
             allowed="a network address with a prefix of 8 or more",
             change="name the range the CS-3 side connects from, host bits zero",
+        )
+
+
+def addresses_suffice(deployment: Deployment) -> Iterator[Finding]:
+    """Require an address for every EFA interface in the EFA subnet, which is the upper half of the VPC's range."""
+    if list(cidr_usable(deployment)):
+        return
+    kinds = [(group, INSTANCE_TYPES.get(group.instance_type)) for _, group in groups(deployment)]
+    needed = sum(group.count * (group.efa_interfaces or kind.efa_interfaces) for group, kind in kinds if kind)
+    free = ipaddress.IPv4Network(deployment.network.cidr).num_addresses // 2 - _RESERVED_BY_AWS
+    if needed > free:
+        yield Finding(
+            code="addresses-exhausted",
+            path="network.cidr",
+            got=f"{free} addresses in the upper half of {deployment.network.cidr}",
+            allowed=f"at least {needed}, one for each EFA interface of each host",
+            change="choose a larger range, or fewer hosts",
+        )
+
+
+def endpoint_service_in_region(deployment: Deployment) -> Iterator[Finding]:
+    """Require a PrivateLink service of the deployment's region."""
+    if not (isinstance(deployment.decode, Cs3) and deployment.decode.endpoint_service):
+        return
+    region = deployment.decode.endpoint_service.split(".")[3]
+    if region != deployment.region:
+        yield Finding(
+            code="endpoint-service-elsewhere",
+            path="decode.endpoint_service",
+            got=f"a service in {region}",
+            allowed=f"a service in {deployment.region}",
+            change="ask the endpoint's owner for a service in this region",
         )

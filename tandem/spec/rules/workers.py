@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tandem.spec.deployment import Deployment, InstanceGroup, VllmDecode, Workers
+from tandem.spec.deployment import Deployment, VllmDecode
 from tandem.spec.findings import Finding, Severity
 from tandem.spec.instances import INSTANCE_TYPES
+from tandem.spec.stages import groups, stages
 
 
 def instance_types_known(deployment: Deployment) -> Iterator[Finding]:
     """Require instance types whose cards and cores are known."""
-    for path, group in _groups(deployment):
+    for path, group in groups(deployment):
         if group.instance_type not in INSTANCE_TYPES:
             yield Finding(
                 code="instance-type-unknown",
@@ -24,7 +25,7 @@ def instance_types_known(deployment: Deployment) -> Iterator[Finding]:
 
 def efa_supported(deployment: Deployment) -> Iterator[Finding]:
     """Require EFA, by which KV is handed over, and no more interfaces than the type has."""
-    for path, group in _groups(deployment):
+    for path, group in groups(deployment):
         kind = INSTANCE_TYPES.get(group.instance_type)
         if kind and kind.efa_interfaces == 0:
             yield Finding(
@@ -46,7 +47,7 @@ def efa_supported(deployment: Deployment) -> Iterator[Finding]:
 
 def efa_device_without_nic(deployment: Deployment) -> Iterator[Finding]:
     """Warn where a Neuron device lacks the EFA interface that NIXL pairs it with (ai-dynamo/nixl#1994)."""
-    for path, group in _groups(deployment):
+    for path, group in groups(deployment):
         kind = INSTANCE_TYPES.get(group.instance_type)
         interfaces = group.efa_interfaces or (kind.efa_interfaces if kind else 0)
         if kind and kind.name == "trn2.3xlarge":
@@ -67,7 +68,7 @@ def efa_device_without_nic(deployment: Deployment) -> Iterator[Finding]:
 
 def tensor_parallel_fits(deployment: Deployment) -> Iterator[Finding]:
     """Require that a worker use no more logical NeuronCores than its host has."""
-    for path, group in _groups(deployment):
+    for path, group in groups(deployment):
         kind = INSTANCE_TYPES.get(group.instance_type)
         if kind and group.tensor_parallel > kind.logical_cores:
             yield Finding(
@@ -81,7 +82,7 @@ def tensor_parallel_fits(deployment: Deployment) -> Iterator[Finding]:
 
 def group_names_unique(deployment: Deployment) -> Iterator[Finding]:
     """Require different names for the instance groups of one stage."""
-    for stage, workers in _stages(deployment):
+    for stage, workers in stages(deployment):
         names = [group.name for group in workers.groups]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield Finding(
@@ -95,7 +96,7 @@ def group_names_unique(deployment: Deployment) -> Iterator[Finding]:
 
 def ports_distinct(deployment: Deployment) -> Iterator[Finding]:
     """Require two ports for a worker's two servers, which share the host's network."""
-    for stage, workers in _stages(deployment):
+    for stage, workers in stages(deployment):
         if workers.api_port == workers.side_channel_port:
             yield Finding(
                 code="port-repeated",
@@ -108,7 +109,7 @@ def ports_distinct(deployment: Deployment) -> Iterator[Finding]:
 
 def block_size_divides(deployment: Deployment) -> Iterator[Finding]:
     """Require the context to be a whole number of KV blocks."""
-    for stage, workers in _stages(deployment):
+    for stage, workers in stages(deployment):
         if deployment.model.max_model_len % workers.block_size:
             yield Finding(
                 code="block-size-uneven",
@@ -133,14 +134,15 @@ def block_sizes_equal(deployment: Deployment) -> Iterator[Finding]:
         )
 
 
-def _stages(deployment: Deployment) -> Iterator[tuple[str, Workers]]:
-    if deployment.prefill:
-        yield "prefill", deployment.prefill
-    if isinstance(deployment.decode, VllmDecode):
-        yield "decode", deployment.decode
-
-
-def _groups(deployment: Deployment) -> Iterator[tuple[str, InstanceGroup]]:
-    for stage, workers in _stages(deployment):
-        for index, group in enumerate(workers.groups):
-            yield f"{stage}.groups.{index}", group
+def connector_suits_model(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where vLLM's own connector would hand over gpt-oss, whose sliding windows need Neuron's connector."""
+    model = deployment.model
+    if deployment.prefill and "gpt-oss" in model.id.lower() and model.kv_connector != "NeuronNixlConnector":
+        yield Finding(
+            code="connector-without-windows",
+            path="model.kv_connector",
+            got=model.kv_connector,
+            allowed="NeuronNixlConnector for a model with sliding windows (vllm-neuron, disaggregated inference)",
+            change="set it to NeuronNixlConnector",
+            severity=Severity.WARNING,
+        )
