@@ -11,6 +11,8 @@ from pathlib import Path
 from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from constructs.decode.endpoint import DecodeEndpoint
+from constructs.serving.workers import VllmWorkers
 from stacks.decode import DecodeEndpointStack, DecodeWorkersStack
 from stacks.gateway import GatewayStack
 from stacks.network import NetworkStack
@@ -30,28 +32,29 @@ def build(app: App, deployment: Deployment) -> None:
     """Add every stack of ``deployment`` to ``app``, in the order of their dependence."""
     network = NetworkStack(app, deployment)
     storage = StorageStack(app, deployment)
-    workers = {}
-    prefill = None
-    if deployment.prefill:
-        prefill = PrefillStack(app, deployment, deployment.prefill, network=network, storage=storage).workers
-        workers["prefill"] = prefill
-    probe = None
-    if isinstance(deployment.decode, VllmDecode):
-        assert prefill is not None  # noqa: S101 - the rule prefill_present holds
-        decode = DecodeWorkersStack(
-            app, deployment, deployment.decode, network=network, storage=storage, prefill=prefill
-        ).workers
-        workers["decode"] = decode
-    else:
-        decode = DecodeEndpointStack(app, deployment, deployment.decode, network=network).endpoint
-        probe = decode.probe
-    gateway = GatewayStack(
-        app, deployment, network=network, storage=storage, prefill=prefill, decode=decode
-    ).gateway
+    prefill = _prefill(app, deployment, network, storage)
+    decode = _decode(app, deployment, network, storage)
+    if prefill and isinstance(decode, VllmWorkers):
+        decode.exchange_kv_with(prefill)
+    gateway = GatewayStack(app, deployment, network=network, storage=storage, prefill=prefill, decode=decode).gateway
     if deployment.registration.registrar != "none":
         RegistrationStack(app, deployment, network=network, gateway=gateway)
-    ObservabilityStack(app, deployment, gateway=gateway, workers=workers, probe=probe)
+    ObservabilityStack(app, deployment, gateway=gateway, prefill=prefill, decode=decode)
     Tags.of(app).add("tandem:deployment", deployment.name)
+
+
+def _prefill(app: App, deployment: Deployment, network: NetworkStack, storage: StorageStack) -> VllmWorkers | None:
+    if deployment.prefill is None:
+        return None
+    return PrefillStack(app, deployment, deployment.prefill, network=network, storage=storage).workers
+
+
+def _decode(
+    app: App, deployment: Deployment, network: NetworkStack, storage: StorageStack
+) -> VllmWorkers | DecodeEndpoint:
+    if isinstance(deployment.decode, VllmDecode):
+        return DecodeWorkersStack(app, deployment, deployment.decode, network=network, storage=storage).workers
+    return DecodeEndpointStack(app, deployment, deployment.decode, network=network).endpoint
 
 
 def main() -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from constructs import Construct
+
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.serving.vllm import Role
 from constructs.serving.workers import VllmWorkers
-
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
@@ -45,7 +45,6 @@ class DecodeWorkersStack(DeploymentStack):
         *,
         network: NetworkStack,
         storage: StorageStack,
-        prefill: VllmWorkers,
     ) -> None:
         super().__init__(scope, deployment)
         self.workers = VllmWorkers(
@@ -53,6 +52,7 @@ class DecodeWorkersStack(DeploymentStack):
             "Workers",
             vpc=network.vpc,
             subnet=network.efa_subnet,
+            placement_group=network.placement_group,
             namespace=f"decode.{deployment.name}.internal",
             role=Role.DECODE,
             model=deployment.model,
@@ -60,4 +60,3 @@ class DecodeWorkersStack(DeploymentStack):
             log_retention=self.log_retention,
         )
         self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)
-        self.workers.exchange_kv_with(prefill)

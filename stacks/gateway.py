@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from constructs import Construct
+
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.service import GatewayService
 from constructs.serving.workers import VllmWorkers
-
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from constructs import Construct
-from constructs.network.vpc import InferenceVpc
 
+from constructs.network.vpc import InferenceVpc
 from stacks.base import DeploymentStack
 from tandem.spec.deployment import Deployment
 
@@ -19,3 +19,4 @@ class NetworkStack(DeploymentStack):
         network = InferenceVpc(self, "Network", network=deployment.network, log_retention=self.log_retention)
         self.vpc = network.vpc
         self.efa_subnet = network.efa_subnet
+        self.placement_group = network.placement_group

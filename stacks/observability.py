@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from constructs import Construct
-from constructs.decode.probe import EndpointProbe
+
+from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.service import GatewayService
 from constructs.observability.dashboard import DeploymentDashboard
 from constructs.serving.workers import VllmWorkers
-
 from stacks.base import DeploymentStack
 from tandem.spec.deployment import Deployment
 
@@ -23,8 +23,10 @@ class ObservabilityStack(DeploymentStack):
         deployment: Deployment,
         *,
         gateway: GatewayService,
-        workers: dict[str, VllmWorkers],
-        probe: EndpointProbe | None,
+        prefill: VllmWorkers | None,
+        decode: VllmWorkers | DecodeEndpoint,
     ) -> None:
         super().__init__(scope, deployment)
+        workers = [stage for stage in (prefill, decode) if isinstance(stage, VllmWorkers)]
+        probe = decode.probe if isinstance(decode, DecodeEndpoint) else None
         self.dashboard = DeploymentDashboard(self, "Overview", gateway=gateway, workers=workers, probe=probe)

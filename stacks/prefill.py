@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
+
 from constructs.serving.vllm import Role
 from constructs.serving.workers import VllmWorkers
-
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
@@ -33,6 +32,7 @@ class PrefillStack(DeploymentStack):
             "Workers",
             vpc=network.vpc,
             subnet=network.efa_subnet,
+            placement_group=network.placement_group,
             namespace=f"prefill.{deployment.name}.internal",
             role=Role.PREFILL,
             model=deployment.model,
@@ -41,5 +41,4 @@ class PrefillStack(DeploymentStack):
         )
         self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)
         if isinstance(deployment.decode, Cs3):
-            peer = ec2.Peer.ipv4(deployment.decode.peer_cidr)
-            self.workers.security_group.add_ingress_rule(peer, self.workers.side_channel_port, "KV handshake of CS-3")
+            self.workers.allow_readers_from(deployment.decode.peer_cidr)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from constructs import Construct
+
 from constructs.gateway.service import GatewayService
 from constructs.registration.agentcore import AgentCoreRegistration
-
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from tandem.spec.deployment import Deployment

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from aws_cdk import Duration
 from constructs import Construct
-from constructs.storage.artifacts import ArtifactBucket
 
+from constructs.storage.artifacts import ArtifactBucket
 from stacks.base import DeploymentStack
 from tandem.spec.deployment import Deployment
 
@@ -16,4 +17,6 @@ class StorageStack(DeploymentStack):
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
         super().__init__(scope, deployment, termination_protection=True)
-        self.artifacts = ArtifactBucket(self, "Artifacts")
+        self.artifacts = ArtifactBucket(
+            self, "Artifacts", access_log_retention=Duration.days(deployment.observability.log_retention_days)
+        )

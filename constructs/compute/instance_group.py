@@ -1,25 +1,29 @@
-"""Run a group of Trainium hosts in one cluster placement group."""
+"""Run a group of Trainium hosts, side by side."""
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from aws_cdk import CfnResource
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+
 from constructs.network.efa import efa_interfaces
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
-
 from tandem.spec.deployment import InstanceGroup
 from tandem.spec.instances import InstanceType
 
-_ROOT_VOLUME_GIB = 200
+_ROOT_VOLUME_GIB = 500
+"""Room for the image, compiled artifacts and the weights of a 70B model (141 GB in bf16)."""
 
 
 class TrainiumGroup(Construct):
-    """Hold a placement group, a launch template with every EFA interface, an instance group and its capacity provider.
+    """Hold a launch template with every EFA interface, an Auto Scaling group of fixed size and its capacity provider.
 
-    All hosts stand in ``subnet``: a cluster placement group and EFA's bypass both end at the zone's border.
+    All hosts stand in ``subnet`` and ``placement_group``: both end at the zone's border, and EFA's bypass with them.
     """
 
     def __init__(
@@ -29,18 +33,16 @@ class TrainiumGroup(Construct):
         *,
         vpc: ec2.IVpc,
         subnet: ec2.ISubnet,
+        placement_group: ec2.CfnPlacementGroup,
         security_group: ec2.ISecurityGroup,
         group: InstanceGroup,
         kind: InstanceType,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.placement_group = ec2.PlacementGroup(self, "Placement", strategy=ec2.PlacementGroupStrategy.CLUSTER)
         interfaces = efa_interfaces(
-            group.efa_interfaces or kind.efa_interfaces,
-            subnet_id=subnet.subnet_id,
-            security_group_id=security_group.security_group_id,
+            group.efa_interfaces or kind.efa_interfaces, security_group_id=security_group.security_group_id
         )
-        self.launch_template = self._launch_template(kind, interfaces)
+        self.launch_template = self._launch_template(kind, interfaces, placement_group.ref)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
@@ -50,15 +52,15 @@ class TrainiumGroup(Construct):
             min_capacity=group.count,
             max_capacity=group.count,
             group_metrics=[autoscaling.GroupMetrics.all()],
-            # without a signal a missing host is a state to see, not a deployment that hangs
-            signals=None,
         )
         self.capacity_provider = ecs.AsgCapacityProvider(
             self,
             "Capacity",
             auto_scaling_group=self.auto_scaling_group,
-            # a host that runs a worker is not scaled in
-            enable_managed_termination_protection=True,
+            # the size is fixed, and protected hosts outlive their stack: it could not be deleted (aws-cdk#18179)
+            enable_managed_termination_protection=False,
+            # ECS itself moves workers off a host that is to go, without CDK's function for it
+            enable_managed_draining=True,
         )
         acknowledge(
             self.auto_scaling_group,
@@ -72,7 +74,9 @@ class TrainiumGroup(Construct):
                 self, f"AwsSolutions-IAM5[{finding}]", "the ECS agent's own calls; CDK limits them to the cluster"
             )
 
-    def _launch_template(self, kind: InstanceType, interfaces: list[dict[str, object]]) -> ec2.LaunchTemplate:
+    def _launch_template(
+        self, kind: InstanceType, interfaces: list[dict[str, Any]], placement_group_name: str
+    ) -> ec2.LaunchTemplate:
         role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
@@ -86,11 +90,10 @@ class TrainiumGroup(Construct):
             http_put_response_hop_limit=1,
             block_devices=[_root_volume()],
         )
-        # the construct knows neither network interfaces nor, with them, a placement group by reference
-        data = "LaunchTemplateData"
-        resource = template.node.default_child
-        resource.add_property_override(f"{data}.NetworkInterfaces", interfaces)
-        resource.add_property_override(f"{data}.Placement.GroupName", self.placement_group.node.default_child.ref)
+        # the construct knows no network interfaces, and a placement group only by an attribute
+        resource = cast(CfnResource, template.node.default_child)
+        resource.add_property_override("LaunchTemplateData.NetworkInterfaces", interfaces)
+        resource.add_property_override("LaunchTemplateData.Placement.GroupName", placement_group_name)
         return template
 
 

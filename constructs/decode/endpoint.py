@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
+from aws_cdk import CfnOutput
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
+
 from constructs.decode.probe import EndpointProbe
 from constructs.review.acknowledge import acknowledge
-
 from runtime.handoff import settings
 from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
@@ -34,6 +36,7 @@ class DecodeEndpoint(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.url = endpoint.endpoint
+        self.port = ec2.Port.tcp(urlsplit(self.url).port or 443)
         self.model = endpoint.model if isinstance(endpoint, OpenAi) else deployment.model.id
         self.secret = secretsmanager.Secret(
             self,
@@ -52,15 +55,16 @@ class DecodeEndpoint(Construct):
         self.probe = EndpointProbe(
             self, "Probe", vpc=vpc, secret=self.secret, url=self.url, model=self.model, log_retention=log_retention
         )
+        CfnOutput(self, "SecretArn", value=self.secret.secret_arn, description="where the keys are to be put")
 
     def _private_link(self, vpc: ec2.IVpc, service: str, deployment: Deployment) -> None:
         group = ec2.SecurityGroup(self, "LinkGroup", vpc=vpc, allow_all_outbound=False)
-        group.add_ingress_rule(ec2.Peer.ipv4(deployment.network.cidr), ec2.Port.HTTPS)
+        group.add_ingress_rule(ec2.Peer.ipv4(deployment.network.cidr), self.port)
         ec2.InterfaceVpcEndpoint(
             self,
             "Link",
             vpc=vpc,
-            service=ec2.InterfaceVpcEndpointService(service, 443),
+            service=ec2.InterfaceVpcEndpointService(service),
             security_groups=[group],
             open=False,
             private_dns_enabled=True,

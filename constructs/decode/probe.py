@@ -12,9 +12,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
+
 from constructs.packaging.assets import function_code
 from constructs.review.acknowledge import acknowledge_finding
-
 from runtime.handoff import settings
 
 _INTERVAL = Duration.minutes(5)

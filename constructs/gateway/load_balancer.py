@@ -47,6 +47,7 @@ class GatewayLoadBalancer(Construct):
             drop_invalid_header_fields=True,
         )
         self.balancer.log_access_logs(access_logs, "gateway")
+        self.url = f"{'https' if secure else 'http'}://{gateway.domain or self.balancer.load_balancer_dns_name}"
         listener = self.balancer.add_listener(
             "Listener",
             port=self.port,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -11,12 +11,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
+
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
-
 from runtime.handoff import settings
 from tandem.spec.deployment import Deployment
 
@@ -42,7 +42,7 @@ class GatewayService(Construct):
         self.key = _client_key(self)
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="gateway tasks")
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs and decode endpoints")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.container = self._task(deployment, log_retention)
         self.service = ecs.FargateService(
             self,
@@ -65,6 +65,8 @@ class GatewayService(Construct):
             access_logs=access_logs,
             service=self.service,
         )
+        CfnOutput(self, "Url", value=self.load_balancer.url, description="where clients in the VPC call")
+        CfnOutput(self, "ClientKeyArn", value=self.key.secret_arn, description="the secret that clients present")
 
     def use_prefill(self, workers: VllmWorkers) -> None:
         """Let the gateway find, reach and call the prefill workers."""
@@ -78,7 +80,8 @@ class GatewayService(Construct):
         self.container.add_secret(settings.DECODE_KEY, ecs.Secret.from_secrets_manager(workers.key))
 
     def use_decode_endpoint(self, endpoint: DecodeEndpoint, *, tickets: bool) -> None:
-        """Let the gateway call an endpoint elsewhere, with signed tickets where KV is handed over."""
+        """Let the gateway reach and call an endpoint elsewhere, with signed tickets where KV is handed over."""
+        self.service.connections.allow_to(ec2.Peer.any_ipv4(), endpoint.port, "decode endpoint")
         self.container.add_environment(settings.DECODE_ENDPOINT, endpoint.url)
         self.container.add_environment(settings.DECODE_MODEL, endpoint.model)
         api_key = ecs.Secret.from_secrets_manager(endpoint.secret, settings.API_KEY_FIELD)
@@ -136,7 +139,7 @@ def _client_key(scope: Construct) -> secretsmanager.Secret:
         "ClientKey",
         description="What clients present to the gateway",
         generate_secret_string=secretsmanager.SecretStringGenerator(
-            secret_string_template="{}",
+            secret_string_template="{}",  # noqa: S106 - the empty document that the key is put into
             generate_string_key=settings.API_KEY_FIELD,
             exclude_punctuation=True,
             password_length=48,

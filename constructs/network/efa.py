@@ -21,19 +21,19 @@ class EfaSecurityGroup(ec2.SecurityGroup):
         self.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "images, weights and AWS APIs")
 
 
-def efa_interfaces(count: int, *, subnet_id: str, security_group_id: str) -> list[dict[str, Any]]:
+def efa_interfaces(count: int, *, security_group_id: str) -> list[dict[str, Any]]:
     """Lay out ``count`` EFA interfaces, one a network card, as launch template ``NetworkInterfaces``.
 
     Card 0 carries the primary interface at device 0, every further card one at device 1 (aws-neuron-sdk
     setup-trn1-multi-node-execution.rst and AWS's trn2 node group template). None has a public address: an instance
-    with several interfaces cannot get one, and a worker must not.
+    with several interfaces cannot get one, and a worker must not. Nor does any name a
+    subnet: the Auto Scaling group's is used.
     """
     return [
         {
             "NetworkCardIndex": card,
             "DeviceIndex": 0 if card == 0 else 1,
             "InterfaceType": "efa",
-            "SubnetId": subnet_id,
             "Groups": [security_group_id],
             "DeleteOnTermination": True,
         }

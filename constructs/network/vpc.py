@@ -8,23 +8,25 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from constructs.review.acknowledge import acknowledge_finding
 from tandem.spec.deployment import Network
 
 _SUBNET_PREFIX = 24
 
 
 class InferenceVpc(Construct):
-    """Hold load balancer subnets in two or three zones and one EFA subnet in one.
+    """Hold load balancer subnets in two or three zones, and one EFA subnet with its cluster placement group.
 
-    EFA's operating-system bypass is used within one subnet, so all workers of a deployment share ``efa_subnet``: the
-    upper half of the VPC's range, since a trn2.48xlarge takes up to 16 addresses.
+    EFA's operating-system bypass is used within one subnet and placement group, so prefill and decode workers share
+    both (vllm-neuron, disaggregated inference). ``efa_subnet`` is the upper half of the VPC's range, since a
+    trn2.48xlarge takes 16 addresses.
     """
 
     def __init__(
         self, scope: Construct, construct_id: str, *, network: Network, log_retention: logs.RetentionDays
     ) -> None:
         super().__init__(scope, construct_id)
-        nat = ec2.NatProvider.gateway()
+        nat = ec2.NatGatewayProvider()
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -38,8 +40,12 @@ class InferenceVpc(Construct):
             ],
         )
         self.efa_subnet = self._efa_subnet(network, nat)
+        self.placement_group = ec2.CfnPlacementGroup(self, "Placement", strategy="cluster")
         self._endpoints(network)
         self._flow_log(log_retention)
+        acknowledge_finding(
+            self, "CloudFormation-Validate::W3010", "Trainium is bought by the zone, so the deployment file names zones"
+        )
 
     def _efa_subnet(self, network: Network, nat: ec2.NatGatewayProvider) -> ec2.PrivateSubnet:
         upper_half = list(ipaddress.IPv4Network(network.cidr).subnets(prefixlen_diff=1))[1]

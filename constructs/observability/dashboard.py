@@ -1,9 +1,12 @@
-"""Show a deployment on one page and call when it fails, from metrics that the constructs expose."""
+"""Show a deployment on one page, with alarms, from metrics that the constructs expose."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
+
 from constructs.decode.probe import EndpointProbe
 from constructs.gateway.service import GatewayService
 from constructs.serving.workers import VllmWorkers
@@ -20,7 +23,7 @@ class DeploymentDashboard(Construct):
         construct_id: str,
         *,
         gateway: GatewayService,
-        workers: dict[str, VllmWorkers],
+        workers: Sequence[VllmWorkers],
         probe: EndpointProbe | None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -56,8 +59,8 @@ class DeploymentDashboard(Construct):
             cloudwatch.GraphWidget(title="First byte p99 (s)", left=[balancer.metric_first_byte()], width=_HALF),
         )
 
-    def _capacity_row(self, gateway: GatewayService, workers: dict[str, VllmWorkers]) -> None:
-        hosts = [metric for stage in workers.values() for metric in stage.metrics_hosts()]
+    def _capacity_row(self, gateway: GatewayService, workers: Sequence[VllmWorkers]) -> None:
+        hosts = [metric for stage in workers for metric in stage.metrics_hosts()]
         self.dashboard.add_widgets(
             cloudwatch.GraphWidget(title="Gateway CPU (%)", left=[gateway.metric_cpu()], width=_HALF),
             *([cloudwatch.GraphWidget(title="Trainium hosts in service", left=hosts, width=_HALF)] if hosts else []),

@@ -12,9 +12,9 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
+
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.review.acknowledge import acknowledge_finding
-
 from runtime.handoff import settings
 
 _OPERATIONS = {"/v1/chat/completions": "/v1/chat/completions"}
@@ -41,12 +41,13 @@ class AgentCoreRegistration(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         provider = self._credential(name, client_key)
+        role = self._role(client_key)
         self.gateway = agentcore.CfnGateway(
             self,
             "Gateway",
             name=name,
             authorizer_type="AWS_IAM",
-            role_arn=self._role(client_key).role_arn,
+            role_arn=role.role_arn,
             description=f"{model}, prefilled on Trainium",
         )
         target = agentcore.CfnGatewayTarget
@@ -65,6 +66,8 @@ class AgentCoreRegistration(Construct):
             credential_provider_configurations=[_api_key(provider)],
             private_endpoint=self._private_endpoint(vpc, load_balancer),
         )
+        # the role alone does not bring its policy along
+        self.target.node.add_dependency(role)
         CfnOutput(self, "Url", value=self.gateway.attr_gateway_url, description="where Bedrock AgentCore clients call")
 
     def _credential(self, name: str, client_key: secretsmanager.ISecret) -> agentcore.CfnApiKeyCredentialProvider:

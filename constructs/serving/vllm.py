@@ -26,7 +26,7 @@ def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) ->
         f"--max-model-len={model.max_model_len}",
         f"--max-num-seqs={workers.max_num_seqs}",
         f"--block-size={workers.block_size}",
-        f"--kv-transfer-config={_kv_transfer_config(workers, role)}",
+        f"--kv-transfer-config={_kv_transfer_config(model, workers, role)}",
     ]
 
 
@@ -44,9 +44,9 @@ def environment(workers: Workers, role: Role) -> dict[str, str]:
     return variables
 
 
-def _kv_transfer_config(workers: Workers, role: Role) -> str:
+def _kv_transfer_config(model: Model, workers: Workers, role: Role) -> str:
     config = {
-        "kv_connector": "NixlConnector",
+        "kv_connector": model.kv_connector,
         "kv_role": role.value,
         # "cuda" on Trainium too: vllm-neuron's disaggregated inference design, 12 Aug 2026
         "kv_buffer_device": "cuda",

@@ -12,13 +12,13 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
+
 from constructs.compute.instance_group import TrainiumGroup
 from constructs.network.efa import EfaSecurityGroup
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge, acknowledge_grant, acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.vllm import Role
-
 from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
@@ -37,6 +37,7 @@ class VllmWorkers(Construct):
         *,
         vpc: ec2.IVpc,
         subnet: ec2.ISubnet,
+        placement_group: ec2.CfnPlacementGroup,
         namespace: str,
         role: Role,
         model: Model,
@@ -44,7 +45,7 @@ class VllmWorkers(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._vpc, self._subnet = vpc, subnet
+        self._vpc, self._subnet, self._placement_group = vpc, subnet, placement_group
         self._role, self._model, self.workers = role, model, workers
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self)
@@ -58,6 +59,7 @@ class VllmWorkers(Construct):
         )
         self._logs = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
         self._hosts: list[TrainiumGroup] = []
+        self._containers: list[ecs.ContainerDefinition] = []
         self.services = [self._service(group) for group in workers.groups]
 
     @property
@@ -72,13 +74,16 @@ class VllmWorkers(Construct):
 
     def grant_artifacts(self, bucket: s3.IBucket, key: kms.IKey) -> None:
         """Let every worker keep its compiled artifacts in ``bucket``."""
-        for service in self.services:
-            bucket.grant_read_write(service.task_definition.task_role)
-            key.grant_encrypt_decrypt(service.task_definition.task_role)
-            container = service.task_definition.default_container
-            assert container is not None  # noqa: S101 - each task definition here has one
+        for container in self._containers:
+            role = container.task_definition.task_role
+            bucket.grant_read_write(role)
+            key.grant_encrypt_decrypt(role)
             container.add_environment("NEURON_COMPILE_CACHE_URL", f"s3://{bucket.bucket_name}/neff")
-            acknowledge_grant(service.task_definition.task_role, bucket, "workers share one bucket of compiled artifacts")
+            acknowledge_grant(role, bucket, "workers share one bucket of compiled artifacts")
+
+    def allow_readers_from(self, cidr: str) -> None:
+        """Let readers of KV in ``cidr`` shake hands with these workers."""
+        self.security_group.add_ingress_rule(ec2.Peer.ipv4(cidr), self.side_channel_port, "KV handshake")
 
     def exchange_kv_with(self, producer: VllmWorkers) -> None:
         """Let these workers read KV from ``producer``: its side channel, and EFA between the two groups."""
@@ -106,6 +111,7 @@ class VllmWorkers(Construct):
             "Group",
             vpc=self._vpc,
             subnet=self._subnet,
+            placement_group=self._placement_group,
             security_group=self.security_group,
             group=group,
             kind=kind,
@@ -117,7 +123,7 @@ class VllmWorkers(Construct):
             area,
             "Service",
             cluster=self.cluster,
-            task_definition=self._task(area, group, kind),
+            task_definition=self._container(area, group, kind).task_definition,
             desired_count=group.count,
             # a host holds one worker, so a new one can start only where an old one has stopped
             min_healthy_percent=0,
@@ -128,10 +134,12 @@ class VllmWorkers(Construct):
             ],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
+        # ECS refuses a service whose capacity provider is not yet associated with the cluster, and the other way round
+        service.node.add_dependency(self.cluster)
         service.associate_cloud_map_service(service=self.discovery, container_port=self.workers.api_port)
         return service
 
-    def _task(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.Ec2TaskDefinition:
+    def _container(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.ContainerDefinition:
         task = ecs.Ec2TaskDefinition(area, "Task", network_mode=ecs.NetworkMode.HOST)
         container = task.add_container(
             "vllm",
@@ -150,9 +158,10 @@ class VllmWorkers(Construct):
             )
         )
         # EFA pins the memory that it registers
-        acknowledge_task(task)
         container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
-        return task
+        acknowledge_task(task)
+        self._containers.append(container)
+        return container
 
 
 def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+
+from constructs.review.acknowledge import acknowledge
 
 
 class ArtifactBucket(Construct):
     """Hold a versioned, encrypted, retained bucket, and one for access logs, which load balancers write to as well."""
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, access_log_retention: Duration) -> None:
         super().__init__(scope, construct_id)
         self.key = kms.Key(self, "Key", enable_key_rotation=True, removal_policy=RemovalPolicy.RETAIN)
         self.access_logs = s3.Bucket(
@@ -21,10 +23,10 @@ class ArtifactBucket(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            object_ownership=s3.ObjectOwnership.OBJECT_WRITER,
+            lifecycle_rules=[s3.LifecycleRule(expiration=access_log_retention)],
             removal_policy=RemovalPolicy.RETAIN,
-            server_access_logs_prefix="self/",
         )
+        acknowledge(self.access_logs, AwsSolutions_S1="a bucket that logs its own log writes never comes to rest")
         self.bucket = s3.Bucket(
             self,
             "Bucket",
