@@ -14,6 +14,7 @@ import moto.cloudformation.parsing
 import moto.sns.models
 from moto.bedrockagentcorecontrol.responses import BedrockAgentCoreControlResponse
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.ec2.responses import EC2Response
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.iam.access_control import PermissionResult
@@ -46,6 +47,8 @@ def installed(invoke: Invoke) -> Iterator[None]:
     ]
     added = [(EC2Response, name, action) for name, action in ec2_actions.ACTIONS.items()]
     added += [(BedrockAgentCoreControlResponse, name, action) for name, action in agentcore_actions.ACTIONS.items()]
+    # moto's metric alarms take a rule, as composite ones have, but no call makes one
+    added.append((CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm))
     protection = stack.update_termination_protection
     added.append((CloudFormationResponse, "update_termination_protection", protection))
     with ExitStack() as undo:

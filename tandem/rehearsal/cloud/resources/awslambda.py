@@ -80,10 +80,17 @@ def _code(properties: Mapping[str, Any]) -> dict[str, Any]:
 _CFNRESPONSE = resources.files("moto") / "awslambda" / "resources" / "cfnresponse.py.txt"
 
 
-class Version(MotoResource):
+class Version(Resource):
     """A published version; it goes with its function."""
 
     type = "AWS::Lambda::Version"
+
+    def create(self) -> None:  # noqa: D102
+        keys = ("FunctionName", "Description", "CodeSha256")
+        published = {key: self.properties[key] for key in keys if key in self.properties}
+        made = self.call("lambda", "publish_version", published)
+        self.physical_resource_id = self.attributes["FunctionArn"] = made["FunctionArn"]
+        self.attributes["Version"] = made["Version"]
 
     def delete(self) -> None:  # noqa: D102
         pass

@@ -191,10 +191,19 @@ class NetworkInterface(_Deleted):
     type, operation, parameter = "AWS::EC2::NetworkInterface", "delete_network_interface", "NetworkInterfaceId"
 
 
-class VpcEndpoint(MotoResource):
-    """A VPC endpoint."""
+class VpcEndpoint(Resource):
+    """A VPC endpoint; a gateway unless the template says otherwise."""
 
     type = "AWS::EC2::VPCEndpoint"
+
+    def create(self) -> None:  # noqa: D102
+        tags = [{"ResourceType": "vpc-endpoint", "Tags": self.properties.get("Tags", [])}]
+        head = {"VpcEndpointType": "Gateway", **self.without("Tags")}
+        head |= {"TagSpecifications": tags} if self.properties.get("Tags") else {}
+        made = self.call("ec2", "create_vpc_endpoint", head)["VpcEndpoint"]
+        self.physical_resource_id = self.attributes["Id"] = made["VpcEndpointId"]
+        names = [f"{entry['HostedZoneId']}:{entry['DnsName']}" for entry in made.get("DnsEntries", [])]
+        self.attributes |= {"DnsEntries": names, "NetworkInterfaceIds": made.get("NetworkInterfaceIds", [])}
 
     def delete(self) -> None:  # noqa: D102
         self.call("ec2", "delete_vpc_endpoints", {"VpcEndpointIds": [self.physical_resource_id]})
@@ -251,13 +260,22 @@ class VpcGatewayAttachment(MotoResource):
 
 
 class Subnet(MotoResource):
-    """A subnet; the interfaces that AWS's own services left in it go with it."""
+    """A subnet; the interfaces that AWS's own services and ended instances left in it go with it."""
 
     type = "AWS::EC2::Subnet"
 
     def delete(self) -> None:  # noqa: D102
         mine = [{"Name": "subnet-id", "Values": [self.physical_resource_id]}]
         for interface in self.call("ec2", "describe_network_interfaces", {"Filters": mine})["NetworkInterfaces"]:
-            if not interface.get("Attachment", {}).get("InstanceId"):
-                self.call("ec2", "delete_network_interface", {"NetworkInterfaceId": interface["NetworkInterfaceId"]})
+            attachment = interface.get("Attachment", {})
+            if "InstanceId" in attachment:
+                self._refuse_if_running(attachment["InstanceId"])
+                detached = {"AttachmentId": attachment["AttachmentId"], "Force": True}
+                self.call("ec2", "detach_network_interface", detached)
+            self.call("ec2", "delete_network_interface", {"NetworkInterfaceId": interface["NetworkInterfaceId"]})
         super().delete()
+
+    def _refuse_if_running(self, instance: str) -> None:
+        found = self.call("ec2", "describe_instances", {"InstanceIds": [instance]})["Reservations"][0]["Instances"][0]
+        if found["State"]["Name"] != "terminated":
+            raise ValueError(f"subnet {self.physical_resource_id} still has the running instance {instance}")

@@ -1,10 +1,42 @@
-"""Resource policies of buckets, queues and topics, and subscriptions."""
+"""Buckets, and resource policies of buckets, queues and topics, and subscriptions."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from tandem.rehearsal.cloud.resource import Resource
+from tandem.rehearsal.cloud.resource import MotoResource, Resource
+
+
+class Bucket(MotoResource):
+    """A bucket with what moto's model passes over: versioning, public access, ownership."""
+
+    type = "AWS::S3::Bucket"
+
+    def create(self) -> None:  # noqa: D102 - said by Resource, here and below
+        super().create()
+        self._configure()
+
+    def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
+        super().update(properties)
+        self._configure()
+
+    def _configure(self) -> None:
+        for name, operation in _BUCKET_SETTINGS.items():
+            if name in self.properties:
+                setting = {"Bucket": self.physical_resource_id, name: self.properties[name]}
+                self.call("s3", operation, setting)
+
+    def delete(self) -> None:  # noqa: D102
+        self.call("s3", "delete_bucket", {"Bucket": self.physical_resource_id})
+
+
+_BUCKET_SETTINGS = {
+    "VersioningConfiguration": "put_bucket_versioning",
+    "PublicAccessBlockConfiguration": "put_public_access_block",
+    "OwnershipControls": "put_bucket_ownership_controls",
+}
 
 
 class BucketPolicy(Resource):
@@ -12,7 +44,7 @@ class BucketPolicy(Resource):
 
     type = "AWS::S3::BucketPolicy"
 
-    def create(self) -> None:  # noqa: D102 - said by Resource, here and below
+    def create(self) -> None:  # noqa: D102
         self.require("Bucket", "PolicyDocument")
         policy = {"Bucket": self.properties["Bucket"], "Policy": self.properties["PolicyDocument"]}
         self.call("s3", "put_bucket_policy", policy)

@@ -36,7 +36,9 @@ class GroupScalingPolicy(Resource):
 
     def create(self) -> None:  # noqa: D102
         policy = {"PolicyName": self.generated_name, **self.properties}
-        made = self.call("autoscaling", "put_scaling_policy", policy)
+        self.call("autoscaling", "put_scaling_policy", policy)  # moto's answer lacks the ARN
+        names = {"AutoScalingGroupName": self.properties["AutoScalingGroupName"], "PolicyNames": [self.generated_name]}
+        made = self.call("autoscaling", "describe_policies", names)["ScalingPolicies"][0]
         self.physical_resource_id = self.attributes["Arn"] = made["PolicyARN"]
         self.attributes["PolicyName"] = self.generated_name
 

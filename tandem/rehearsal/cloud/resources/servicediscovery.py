@@ -54,7 +54,9 @@ class Service(Resource):
     name_limit = 63
 
     def create(self) -> None:  # noqa: D102
-        made = self.call("servicediscovery", "create_service", self.without("ServiceAttributes"))["Service"]
+        within = {"NamespaceId": self.properties.get("DnsConfig", {}).get("NamespaceId")}  # either place will do
+        service = {**({} if within["NamespaceId"] is None else within), **self.without("ServiceAttributes")}
+        made = self.call("servicediscovery", "create_service", service)["Service"]
         self.physical_resource_id = made["Id"]
         self.attributes = {"Id": made["Id"], "Arn": made["Arn"], "Name": self.name}
 
