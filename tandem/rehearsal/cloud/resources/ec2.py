@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from moto.ec2.models import ec2_backends
+
 from tandem.rehearsal.cloud.launch_template import refusals
 from tandem.rehearsal.cloud.resource import MotoResource, Resource
 
@@ -267,12 +269,12 @@ class Subnet(MotoResource):
     def delete(self) -> None:  # noqa: D102
         mine = [{"Name": "subnet-id", "Values": [self.physical_resource_id]}]
         for interface in self.call("ec2", "describe_network_interfaces", {"Filters": mine})["NetworkInterfaces"]:
-            attachment = interface.get("Attachment", {})
-            if "InstanceId" in attachment:
-                self._refuse_if_running(attachment["InstanceId"])
-                detached = {"AttachmentId": attachment["AttachmentId"], "Force": True}
-                self.call("ec2", "detach_network_interface", detached)
-            self.call("ec2", "delete_network_interface", {"NetworkInterfaceId": interface["NetworkInterfaceId"]})
+            if "InstanceId" in interface.get("Attachment", {}):
+                self._refuse_if_running(interface["Attachment"]["InstanceId"])
+                # moto keeps the interfaces of ended instances, and no call deletes a primary one
+                ec2_backends[self.place.account][self.place.region].enis.pop(interface["NetworkInterfaceId"])
+            else:
+                self.call("ec2", "delete_network_interface", {"NetworkInterfaceId": interface["NetworkInterfaceId"]})
         super().delete()
 
     def _refuse_if_running(self, instance: str) -> None:
