@@ -39,7 +39,7 @@ DECODE_KEY: Final = "TANDEM_DECODE_KEY"
 TICKET_KEY: Final = "TANDEM_TICKET_KEY"
 """The key that tickets are signed with, known to gateway and decode endpoint (secret)."""
 
-DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"
+DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds both keys of the decode endpoint, as JSON."""
 API_KEY_FIELD: Final = "api_key"
 """The field of that secret for ``DECODE_KEY``."""

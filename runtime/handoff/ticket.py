@@ -13,7 +13,8 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import fields as claims_of
+from typing import Any, Final, Self
 
 from runtime.handoff import fields
 
@@ -47,7 +48,7 @@ class Ticket:
 
     @classmethod
     def for_params(cls, params: Mapping[str, Any], **claims: Any) -> Self:
-        """Bind a ticket to the ``kv_transfer_params`` that a prefill worker returned; ``claims`` are the other fields."""
+        """Bind a ticket to the ``kv_transfer_params`` that a prefill worker returned; ``claims`` are the rest."""
         return cls(
             engine_id=params[fields.REMOTE_ENGINE_ID],
             remote_request_id=params[fields.REMOTE_REQUEST_ID],
@@ -58,13 +59,13 @@ class Ticket:
         )
 
     def covers(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether ``params`` are the very ones this ticket was signed for."""
+        """Tell whether ``params``, of which ``fields.missing`` found nothing, are those this ticket was signed for."""
         claims = asdict(self)
         own = {name: claims[name] for name in _FREE_CLAIMS}
         return Ticket.for_params(params, **own) == self
 
 
-_FREE_CLAIMS = (
+_FREE_CLAIMS: Final = (
     "tenant",
     "request_id",
     "attempt",
@@ -89,19 +90,37 @@ def sign(ticket: Ticket, key: bytes) -> str:
 
 def verify(token: object, key: bytes, *, now: float) -> Ticket:
     """Return the ticket of a wire form; raise ``TicketError`` if it is malformed, forged or expired."""
-    try:
-        payload, mac = (_decode(part) for part in str(token).split("."))
-    except ValueError as error:
-        raise TicketError("ticket is malformed") from error
+    payload, mac = _parts(token)
     if not hmac.compare_digest(mac, _mac(payload, key)):
         raise TicketError("ticket has a wrong signature")
     try:
         ticket = Ticket(**json.loads(payload))
     except (TypeError, ValueError) as error:
         raise TicketError("ticket is of another version") from error
-    if ticket.expires_at <= now:
+    if not _well_typed(ticket):
+        raise TicketError("ticket is of another version")
+    if not ticket.expires_at > now:  # so that a NaN has expired, too
         raise TicketError("ticket has expired")
     return ticket
+
+
+def _parts(token: object) -> tuple[bytes, bytes]:
+    try:
+        payload, mac = (_decode(part) for part in str(token).split("."))
+    except ValueError as error:
+        raise TicketError("ticket is malformed") from error
+    # base64 spells the same bytes in several ways; only our own spelling counts
+    if f"{_encode(payload)}.{_encode(mac)}" != token:
+        raise TicketError("ticket is malformed")
+    return payload, mac
+
+
+_KINDS: Final[Mapping[object, tuple[type, ...]]] = {"str": (str,), "int": (int,), "float": (int, float)}
+
+
+def _well_typed(ticket: Ticket) -> bool:
+    # type() rather than isinstance(): a bool is no number here
+    return all(type(getattr(ticket, claim.name)) in _KINDS[claim.type] for claim in claims_of(ticket))
 
 
 def _mac(payload: bytes, key: bytes) -> bytes:
