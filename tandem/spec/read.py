@@ -80,7 +80,9 @@ def _field_finding(entry: Any) -> Finding:
 
 def _invalid(path: str, got: Any, allowed: str) -> Finding:
     # reprlib: anchors make a short file that is endless when written out
-    return Finding(code="field-invalid", path=path, got=reprlib.repr(got), allowed=allowed, change="change the value")
+    return Finding(
+        code="field-invalid", path=path, got=reprlib.repr(got)[:120], allowed=allowed, change="change the value"
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:
