@@ -59,7 +59,7 @@ def test_rehearsal_that_is_killed_takes_its_processes_along(checkout: Any) -> No
     read_until(process, "stays up until Ctrl-C")
     pids = [entry["pid"] for entry in checkout.report()["processes"]]
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     for pid in pids:
         fd = _pidfd(pid)
         if fd is not None:
