@@ -84,7 +84,7 @@ _GATEWAY = {
 
 
 def _create_gateway(response: Any) -> ActionResult:
-    """Do as moto does, but let ``protocolType`` be absent, as inference targets have it, and form the id as AWS does."""
+    """Do as moto does, but let ``protocolType`` be absent, as with inference targets; form the id as AWS does."""
     params, backend = response._get_params(), response.backend
     arguments = {ours: params.get(theirs) for theirs, ours in _GATEWAY.items()}
     gateway = backend.create_gateway(**arguments, tags=params.get("tags"))

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 
-from dockerfile_parse import DockerfileParser
+from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped] # ships no types
 from packaging.requirements import Requirement
 
 from tandem.rehearsal.cloud.images import Image, ImageError
@@ -121,7 +122,9 @@ def _copy(build: Build, value: str) -> None:
     if len(sources) > 1 and not target.endswith("/"):
         raise ImageError(f"{value}: with several sources the destination must end with /")
     for pattern in sources:
-        found = sorted(build.context.glob(pattern.strip("/"))) if pattern.strip("/") not in ("", ".") else [build.context]
+        found = (
+            sorted(build.context.glob(pattern.strip("/"))) if pattern.strip("/") not in ("", ".") else [build.context]
+        )
         if not found:
             raise ImageError(f"{pattern}: there is no such file in the build context")
         for source in found:
@@ -150,7 +153,7 @@ def _run(build: Build, value: str) -> None:
 
 
 def _requirement_files(words: list[str]) -> list[str]:
-    return [after for word, after in zip(words, words[1:], strict=False) if word in ("-r", "--requirement")]
+    return [after for word, after in pairwise(words) if word in ("-r", "--requirement")]
 
 
 def _check_installed(file: Path) -> None:

@@ -91,7 +91,7 @@ class Functions:
         code = self.work / "code" / hashlib.sha256(function.code_bytes).hexdigest()[:32]
         if not code.exists():
             with tempfile.TemporaryDirectory(dir=_made(code.parent)) as scratch:
-                zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(Path(scratch) / "code")  # noqa: S202 - ours
+                zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(Path(scratch) / "code")
                 (Path(scratch) / "code").rename(code)
         return code
 

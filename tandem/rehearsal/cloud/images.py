@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,8 +51,8 @@ def load(store: Path, tag: str) -> Image:
         known = ", ".join(sorted(tags(store))) or "none"
         raise ImageError(f"there is no image {tag}; there are: {known}")
     kept: dict[str, Any] = json.loads(path.read_text())
-    image = Image(**kept | {"rootfs": Path(kept["rootfs"])})
-    return replace(image, **{key: tuple(kept[key]) for key in ("entrypoint", "cmd", "exposed")})
+    lists = {key: tuple(kept[key]) for key in ("entrypoint", "cmd", "exposed")}
+    return Image(**kept | lists | {"rootfs": Path(kept["rootfs"])})
 
 
 def tags(store: Path) -> list[str]:

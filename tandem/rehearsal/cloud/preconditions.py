@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto.acm.models import CertBundle, acm_backends
 
+
 def certificate(arn: str, domain: str) -> None:
     """Have an issued ACM certificate for ``domain`` under ``arn``; its key is made here and trusted by nobody.
 

@@ -79,7 +79,7 @@ def _operation(
         return target.rpartition(".")[2], "json", json.loads(body or b"{}")
     if "/operation/" in path:
         return path.rpartition("/")[2], "cbor", {}
-    form = {key: values[0] for key, values in parse_qs((body.decode(errors="replace") or query)).items()}
+    form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace") or query).items()}
     if "Action" in form:
         return form["Action"], "ec2" if signed == "ec2" else "query", form
     for service in _SERVICES.get(signed, (signed,)):

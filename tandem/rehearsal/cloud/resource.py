@@ -6,6 +6,7 @@ A resource type is a subclass of ``Resource`` that calls the embedded AWS as any
 
 from __future__ import annotations
 
+import builtins
 import copy
 import secrets
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ class Resource:
     type: ClassVar[str] = ""
     name_property: ClassVar[str | None] = None
     name_limit: ClassVar[int] = 255
-    known: ClassVar[dict[str, type[Resource]]] = {}
+    known: ClassVar[dict[str, builtins.type[Resource]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -79,6 +80,10 @@ class Resource:
     def without(self, *names: str) -> dict[str, Any]:
         """Return ``named`` but for the properties that an API call does not take."""
         return {name: value for name, value in self.named.items() if name not in names}
+
+    def only(self, *names: str) -> dict[str, Any]:
+        """Return those of ``names`` that ``named`` has."""
+        return {name: self.named[name] for name in names if name in self.named}
 
     def require(self, *names: str) -> None:
         """Raise ``ValidationError`` unless the template sets every one of ``names``."""

@@ -27,7 +27,7 @@ Report = Callable[[Resource, str, str | None], None]
 """Take a resource, its status without the action's name (``CREATE_FAILED``), and the reason of a failure."""
 
 
-class ResourceFailure(Exception):
+class ResourceError(Exception):
     """Tell which resource failed, and why."""
 
     def __init__(self, resource: Resource, action: str, cause: Exception) -> None:
@@ -161,13 +161,13 @@ def _known(body: dict[str, Any]) -> bool:
 
 
 def _run(resource: Resource, action: str, step: Callable[[], Any], report: Report, *, quiet: bool = False) -> Any:
-    """Run one step of a resource, reporting how it went; any failure becomes a ``ResourceFailure``."""
+    """Run one step of a resource, reporting how it went; any failure becomes a ``ResourceError``."""
     if not quiet:
         report(resource, f"{action}_IN_PROGRESS", None)
     try:
         result = step()
     except Exception as error:  # a model may raise anything: its cause must reach who deploys, not become HTTP 500
-        failure = ResourceFailure(resource, action, error)
+        failure = ResourceError(resource, action, error)
         log.exception("%s", failure)
         report(resource, f"{action}_FAILED", failure.reason)
         raise failure from error

@@ -45,6 +45,7 @@ def installed(invoke: Invoke) -> Iterator[None]:
         # moto reads a Deny without TLS as a Deny: it sees neither a policy's conditions nor its principals
         (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
     ]
+    added: list[tuple[Any, str, Any]]
     added = [(EC2Response, name, action) for name, action in ec2_actions.ACTIONS.items()]
     added += [(BedrockAgentCoreControlResponse, name, action) for name, action in agentcore_actions.ACTIONS.items()]
     # moto's metric alarms take a rule, as composite ones have, but no call makes one
@@ -74,4 +75,3 @@ class _NoNetwork:
     def post(url: str, **_: Any) -> None:
         """Log the message that would be sent."""
         log.warning("not sent to the HTTP subscriber %s: the embedded AWS calls nobody outside", url)
-

@@ -10,7 +10,6 @@ import re
 import socket
 import threading
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,8 +106,8 @@ class EmbeddedCloud:
         BackendDict.reset()
         undo.enter_context(mock.patch.dict(os.environ, {"MOTO_ACCOUNT_ID": self.account}))
         undo.enter_context(mock.patch.dict(default_user_config["iam"], {"load_aws_managed_policies": True}))
-        parts = {"api": self.api, "functions": self.functions, "mailbox": self.mailbox}
-        undo.enter_context(mock.patch.multiple(Stack, create=True, **parts))
+        for name, part in (("api", self.api), ("functions", self.functions), ("mailbox", self.mailbox)):
+            undo.enter_context(mock.patch.object(Stack, name, part, create=True))
         undo.enter_context(seams.installed(lambda *request: functions.answer(self.functions, *request)))
         undo.callback(BackendDict.reset)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation import models
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Event, cloudformation_backends
 from moto.cloudformation.parsing import Export, Output
 from moto.core.responses import ActionResult
@@ -18,10 +18,10 @@ from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.functions import Functions
 from tandem.rehearsal.cloud.middleware import Mailbox
 from tandem.rehearsal.cloud.resource import Place, Resource
-from tandem.rehearsal.cloud.resource_map import ResourceFailure, Resources
+from tandem.rehearsal.cloud.resource_map import ResourceError, Resources
 from tandem.rehearsal.cloud.template import imports, resolve
 
-Failures = (ResourceFailure, ValidationError)
+Failures = (ResourceError, ValidationError)
 
 
 class Stack(models.Stack):
@@ -58,7 +58,12 @@ class Stack(models.Stack):
         """Return the outputs as DescribeStacks has them."""
         exported = {export.value: export.name for export in self._exports}
         rows = [
-            {"OutputKey": o.key, "OutputValue": o.value, "Description": o.description, "ExportName": exported.get(o.value)}
+            {
+                "OutputKey": o.key,
+                "OutputValue": o.value,
+                "Description": o.description,
+                "ExportName": exported.get(o.value),
+            }
             for o in self._outputs
         ]
         return rows or None
@@ -189,6 +194,7 @@ def execute_change_set(backend: CloudFormationBackend, change_set_name: str, sta
         raise ValidationError(message=f"there is no change set {change_set_name} of stack {stack_name}")
     if change_set.change_set_type == "CREATE":
         stack.template, stack.template_dict = change_set.template, change_set.template_dict
+        assert isinstance(stack, Stack)  # noqa: S101 - seams put no other in place
         stack.parameters = stack.with_defaults(change_set.parameters)
         stack.tags = change_set.tags or {}
         stack.create_resources()
@@ -216,7 +222,9 @@ def delete_stack(backend: CloudFormationBackend, name_or_id: str) -> None:
     found = [stack for stack in backend.stacks.values() if name_or_id in (stack.name, stack.stack_id)]
     for stack in found:
         if stack.enable_termination_protection:
-            raise ValidationError(message=f"stack {stack.name} cannot be deleted while TerminationProtection is enabled")
+            raise ValidationError(
+                message=f"stack {stack.name} cannot be deleted while TerminationProtection is enabled"
+            )
         for export in stack.exports:
             refuse_if_imported(backend, export.name)
         stack.delete()

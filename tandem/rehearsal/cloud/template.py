@@ -165,7 +165,7 @@ def _join(argument: Any, scope: Any) -> str:
 def _select(argument: Any, scope: Any) -> Any:
     index, items = int(resolve(argument[0], scope)), resolve(argument[1], scope)
     if index >= len(items):
-        raise ValidationError(message=f"Fn::Select of item {index} from a list of {len(items)}")
+        raise ValidationError(message=f"Fn::Select has no item {index}: its list has {len(items)}")
     return items[index]
 
 

@@ -86,9 +86,7 @@ class Version(Resource):
     type = "AWS::Lambda::Version"
 
     def create(self) -> None:  # noqa: D102
-        keys = ("FunctionName", "Description", "CodeSha256")
-        published = {key: self.properties[key] for key in keys if key in self.properties}
-        made = self.call("lambda", "publish_version", published)
+        made = self.call("lambda", "publish_version", self.only("FunctionName", "Description", "CodeSha256"))
         self.physical_resource_id = self.attributes["FunctionArn"] = made["FunctionArn"]
         self.attributes["Version"] = made["Version"]
 

@@ -9,7 +9,16 @@ from typing import Any
 
 from tandem.rehearsal.cloud.resource import Resource
 
-_RESPONSE_KEYS = {"Status", "Reason", "PhysicalResourceId", "StackId", "RequestId", "LogicalResourceId", "NoEcho", "Data"}
+_RESPONSE_KEYS = {
+    "Status",
+    "Reason",
+    "PhysicalResourceId",
+    "StackId",
+    "RequestId",
+    "LogicalResourceId",
+    "NoEcho",
+    "Data",
+}
 
 
 class CustomResourceError(Exception):
@@ -80,7 +89,9 @@ class CustomResource(Resource):
             raise CustomResourceError(f"the function's response has unknown keys: {', '.join(sorted(unknown))}")
         for key in ("StackId", "RequestId", "LogicalResourceId"):
             if response.get(key) != event[key]:
-                raise CustomResourceError(f"the function's response has {key} {response.get(key)!r}, not {event[key]!r}")
+                raise CustomResourceError(
+                    f"the function's response has {key} {response.get(key)!r}, not {event[key]!r}"
+                )
         if response.get("Status") != "SUCCESS":
             raise CustomResourceError(f"received response status [{response.get('Status')}]: {response.get('Reason')}")
         return response
@@ -89,7 +100,7 @@ class CustomResource(Resource):
 class VpcRestrictDefaultSg(Resource):
     """What CDK's own function of this name does: take every rule from a VPC's default security group.
 
-    The function itself is not run: it needs the AWS SDK of Lambda's Node runtime, and answers by HTTPS on port 443.
+    The function itself is not run: it needs the AWS SDK that Lambda's Node runtime carries, which is not here.
     """
 
     type = "Custom::VpcRestrictDefaultSG"

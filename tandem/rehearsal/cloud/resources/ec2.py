@@ -118,12 +118,12 @@ class _Rule(Resource):
         group = {"GroupId": self.properties["GroupId"], "IpPermissions": [permission(self.properties)]}
         self.call("ec2", f"{verb}_security_group_{self.way}", group)
 
-    def create(self) -> None:  # noqa: D102
+    def create(self) -> None:
         self.require("GroupId", "IpProtocol")
         self._apply("authorize")
         self.physical_resource_id = self.attributes["Id"] = self.generated_name
 
-    def delete(self) -> None:  # noqa: D102
+    def delete(self) -> None:
         self._apply("revoke")
 
 
@@ -165,7 +165,7 @@ class _Deleted(MotoResource):
     operation: ClassVar[str]
     parameter: ClassVar[str]
 
-    def delete(self) -> None:  # noqa: D102
+    def delete(self) -> None:
         self.call("ec2", self.operation, {self.parameter: self.physical_resource_id})
 
 
@@ -235,8 +235,8 @@ class Route(MotoResource):
     type = "AWS::EC2::Route"
 
     def delete(self) -> None:  # noqa: D102
-        keys = ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock")
-        self.call("ec2", "delete_route", {key: self.properties[key] for key in keys if key in self.properties})
+        route = self.only("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock")
+        self.call("ec2", "delete_route", route)
 
 
 class SubnetRouteTableAssociation(Resource):

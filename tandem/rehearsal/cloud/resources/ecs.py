@@ -82,7 +82,6 @@ class TaskDefinition(Resource):
         self.call("ecs", "deregister_task_definition", {"TaskDefinition": self.physical_resource_id})
 
 
-
 class Service(Resource):
     """A service; what moto's create_service drops is put on its model, so that DescribeServices shows it."""
 
@@ -97,7 +96,8 @@ class Service(Resource):
     def _keep_strategy(self, service: Mapping[str, Any]) -> None:
         """Keep how tasks get their hosts, which moto's CreateService takes and drops."""
         backend = ecs_backends[self.place.account][self.place.region]
-        [model], _ = backend.describe_services(service["clusterArn"], [service["serviceName"]])
+        found, _ = backend.describe_services(service["clusterArn"], [service["serviceName"]])
+        model: Any = found[0]
         model.capacity_provider_strategy = [
             {"capacityProvider": entry["CapacityProvider"], "weight": int(entry.get("Weight", 0))}
             for entry in self.properties.get("CapacityProviderStrategy", [])

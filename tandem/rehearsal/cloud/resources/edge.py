@@ -13,7 +13,7 @@ class _Balancing(MotoResource):
     operation: ClassVar[str]
     parameter: ClassVar[str]
 
-    def delete(self) -> None:  # noqa: D102 - said by Resource, here and below
+    def delete(self) -> None:
         self.call("elbv2", self.operation, {self.parameter: self.physical_resource_id})
 
 
@@ -104,8 +104,7 @@ class Certificate(Resource):
 
     def create(self) -> None:  # noqa: D102
         self.require("DomainName")
-        keys = ("DomainName", "SubjectAlternativeNames", "ValidationMethod", "Tags", "KeyAlgorithm")
-        request = {key: self.properties[key] for key in keys if key in self.properties}
+        request = self.only("DomainName", "SubjectAlternativeNames", "ValidationMethod", "Tags", "KeyAlgorithm")
         self.physical_resource_id = self.call("acm", "request_certificate", request)["CertificateArn"]
 
     def delete(self) -> None:  # noqa: D102

@@ -29,8 +29,7 @@ class Key(Resource):
     type = "AWS::KMS::Key"
 
     def create(self) -> None:  # noqa: D102
-        keys = ("Description", "KeyUsage", "KeySpec", "MultiRegion", "Origin")
-        head = {key: self.properties[key] for key in keys if key in self.properties}
+        head = self.only("Description", "KeyUsage", "KeySpec", "MultiRegion", "Origin")
         head |= {"Policy": self.properties["KeyPolicy"]} if "KeyPolicy" in self.properties else {}
         tags = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in self.properties.get("Tags", [])]
         made = self.call("kms", "create_key", {**head, "Tags": tags})["KeyMetadata"]

@@ -45,7 +45,7 @@ class LogGroup(Resource):
     type, name_property = "AWS::Logs::LogGroup", "LogGroupName"
 
     def create(self) -> None:  # noqa: D102
-        head = {key: self.named[key] for key in ("LogGroupName", "KmsKeyId", "Tags") if key in self.named}
+        head = self.only("LogGroupName", "KmsKeyId", "Tags")
         self.call("logs", "create_log_group", head)
         self.physical_resource_id = self.name
         self._retain()

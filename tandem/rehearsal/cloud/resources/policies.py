@@ -95,7 +95,7 @@ class Subscription(Resource):
 
     def create(self) -> None:  # noqa: D102
         self.require("TopicArn", "Protocol")
-        head = {key: self.properties[key] for key in ("TopicArn", "Protocol", "Endpoint") if key in self.properties}
+        head = self.only("TopicArn", "Protocol", "Endpoint")
         more = {key: value for key, value in self.properties.items() if key not in (*head, "Region")}
         attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in more.items()}
         made = self.call("sns", "subscribe", {**head, "Attributes": attributes, "ReturnSubscriptionArn": True})

@@ -15,7 +15,7 @@ class Secret(Resource):
     type, name_property = "AWS::SecretsManager::Secret", "Name"
 
     def create(self) -> None:  # noqa: D102 - said by Resource, here and below
-        kept = {key: self.named[key] for key in ("Name", "Description", "KmsKeyId", "Tags") if key in self.named}
+        kept = self.only("Name", "Description", "KmsKeyId", "Tags")
         made = self.call("secretsmanager", "create_secret", {**kept, **self._value(self.properties)})
         self.physical_resource_id = self.attributes["Id"] = made["ARN"]
 

@@ -13,7 +13,7 @@ class _Namespace(Resource):
     name_property = "Name"
     operation: ClassVar[str]
 
-    def create(self) -> None:  # noqa: D102 - said by Resource, here and below
+    def create(self) -> None:
         self.require("Name")
         made = self.call("servicediscovery", self.operation, self.named)["OperationId"]
         done = self.call("servicediscovery", "get_operation", {"OperationId": made})["Operation"]
@@ -25,7 +25,7 @@ class _Namespace(Resource):
         if zone:
             self.attributes["HostedZoneId"] = zone
 
-    def delete(self) -> None:  # noqa: D102
+    def delete(self) -> None:
         self.call("servicediscovery", "delete_namespace", {"Id": self.physical_resource_id})
 
 

@@ -21,29 +21,36 @@ class Deployer:
         self.cloudformation = cloud.api.client("cloudformation")
 
     def client(self, service: str) -> Any:
+        """Return a boto3 client of the account's administrator."""
         return self.cloud.api.client(service)
 
     def create(self, name: str, resources: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Create a stack and return it."""
         self.cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, **more}))
         return self.stack(name)
 
     def update(self, name: str, resources: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Update a stack and return it."""
         self.cloudformation.update_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, **more}))
         return self.stack(name)
 
     def delete(self, name: str) -> str:
+        """Delete a stack and return its last status."""
         stack_id = self.stack(name)["StackId"]
         self.cloudformation.delete_stack(StackName=name)
         return str(self.stack(stack_id)["StackStatus"])
 
     def stack(self, name: str) -> dict[str, Any]:
+        """Return what DescribeStacks says."""
         found: dict[str, Any] = self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         return found
 
     def outputs(self, name: str) -> dict[str, str]:
+        """Return the outputs by key."""
         return {one["OutputKey"]: one["OutputValue"] for one in self.stack(name).get("Outputs", [])}
 
     def ids(self, name: str) -> dict[str, str]:
+        """Return physical ids by logical id."""
         rows = self.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
         return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in rows}
 

@@ -20,7 +20,8 @@ def handler(event, context):
         return boto3.client("sts").get_caller_identity()["Arn"]
     if event.get("sleep"):
         import time; time.sleep(30)
-    return {"got": event, "colour": os.environ["COLOUR"], "repo": any("runtime" == m.split(".")[0] for m in sys.modules)}
+    repo = any(name.split(".")[0] == "runtime" for name in sys.modules)
+    return {"got": event, "colour": os.environ["COLOUR"], "repo": repo}
 """
 
 MAKER = """
@@ -36,7 +37,8 @@ def handler(event, context):
     elif properties.get("Silent"):
         return
     else:
-        cfnresponse.send(event, context, cfnresponse.SUCCESS, {"Twice": properties["Count"] * 2}, "thing-" + properties["Count"])
+        data = {"Twice": properties["Count"] * 2}
+        cfnresponse.send(event, context, cfnresponse.SUCCESS, data, "thing-" + properties["Count"])
 """
 
 

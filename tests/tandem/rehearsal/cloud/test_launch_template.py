@@ -28,7 +28,10 @@ def test_a_good_template_is_not_refused() -> None:
         ({"NetworkInterfaces": [efa(1, 1)]}, "no network interface is on card 0 as device 0"),
         ({"NetworkInterfaces": [efa(0, 0, "efa-only")]}, "the primary network interface is efa-only"),
         ({"NetworkInterfaces": [efa(0, 0), efa(1, 1, "efa-only", PrivateIpAddress="10.0.0.1")]}, "takes none"),
-        ({"NetworkInterfaces": [efa(0, 0, AssociatePublicIpAddress=True), efa(1, 1)]}, "needs a single network interface"),
+        (
+            {"NetworkInterfaces": [efa(0, 0, AssociatePublicIpAddress=True), efa(1, 1)]},
+            "needs a single network interface",
+        ),
         ({"NetworkInterfaces": [{"InterfaceType": "efa", "Groups": ["sg-1"]}]}, "have no DeviceIndex"),
         ({"SecurityGroupIds": ["sg-1"]}, "beside NetworkInterfaces"),
         ({"Placement": {"GroupName": "other"}}, "placement group 'other' does not exist; there are: pg"),

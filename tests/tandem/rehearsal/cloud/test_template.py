@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from moto.cloudformation.exceptions import ExportNotFound, ValidationError
@@ -14,22 +14,32 @@ from tandem.rehearsal.cloud.template import dependencies, imports, resolve
 class Scope(dict[str, Any]):
     """A stack's names, with one resource that has one attribute."""
 
-    lazy_condition_map = {"Yes": True, "No": False}
-    exports = {"net": SimpleNamespace(name="net", value="vpc-1")}
+    lazy_condition_map: ClassVar = {"Yes": True, "No": False}
+    exports: ClassVar = {"net": SimpleNamespace(name="net", value="vpc-1")}
 
     def availability_zones(self, region: str) -> list[str]:
+        """Return two zones."""
         return [f"{region}a", f"{region}b"]
 
 
 class Thing:
+    """A deployed resource."""
+
     physical_resource_id = "thing-1"
 
     def get_cfn_attribute(self, name: str) -> str | None:
+        """Return its only attribute."""
         return {"Arn": "arn:thing"}.get(name)
 
 
 SCOPE = Scope(
-    {"Thing": Thing(), "AWS::Region": "us-east-2", "AWS::NoValue": None, "Map": {"us-east-2": {"size": "big"}}, "Size": 3}
+    {
+        "Thing": Thing(),
+        "AWS::Region": "us-east-2",
+        "AWS::NoValue": None,
+        "Map": {"us-east-2": {"size": "big"}},
+        "Size": 3,
+    }
 )
 
 
@@ -51,7 +61,10 @@ SCOPE = Scope(
         ({"Fn::GetAZs": ""}, ["us-east-2a", "us-east-2b"]),
         ({"Fn::Cidr": ["10.0.0.0/16", 2, 8]}, ["10.0.0.0/24", "10.0.1.0/24"]),
         ({"Fn::Base64": "a"}, "YQ=="),
-        ({"kept": 1, "gone": {"Ref": "AWS::NoValue"}, "also": {"Fn::If": ["No", 1, {"Ref": "AWS::NoValue"}]}}, {"kept": 1}),
+        (
+            {"kept": 1, "gone": {"Ref": "AWS::NoValue"}, "also": {"Fn::If": ["No", 1, {"Ref": "AWS::NoValue"}]}},
+            {"kept": 1},
+        ),
         ([1, {"Ref": "AWS::NoValue"}], [1]),
     ],
 )
@@ -65,7 +78,7 @@ def test_functions(value: Any, expected: Any) -> None:
         ({"Ref": "Nobody"}, "Ref to Nobody"),
         ({"Fn::GetAtt": ["Nobody", "Arn"]}, "Nobody"),
         ({"Fn::GetAtt": ["Thing", "Colour"]}, "Thing.Colour resolves to nothing"),
-        ({"Fn::Select": [2, ["a"]]}, "item 2 from a list of 1"),
+        ({"Fn::Select": [2, ["a"]]}, "has no item 2: its list has 1"),
         ({"Fn::FindInMap": ["Map", "mars", "size"]}, "finds nothing"),
         ({"Fn::Transform": {}}, "unknown intrinsic function Fn::Transform"),
     ],

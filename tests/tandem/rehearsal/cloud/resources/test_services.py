@@ -65,7 +65,9 @@ def service(command: str, desired: int = 1) -> dict[str, Any]:
     hosts["LaunchTemplate"] = {"LaunchTemplateId": ref("Template"), "Version": "1"}
     return {
         **NETWORK,
-        "Template": one("AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": "ami-1", "InstanceType": "m5.large"}),
+        "Template": one(
+            "AWS::EC2::LaunchTemplate", LaunchTemplateData={"ImageId": "ami-1", "InstanceType": "m5.large"}
+        ),
         "Hosts": one("AWS::AutoScaling::AutoScalingGroup", **hosts),
         "Hook": one(
             "AWS::AutoScaling::LifecycleHook",
@@ -324,7 +326,10 @@ def test_schedules_and_rules(deployer: Deployer) -> None:
         "Managed": one(
             "AWS::IAM::ManagedPolicy",
             Roles=[ref("Role")],
-            PolicyDocument={"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
+            PolicyDocument={
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+            },
         ),
     }
     resources["Alias"]["DependsOn"] = "Version"

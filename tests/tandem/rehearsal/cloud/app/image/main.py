@@ -1,0 +1,3 @@
+"""Stand for a program in an image."""
+
+print("hello")
