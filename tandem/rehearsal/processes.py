@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from tandem.rehearsal.errors import RehearsalError
 
@@ -65,20 +66,14 @@ class Processes:
         self.running: list[Process] = []
 
     def start(self, program: Program) -> Process:
-        """Start a process in a group of its own, so that a terminal's Ctrl-C reaches only the rehearsal."""
+        """Start a process in a group of its own, so that a terminal's Ctrl-C reaches only the rehearsal.
+
+        Raise ``ProcessError`` where its program or folder does not exist.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{program.name}.log"
         with log.open("wb") as output:
-            popen = subprocess.Popen(
-                list(program.command),
-                env=dict(program.environment),
-                cwd=program.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        process = Process(program, popen, log)
+            process = Process(program, _popen(program, output), log)
         self.running.append(process)
         return process
 
@@ -91,15 +86,14 @@ class Processes:
         return time.monotonic() - process.since
 
     def stop(self, process: Process) -> None:
-        """End a process and its children: SIGTERM, then SIGKILL."""
-        for number, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
-            if process.exited():
-                break
-            _signal(process.popen.pid, number)
-            try:
-                process.popen.wait(seconds)
-            except subprocess.TimeoutExpired:
-                continue
+        """End a process, by SIGTERM if it can, and whatever is left of its group by SIGKILL."""
+        group = process.popen.pid
+        if not process.exited():
+            _signal(group, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.popen.wait(_STOP_SECONDS)
+        _signal(group, signal.SIGKILL)
+        process.popen.wait()
         self.running.remove(process)
 
     def __enter__(self) -> Self:
@@ -110,8 +104,22 @@ class Processes:
             self.stop(process)
 
 
-def _signal(group: int, number: int) -> None:
+def _popen(program: Program, output: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
+        return subprocess.Popen(
+            list(program.command),
+            env=dict(program.environment),
+            cwd=program.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ProcessError(f"{program.name} cannot start {program.command[0]} in {program.cwd}: {reason}") from error
+
+
+def _signal(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return
