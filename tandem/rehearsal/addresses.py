@@ -50,7 +50,10 @@ class Addresses:
         self._write()
 
     def _write(self) -> None:
-        self._file.write_text(json.dumps(self._names))
+        # in one step: a process may read it at any time
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(json.dumps(self._names))
+        fresh.replace(self._file)
 
 
 def require_free(address: str, port: int, what: str) -> None:
