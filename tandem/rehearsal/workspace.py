@@ -29,5 +29,8 @@ def workspace(folder: Path) -> Iterator[Path]:
         for entry in folder.iterdir():
             if entry.name == "lock":
                 continue
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
         yield folder
