@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openai import OpenAI, OpenAIError
+from openai import DefaultHttpxClient, OpenAI, OpenAIError
+from openai.types.chat import ChatCompletionChunk
 
 from runtime.handoff.contract import KV_BYTES_HEADER, SERVER_TIMING
 from tandem.rehearsal.errors import RehearsalError
@@ -57,11 +59,12 @@ def default_prompts(root: Path) -> list[Prompt]:
 
 def ask(url: str, key: str, model: str, prompt: Prompt, show: Callable[[str], None]) -> Answer:
     """Stream one answer, passing its text to ``show``; raise ``PromptError`` if it does not end well."""
-    client = OpenAI(base_url=f"{url}/v1", api_key=key, timeout=_TIMEOUT_SECONDS, max_retries=0)
+    direct = DefaultHttpxClient(trust_env=False)  # no proxy leads to an address of the rehearsal's own
+    client = OpenAI(base_url=f"{url}/v1", api_key=key, timeout=_TIMEOUT_SECONDS, max_retries=0, http_client=direct)
     try:
         with client:
             return _stream(client, model, prompt, show)
-    except OpenAIError as error:
+    except (OpenAIError, json.JSONDecodeError) as error:  # the client does not wrap a chunk that is no JSON
         raise PromptError(f"prompt {prompt.name} was not answered: {error}") from error
 
 
@@ -78,21 +81,27 @@ def _stream(client: OpenAI, model: str, prompt: Prompt, show: Callable[[str], No
     )
     finished = False
     for chunk in response.parse():
-        if chunk.usage:
-            answer.prompt_tokens, answer.completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-        for choice in chunk.choices:
-            answer.token_ids += getattr(choice, "token_ids", None) or []
-            finished = finished or choice.finish_reason is not None
-            if choice.delta.content:
-                answer.ttft_ms = answer.ttft_ms or _since(started)
-                answer.text += choice.delta.content
-                show(choice.delta.content)
+        finished = _take(chunk, answer, started, show) or finished
     if not finished:
         raise PromptError(f"prompt {prompt.name}: the answer ended without a finish reason")
     answer.total_ms = _since(started)
     answer.kv_bytes = int(response.headers.get(KV_BYTES_HEADER, 0))
     answer.phases_ms = _phases(response.headers.get(SERVER_TIMING, ""), answer.ttft_ms)
     return answer
+
+
+def _take(chunk: ChatCompletionChunk, answer: Answer, started: float, show: Callable[[str], None]) -> bool:
+    """Add a chunk to the answer; return whether it holds the finish reason."""
+    if chunk.usage:
+        answer.prompt_tokens, answer.completion_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+    for choice in chunk.choices:
+        answer.token_ids += getattr(choice, "token_ids", None) or []
+        if choice.delta.content or choice.finish_reason:
+            answer.ttft_ms = answer.ttft_ms or _since(started)
+        if choice.delta.content:
+            answer.text += choice.delta.content
+            show(choice.delta.content)
+    return any(choice.finish_reason for choice in chunk.choices)
 
 
 def _phases(timing: str, ttft_ms: float) -> dict[str, float]:
