@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -20,6 +22,10 @@ ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3"}
 """Decode provider → local module that serves its endpoint."""
 
 
+_PYTHON = shlex.quote(sys.executable)
+_TAG_AND_DIGEST = re.compile(r"(:[^:/@]+)?(@.+)?$")
+
+
 class ProgramError(RehearsalError):
     """Say what has no stand-in."""
 
@@ -32,16 +38,16 @@ def require_stand_in(provider: str) -> None:
 
 def programs_folder(base_image: str, folder: Path, root: Path) -> Path:
     """Write the programs of a base image into a folder for ``PATH``; raise ``ProgramError`` for an unknown image."""
-    name = base_image.partition("@")[0].rpartition(":")[0] or base_image
+    name = _TAG_AND_DIGEST.sub("", base_image)
     if name not in STAND_INS:
         known = ", ".join(sorted(STAND_INS))
         raise ProgramError(f"image {base_image} has no local stand-in; those with one are {known}")
     target = folder / name.replace("/", "_")
     target.mkdir(parents=True, exist_ok=True)
-    _write(target / "python3", f'exec "{sys.executable}" "$@"')
+    _write(target / "python3", f'exec {_PYTHON} "$@"')
     for program, module in STAND_INS[name].items():
         # from the repository's root: the image holds a package of the same name without the stand-ins
-        _write(target / program, f'cd "{root}" && exec "{sys.executable}" -m {module} "$@"')
+        _write(target / program, f'cd {shlex.quote(str(root))} && exec {_PYTHON} -m {module} "$@"')
     return target
 
 
