@@ -23,13 +23,14 @@ def single_process(root: Path, prompts: Sequence[Prompt]) -> list[dict[str, Any]
         {"messages": [{"role": "user", "content": prompt.text}], "max_tokens": prompt.max_tokens} for prompt in prompts
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "runtime.standins.engine"],
+        [sys.executable, "-X", "utf8", "-m", "runtime.standins.engine"],
         input="".join(json.dumps(request) + "\n" for request in requests),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=root,
         check=False,
     )
     if done.returncode != 0:
         raise ReferenceRunError(f"the single-process run ended with status {done.returncode}: {done.stderr.strip()}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    # not splitlines(), which also splits at separators that an answer's text may hold
+    return [json.loads(line) for line in done.stdout.strip().split("\n")]
