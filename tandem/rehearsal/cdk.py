@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,29 +59,34 @@ class Cdk:
             try:
                 lines = self._follow(process)
             except BaseException:
-                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
                 raise
         if process.returncode != 0:
             raise CdkError(f"cdk {arguments[0]} failed; it printed at the end:\n  " + "\n  ".join(lines[-_TAIL:]))
         return lines
 
     def _started(self, arguments: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["cdk", "--no-notices", "--no-color", *arguments],
-            cwd=cwd,
-            # the CLI keeps the account id of an access key between runs, in its home
-            env={**self.environment, "CI": "true", "CDK_HOME": str(self.log.parent / "cdk-home")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        try:
+            return subprocess.Popen(
+                ["cdk", "--no-notices", "--no-color", *arguments],
+                cwd=cwd,
+                # the CLI keeps the account id of an access key between runs, in its home
+                env={**self.environment, "CI": "true", "CDK_HOME": str(self.log.parent / "cdk-home")},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise CdkError("cdk is not on PATH: install the Node packages and put node_modules/.bin there") from error
 
     def _follow(self, process: subprocess.Popen[str]) -> list[str]:
         lines, started = [], time.monotonic()
         assert process.stdout is not None  # noqa: S101 - it was asked for
-        with self.log.open("a") as log:
+        with self.log.open("a", encoding="utf-8") as log:
             for line in process.stdout:
                 log.write(line)
                 lines.append(line.rstrip())
