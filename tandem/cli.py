@@ -13,6 +13,7 @@ from tandem.spec.findings import Finding, has_errors
 from tandem.spec.read import read
 
 _ROOT = Path(__file__).parents[1]
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,12 +46,12 @@ def _validate(options: argparse.Namespace) -> int:
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         _print(findings)
-        print(f"{options.file}: {len(findings)} findings" if findings else f"{options.file}: no findings")
+        print(f"{options.file}: {_count(findings)}")
     return 1 if has_errors(findings) else 0
 
 
 def _schema(options: argparse.Namespace) -> int:
-    print(json.dumps(Deployment.model_json_schema(), indent=2))
+    print(json.dumps({"$schema": _DIALECT, **Deployment.model_json_schema()}, indent=2))
     return 0
 
 
@@ -63,6 +64,10 @@ def _rehearse(options: argparse.Namespace) -> int:
     from tandem.rehearsal.command import rehearse
 
     return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt)
+
+
+def _count(findings: Sequence[Finding]) -> str:
+    return f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}"
 
 
 def _print(findings: Sequence[Finding]) -> None:
