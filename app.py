@@ -57,9 +57,8 @@ def _decode(
     return DecodeEndpointStack(app, deployment, deployment.decode, network=network).endpoint
 
 
-def main() -> int:
+def synthesize(app: App) -> int:
     """Synthesize the deployment that the context names; print findings and return 1 where it has errors."""
-    app = App()
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     path = app.node.try_get_context("deployment") or _DEFAULT
     deployment, findings = read(_ROOT / path)
@@ -73,4 +72,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(synthesize(App()))

@@ -75,7 +75,7 @@ def test_the_smallest_files_have_no_error(provider: str) -> None:
     ],
 )
 def test_a_wrong_field_is_named(change: dict[str, object], code: str, path: str, got: str, allowed: str) -> None:
-    found = _single(yaml.safe_dump(document(**change)))
+    found = _single(yaml.safe_dump(document("cs3", **change)))
     assert (found.code, found.path, found.got) == (code, path, got)
     assert allowed in found.allowed
     assert found.change

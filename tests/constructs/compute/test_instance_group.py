@@ -1,0 +1,91 @@
+"""Trainium hosts: image, disk, metadata, placement, subnet, and how ECS uses them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Capture, Match
+
+from tests.templates import only, resources, stack, statements, templates
+
+_SSM = "/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id"
+
+
+@pytest.fixture
+def data() -> dict[str, Any]:
+    found: dict[str, Any] = only(templates()["prefill"], "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    return found
+
+
+def test_hosts_run_the_neuron_image_that_aws_recommends(data: dict[str, Any]) -> None:
+    parameter = templates()["prefill"]["Parameters"][data["ImageId"]["Ref"]]
+    assert parameter == {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": _SSM}
+
+
+def test_hosts_answer_imdsv2_to_themselves_alone(data: dict[str, Any]) -> None:
+    assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+
+
+def test_the_root_volume_is_encrypted_and_holds_a_large_model(data: dict[str, Any]) -> None:
+    [device] = data["BlockDeviceMappings"]
+    assert device["DeviceName"] == "/dev/xvda"
+    assert device["Ebs"] == {"VolumeType": "gp3", "VolumeSize": 500, "Encrypted": True, "DeleteOnTermination": True}
+
+
+def test_hosts_join_the_cluster(data: dict[str, Any]) -> None:
+    [cluster] = resources(templates()["prefill"], "AWS::ECS::Cluster")
+    assert {"Ref": cluster} in data["UserData"]["Fn::Base64"]["Fn::Join"][1]
+
+
+@pytest.mark.parametrize("kind", ["prefill", "decode"])
+def test_prefill_and_decode_share_placement_group_and_subnet(kind: str) -> None:
+    # EFA between the two needs one subnet and placement group (vllm-neuron, disaggregated inference)
+    group, subnet = Capture(), Capture()
+    template = stack(kind, "vllm")
+    template.has_resource_properties(
+        "AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"Placement": {"GroupName": {"Fn::ImportValue": group}}}}
+    )
+    template.has_resource_properties(
+        "AWS::AutoScaling::AutoScalingGroup", {"VPCZoneIdentifier": [{"Fn::ImportValue": subnet}]}
+    )
+    [network] = resources(templates("vllm")["network"], "AWS::EC2::PlacementGroup")
+    assert f"ExportsOutputRef{network}" in group.as_string()
+    assert "EfaSubnet" in subnet.as_string()
+
+
+def test_the_group_has_a_fixed_size_and_its_hosts_can_be_deleted() -> None:
+    prefill = stack("prefill", prefill__groups__0__count=3)
+    prefill.has_resource_properties(
+        "AWS::AutoScaling::AutoScalingGroup",
+        {"MinSize": "3", "MaxSize": "3", "NewInstancesProtectedFromScaleIn": Match.absent()},
+    )
+    prefill.has_resource_properties(
+        "AWS::ECS::CapacityProvider",
+        {
+            "AutoScalingGroupProvider": {
+                "ManagedTerminationProtection": "DISABLED",  # else the stack cannot be deleted
+                "ManagedDraining": "ENABLED",
+                "ManagedScaling": {"Status": "ENABLED"},
+            }
+        },
+    )
+
+
+def test_no_function_drains_hosts_beside_ecs() -> None:
+    stack("prefill").resource_count_is("AWS::Lambda::Function", 0)
+
+
+def test_two_groups_have_a_capacity_provider_and_launch_template_each() -> None:
+    group = {"name": "trn1", "instance_type": "trn1.32xlarge", "count": 1, "tensor_parallel": 32}
+    prefill = templates(prefill__groups=[{**group, "name": "first"}, {**group, "name": "second"}])["prefill"]
+    providers = resources(prefill, "AWS::ECS::CapacityProvider")
+    association = only(prefill, "AWS::ECS::ClusterCapacityProviderAssociations")
+    assert sorted(ref["Ref"] for ref in association["CapacityProviders"]) == sorted(providers)
+    assert len(providers) == len(resources(prefill, "AWS::EC2::LaunchTemplate")) == 2
+
+
+def test_the_host_role_may_only_be_an_ecs_host() -> None:
+    found = list(statements(templates()["prefill"], "HostRole"))
+    actions = {a for s in found for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+    assert {action.split(":")[0] for action in actions} == {"ecs", "ecr", "logs"}

@@ -1,0 +1,117 @@
+"""The gateway: what it is told, what it may read, whom it may reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, VllmConfig
+from runtime.handoff import settings
+from tests.templates import named, only, resources, stack, statements, templates
+
+_FORMS = {"cs3": Cs3Config, "vllm": VllmConfig, "openai": OpenAIConfig}
+
+
+def _container(provider: str = "cs3", **changes: object) -> dict[str, Any]:
+    [container] = only(templates(provider, **changes)["gateway"], "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    return dict(container)
+
+
+@pytest.mark.parametrize("provider", _FORMS)
+def test_the_program_starts_with_what_the_task_gives_it(provider: str) -> None:
+    container = _container(provider)
+    given = named(container["Environment"]) | named(container["Secrets"], "ValueFrom")
+    # references stand for text that is known only once deployed
+    environment = {name: value if isinstance(value, str) else "deployed" for name, value in given.items()}
+    config = GatewayConfig.from_environment(environment)
+    assert isinstance(config.provider, _FORMS[provider])
+    assert (config.model, config.max_model_len, config.port) == ("example/model", 8192, 8080)
+
+
+@pytest.mark.parametrize(
+    ("provider", "secrets"),
+    [
+        ("cs3", {settings.GATEWAY_KEY, settings.PREFILL_KEY, settings.DECODE_KEY, settings.TICKET_KEY}),
+        ("vllm", {settings.GATEWAY_KEY, settings.PREFILL_KEY, settings.DECODE_KEY}),
+        ("openai", {settings.GATEWAY_KEY, settings.DECODE_KEY}),
+    ],
+)
+def test_the_execution_role_may_read_exactly_the_secrets_used(provider: str, secrets: set[str]) -> None:
+    used = named(_container(provider)["Secrets"], "ValueFrom")
+    assert set(used) == secrets
+    reading = [s for s in statements(templates(provider)["gateway"], "") if _reads_secrets(s)]
+    granted = [r for s in reading for r in (s["Resource"] if isinstance(s["Resource"], list) else [s["Resource"]])]
+    assert sorted(map(str, granted)) == sorted({str(_secret(value)) for value in used.values()})
+    in_execution_role = [s for s in statements(templates(provider)["gateway"], "ExecutionRole") if _reads_secrets(s)]
+    assert in_execution_role == reading
+
+
+def _reads_secrets(statement: dict[str, Any]) -> bool:
+    return "secretsmanager:GetSecretValue" in statement["Action"]
+
+
+def _secret(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the ARN that a ``valueFrom`` names, without the field of its JSON."""
+    return next(p for p in value["Fn::Join"][1] if isinstance(p, dict)) if "Fn::Join" in value else value
+
+
+def test_keys_are_fields_of_one_secret_of_the_endpoint() -> None:
+    used = named(_container()["Secrets"], "ValueFrom")
+    api, ticket = used[settings.DECODE_KEY]["Fn::Join"][1], used[settings.TICKET_KEY]["Fn::Join"][1]
+    assert api[0] == ticket[0]
+    assert (api[1], ticket[1]) == (":api_key::", ":ticket_key::")
+
+
+@pytest.mark.parametrize(("provider", "stages"), [("cs3", ["prefill"]), ("vllm", ["decode", "prefill"])])
+def test_the_gateway_reaches_the_workers_it_discovers(provider: str, stages: list[str]) -> None:
+    gateway = templates(provider)["gateway"]
+    ports = {"prefill": 8100, "decode": 8200}
+    incoming = [
+        (rule["FromPort"], rule["ToPort"], rule["GroupId"]["Fn::ImportValue"].split(":")[0])
+        for rule in resources(gateway, "AWS::EC2::SecurityGroupIngress").values()
+        if "Fn::ImportValue" in rule["GroupId"]
+    ]
+    assert sorted(incoming) == sorted((ports[s], ports[s], f"small-{s}") for s in stages)
+    outgoing = [r["FromPort"] for r in resources(gateway, "AWS::EC2::SecurityGroupEgress").values()]
+    assert {ports[s] for s in stages} <= set(outgoing)
+    actions = [s["Action"] for s in statements(gateway, "TaskTaskRole")]
+    assert actions == ["servicediscovery:DiscoverInstances"]
+
+
+def test_without_workers_the_gateway_has_no_rights_in_aws() -> None:
+    assert list(statements(templates("openai")["gateway"], "TaskTaskRole")) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ports"), [("https://cs3.example.com", [443]), ("https://cs3.example.com:8443", [443, 8443])]
+)
+def test_the_way_to_the_endpoints_port_is_open(endpoint: str, ports: list[int]) -> None:
+    gateway = templates(decode__endpoint=endpoint)["gateway"]
+    [group] = [g for k, g in resources(gateway, "AWS::EC2::SecurityGroup").items() if k.startswith("GatewayGroup")]
+    assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == ports
+
+
+def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
+    gateway = stack("gateway", gateway__count=3, gateway__cpu=512, gateway__memory_mib=4096, gateway__port=9000)
+    gateway.has_resource_properties(
+        "AWS::ECS::Service",
+        {
+            "LaunchType": "FARGATE",
+            "DesiredCount": 3,
+            "DeploymentConfiguration": {"MinimumHealthyPercent": 100, "MaximumPercent": 200},
+            "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "DISABLED"}},
+        },
+    )
+    gateway.has_resource_properties("AWS::ECS::TaskDefinition", {"Cpu": "512", "Memory": "4096"})
+    container = _container(gateway__count=3, gateway__cpu=512, gateway__memory_mib=4096, gateway__port=9000)
+    assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [9000]
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["StopTimeout"] <= 120  # Fargate's limit
+
+
+def test_operators_are_told_where_to_call_and_which_key() -> None:
+    outputs = templates()["gateway"]["Outputs"]
+    [url] = [output["Value"] for key, output in outputs.items() if key.startswith("GatewayUrl")]
+    assert url["Fn::Join"][1][0] == "http://"
+    assert any(key.startswith("GatewayClientKeyArn") for key in outputs)

@@ -1,0 +1,54 @@
+"""One page and its alarms, for each form of a deployment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.functions import decode_probe
+from tests.templates import only, resources, stack, templates
+
+
+def _text(provider: str) -> str:
+    body: Any = only(templates(provider)["observability"], "AWS::CloudWatch::Dashboard")["DashboardBody"]
+    return "".join(part if isinstance(part, str) else "x" for part in body["Fn::Join"][1])
+
+
+@pytest.mark.parametrize(
+    ("provider", "alarms", "hosts"),
+    [
+        ("cs3", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown"}, 1),
+        ("vllm", {"ServerErrors", "UnhealthyGateway"}, 2),
+        ("openai", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown"}, 0),
+    ],
+)
+def test_every_form_has_its_alarms_and_graphs(provider: str, alarms: set[str], hosts: int) -> None:
+    found = resources(templates(provider)["observability"], "AWS::CloudWatch::Alarm")
+    assert {name for name in alarms if any(name in key for key in found)} == alarms
+    assert len(found) == len(alarms)
+    widgets = json.loads(_text(provider))["widgets"]
+    metrics = [metric for widget in widgets for metric in widget["properties"].get("metrics", [])]
+    assert sum("GroupInServiceInstances" in metric for metric in metrics) == hosts
+    assert len(widgets) == (5 if hosts else 4)
+
+
+def test_the_probes_alarm_watches_the_probes_metric() -> None:
+    stack("observability").has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "Namespace": decode_probe.NAMESPACE,
+            "MetricName": decode_probe.METRIC,
+            "Dimensions": [{"Name": decode_probe.DIMENSION, "Value": "example/model"}],
+            "Threshold": 1,
+            "ComparisonOperator": "LessThanThreshold",
+            "TreatMissingData": "breaching",  # a probe that does not run is no sign of health
+        },
+    )
+
+
+def test_silence_of_the_gateway_is_no_alarm() -> None:
+    found = resources(templates("vllm")["observability"], "AWS::CloudWatch::Alarm").values()
+    assert {alarm["TreatMissingData"] for alarm in found} == {"notBreaching"}
+    assert {alarm["MetricName"] for alarm in found} == {"HTTPCode_Target_5XX_Count", "UnHealthyHostCount"}

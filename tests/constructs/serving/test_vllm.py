@@ -1,0 +1,58 @@
+"""What vLLM is told: one command line for each side of the handoff."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from constructs.serving import vllm
+from constructs.serving.vllm import Role
+from tandem.spec.deployment import InstanceGroup, Model, Workers
+
+_GROUP = InstanceGroup(name="trn2", instance_type="trn2.48xlarge", count=1, tensor_parallel=64)
+_WORKERS = Workers(groups=[_GROUP], block_size=64, max_num_seqs=4, kv_lease_seconds=45, api_port=8101)
+_MODEL = Model(id="example/model", max_model_len=4096)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_command_line_is_vllms_own(role: Role) -> None:
+    serve, model, *flags = vllm.command(_MODEL, _WORKERS, _GROUP, role)
+    assert (serve, model) == ("serve", "example/model")
+    options = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    kv = json.loads(options.pop("kv-transfer-config"))
+    assert options == {
+        "served-model-name": "example/model",
+        "port": "8101",
+        "tensor-parallel-size": "64",
+        "max-model-len": "4096",
+        "max-num-seqs": "4",
+        "block-size": "64",
+    }
+    assert kv == {
+        "kv_connector": "NixlConnector",
+        "kv_role": role.value,
+        "kv_buffer_device": "cuda",
+        "kv_connector_extra_config": {"backends": ["LIBFABRIC"], "kv_lease_duration": 45},
+    }
+
+
+def test_prefill_produces_and_decode_consumes() -> None:
+    assert (Role.PREFILL.value, Role.DECODE.value) == ("kv_producer", "kv_consumer")
+
+
+def test_the_file_chooses_the_connector() -> None:
+    windows = _MODEL.model_copy(update={"kv_connector": "NeuronNixlConnector"})
+    [flag] = [f for f in vllm.command(windows, _WORKERS, _GROUP, Role.PREFILL) if "kv-transfer-config" in f]
+    assert json.loads(flag.split("=", 1)[1])["kv_connector"] == "NeuronNixlConnector"
+
+
+def test_efa_is_used_without_its_shared_memory_shortcut() -> None:
+    expected = {
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": "5559",
+        "FI_PROVIDER": "efa",
+        "FI_EFA_USE_DEVICE_RDMA": "1",
+        "FI_EFA_ENABLE_SHM_TRANSFER": "0",
+    }
+    assert vllm.environment(_WORKERS, Role.DECODE) == expected
+    assert vllm.environment(_WORKERS, Role.PREFILL) == expected | {"VLLM_NEURON_SKIP_DECODE_WARMUP": "1"}

@@ -1,0 +1,141 @@
+"""vLLM workers on ECS: task, service, discovery, and who may reach them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Match
+
+from runtime.handoff import settings
+from tandem.spec.instances import INSTANCE_TYPES, InstanceType
+from tests.templates import named, only, resources, stack, statements, templates
+
+_WITH_EFA = [kind for kind in INSTANCE_TYPES.values() if kind.efa_interfaces]
+
+
+def _container(kind: str = "prefill", provider: str = "cs3", **changes: object) -> dict[str, Any]:
+    task = only(templates(provider, **changes)[kind], "AWS::ECS::TaskDefinition")
+    assert task["NetworkMode"] == "host"
+    assert task["RequiresCompatibilities"] == ["EC2"]
+    [container] = task["ContainerDefinitions"]
+    return dict(container)
+
+
+@pytest.mark.parametrize("kind", _WITH_EFA, ids=lambda kind: kind.name)
+def test_a_worker_has_every_device_of_its_host(kind: InstanceType) -> None:
+    container = _container(
+        prefill__groups__0__instance_type=kind.name, prefill__groups__0__tensor_parallel=kind.logical_cores
+    )
+    devices = container["LinuxParameters"]["Devices"]
+    assert [device["HostPath"] for device in devices] == [
+        *(f"/dev/neuron{index}" for index in range(kind.neuron_devices)),
+        *(f"/dev/infiniband/uverbs{index}" for index in range(kind.efa_interfaces)),
+    ]
+    assert all(device["Permissions"] == ["read", "write", "mknod"] for device in devices)
+    assert kind.memory_gib * 1024 * 0.85 < container["MemoryReservation"] < kind.memory_gib * 1024 * 0.95
+
+
+def test_a_worker_may_pin_memory_and_share_some() -> None:
+    container = _container()
+    assert container["LinuxParameters"]["SharedMemorySize"] == 10 * 1024
+    assert container["Ulimits"] == [{"Name": "memlock", "SoftLimit": -1, "HardLimit": -1}]
+
+
+def test_both_servers_have_the_hosts_own_ports() -> None:
+    mappings = _container(prefill__api_port=8111, prefill__side_channel_port=5511)["PortMappings"]
+    assert [(m["ContainerPort"], m["HostPort"], m["Protocol"]) for m in mappings] == [
+        (8111, 8111, "tcp"),
+        (5511, 5511, "tcp"),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "role"), [("prefill", "kv_producer"), ("decode", "kv_consumer")])
+def test_each_side_is_told_its_role(kind: str, role: str) -> None:
+    container = _container(kind, "vllm")
+    assert container["Command"][:2] == ["serve", "example/model"]
+    assert f'"kv_role":"{role}"' in container["Command"][-1]
+
+
+def test_compiled_artifacts_go_to_the_bucket_that_the_role_may_use() -> None:
+    variables = named(_container()["Environment"])
+    prefix, bucket, suffix = variables["NEURON_COMPILE_CACHE_URL"]["Fn::Join"][1]
+    assert (prefix, suffix) == ("s3://", "/neff")
+    assert "ArtifactsBucket" in bucket["Fn::ImportValue"]
+    granted = {s["Action"][0].split(":")[0]: s["Resource"] for s in statements(templates()["prefill"], "TaskTaskRole")}
+    assert "ArtifactsBucket" in granted["s3"][0]["Fn::ImportValue"]
+    assert "ArtifactsKey" in granted["kms"]["Fn::ImportValue"]
+
+
+def test_the_key_reaches_the_worker_as_a_secret_that_its_execution_role_alone_may_read() -> None:
+    prefill = templates()["prefill"]
+    [key] = resources(prefill, "AWS::SecretsManager::Secret")
+    assert named(_container()["Secrets"], "ValueFrom") == {settings.PREFILL_KEY: {"Ref": key}}
+    reading = [s for s in statements(prefill, "") if "secretsmanager:GetSecretValue" in s["Action"]]
+    assert [s["Resource"] for s in reading] == [{"Ref": key}]
+    assert list(statements(prefill, "ExecutionRole")).count(reading[0]) == 1
+
+
+def test_the_image_is_built_on_the_base_that_the_file_names() -> None:
+    # the build argument is part of the asset's hash
+    assert _container()["Image"] != _container(prefill__image="example.com/neuron:1")["Image"]
+
+
+def test_a_service_replaces_workers_in_place_one_a_host() -> None:
+    stack("prefill", prefill__groups__0__count=2).has_resource_properties(
+        "AWS::ECS::Service",
+        {
+            "DesiredCount": 2,
+            "DeploymentConfiguration": {
+                "MinimumHealthyPercent": 0,
+                "MaximumPercent": 100,
+                "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+            },
+            "PlacementConstraints": [{"Type": "distinctInstance"}],
+            "LaunchType": Match.absent(),
+        },
+    )
+
+
+def test_a_service_waits_for_its_capacity_to_be_associated() -> None:
+    prefill = templates()["prefill"]
+    [association] = resources(prefill, "AWS::ECS::ClusterCapacityProviderAssociations")
+    [provider] = resources(prefill, "AWS::ECS::CapacityProvider")
+    [service] = [body for body in prefill["Resources"].values() if body["Type"] == "AWS::ECS::Service"]
+    assert association in service["DependsOn"]
+    assert service["Properties"]["CapacityProviderStrategy"] == [{"CapacityProvider": {"Ref": provider}, "Weight": 1}]
+
+
+def test_workers_are_found_by_srv_records() -> None:
+    prefill = stack("prefill")
+    prefill.has_resource_properties("AWS::ServiceDiscovery::PrivateDnsNamespace", {"Name": "prefill.small.internal"})
+    prefill.has_resource_properties(
+        "AWS::ServiceDiscovery::Service",
+        {"DnsConfig": {"DnsRecords": [{"Type": "SRV"}]}, "HealthCheckCustomConfig": {"FailureThreshold": 1}},
+    )
+    [discovery] = prefill.find_resources("AWS::ServiceDiscovery::Service")
+    registry = {"ContainerName": "vllm", "ContainerPort": 8100, "RegistryArn": {"Fn::GetAtt": [discovery, "Arn"]}}
+    prefill.has_resource_properties("AWS::ECS::Service", {"ServiceRegistries": [registry]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "other"), [("Ingress", "GroupId", "Source"), ("Egress", "GroupId", "Destination")]
+)
+def test_prefill_and_decode_exchange_kv_in_both_directions(kind: str, own: str, other: str) -> None:
+    rules = [
+        rule
+        for template in templates("vllm").values()
+        for rule in resources(template, f"AWS::EC2::SecurityGroup{kind}").values()
+        if rule["IpProtocol"] == "-1"
+    ]
+    pairs = [(_stage(rule[own]), _stage(rule[f"{other}SecurityGroupId"])) for rule in rules]
+    assert sorted(pairs) == [("here", "here"), ("here", "here"), ("here", "prefill"), ("prefill", "here")]
+
+
+def _stage(group: dict[str, Any]) -> str:
+    return "prefill" if "Fn::ImportValue" in group and "-prefill:" in group["Fn::ImportValue"] else "here"
+
+
+def test_logs_are_kept_as_long_as_the_file_says() -> None:
+    template = templates(observability__log_retention_days=7)["prefill"]
+    assert only(template, "AWS::Logs::LogGroup")["RetentionInDays"] == 7
