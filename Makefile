@@ -4,6 +4,7 @@ VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 DEPLOYMENT ?= deployments/rehearsal.yaml
+STARTED := $(shell date +%s.%N)
 
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,7 +34,7 @@ $(NODE_READY): package-lock.json $(READY)
 	@touch $@
 
 rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
-	@tandem rehearse $(DEPLOYMENT)
+	@tandem rehearse --since $(STARTED) $(DEPLOYMENT)
 
 test: setup check test-unit ## everything that must pass before a commit lands, within 10 minutes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
     rehearse = commands.add_parser("rehearse", help="deploy a file into an embedded AWS and ask it something")
     rehearse.add_argument("file", type=Path)
+    rehearse.add_argument("--since", type=float, metavar="UNIX_TIME", help="count the time from here on, as make does")
     rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
     rehearse.add_argument("--prompt", action="append", metavar="TEXT", help="ask this instead of the default prompts")
     rehearse.set_defaults(run=_rehearse)
@@ -63,7 +65,10 @@ def _rehearse(options: argparse.Namespace) -> int:
     # loads moto, which takes a second that the other commands need not wait
     from tandem.rehearsal.command import rehearse
 
-    return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt)
+    setup = time.time() - options.since if options.since else 0.0
+    return rehearse(
+        options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt, setup_seconds=setup
+    )
 
 
 def _count(findings: Sequence[Finding]) -> str:

@@ -26,14 +26,23 @@ _MAX_TOKENS = 64
 
 
 def rehearse(
-    file: Path, deployment: Deployment, *, root: Path, keep: bool = False, texts: Sequence[str] | None = None
+    file: Path,
+    deployment: Deployment,
+    *,
+    root: Path,
+    keep: bool = False,
+    texts: Sequence[str] | None = None,
+    setup_seconds: float = 0.0,
 ) -> int:
     """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
-            return _rehearse(Rehearsal(file.resolve(), deployment, root=root, work=work, say=_say), work, keep, texts)
+            rehearsal = Rehearsal(
+                file.resolve(), deployment, root=root, work=work, say=_say, setup_seconds=setup_seconds
+            )
+            return _rehearse(rehearsal, work, keep, texts)
     except (ProgramError, WorkspaceError) as error:
         return _failed(str(error))
 

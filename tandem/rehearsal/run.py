@@ -18,7 +18,6 @@ from tandem.rehearsal import stacks
 from tandem.rehearsal.cdk import Cdk
 from tandem.rehearsal.cloud import docker, preconditions
 from tandem.rehearsal.cloud.api import Api
-from tandem.rehearsal.cloud.functions import Functions
 from tandem.rehearsal.cloud.images import STORE_VARIABLE
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.errors import RehearsalError
@@ -45,19 +44,27 @@ class DifferenceError(RehearsalError):
 
 
 class Rehearsal:
-    """Run one deployment file on this machine; ``report`` is filled as it goes, also where it fails."""
+    """Run one deployment file on this machine; ``report`` is filled as it goes, also where it fails.
 
-    def __init__(self, file: Path, deployment: Deployment, *, root: Path, work: Path, say: Say) -> None:
+    ``setup_seconds`` passed since the person's command before this program ran; they count.
+    """
+
+    def __init__(
+        self, file: Path, deployment: Deployment, *, root: Path, work: Path, say: Say, setup_seconds: float = 0.0
+    ) -> None:
         self._file, self._deployment, self._root, self._work, self._say = file, deployment, root, work, say
-        self._started = time.monotonic()
+        self._started = time.monotonic() - setup_seconds
         self.report = Report(deployment=deployment.name, file=str(file))
+        self.report.seconds["setup"] = round(setup_seconds, 3)
 
     def run(self, prompts: Sequence[Prompt], *, hold: Callable[[Service, EmbeddedCloud], None] | None = None) -> None:
         """Deploy, serve, ask, compare, deploy again and destroy; ``hold`` keeps everything up as long as it runs."""
         account = self._deployment.account or _ACCOUNT
         with EmbeddedCloud(account, self._deployment.region, self._work / "cloud") as cloud:
             machine = Machine(root=self._root, work=self._work, endpoint=cloud.endpoint, region=cloud.region)
-            cloud.functions = self._functions(cloud.functions, machine)
+            cloud.functions.prelude = machine.resolver.read_text()
+            # Lambda's Node runtime brings the AWS SDK along; here npm did
+            cloud.functions.environment = {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
             aws = cloud.api
             cdk = self._cdk(cloud)
             self._deploy(cloud, cdk, aws)
@@ -82,11 +89,6 @@ class Rehearsal:
             if hold:
                 hold(service, cloud)
         self._compare(prompts, answers)
-
-    def _functions(self, functions: Functions, machine: Machine) -> Functions:
-        """Give functions the rehearsal's network, and Node's the AWS SDK that Lambda's runtime brings along."""
-        environment = {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
-        return dataclasses.replace(functions, environment=environment, prelude=machine.resolver.read_text())
 
     def _cdk(self, cloud: EmbeddedCloud) -> Cdk:
         program = docker.write_program(self._work / "docker", self._root)

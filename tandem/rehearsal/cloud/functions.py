@@ -39,7 +39,7 @@ class Result:
     error: str | None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Functions:
     """Run the functions of one account and region.
 

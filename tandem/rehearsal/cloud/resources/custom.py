@@ -97,31 +97,6 @@ class CustomResource(Resource):
         return response
 
 
-class VpcRestrictDefaultSg(Resource):
-    """What CDK's own function of this name does: take every rule from a VPC's default security group.
-
-    The function itself is not run: it needs the AWS SDK that Lambda's Node runtime carries, which is not here.
-    """
-
-    type = "Custom::VpcRestrictDefaultSG"
-
-    def create(self) -> None:  # noqa: D102
-        self.require("DefaultSecurityGroupId")
-        group = {"GroupId": self.properties["DefaultSecurityGroupId"]}
-        found = self.call("ec2", "describe_security_groups", {"GroupIds": [group["GroupId"]]})["SecurityGroups"][0]
-        for way, rules in (("ingress", found["IpPermissions"]), ("egress", found["IpPermissionsEgress"])):
-            if rules:
-                self.call("ec2", f"revoke_security_group_{way}", {**group, "IpPermissions": rules})
-        self.physical_resource_id = self.generated_name
-
-    def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
-        self.properties = dict(properties)
-        self.create()
-
-    def delete(self) -> None:  # noqa: D102
-        pass  # the group goes with its VPC
-
-
 def _as_text(value: Any) -> Any:
     """Return properties as CloudFormation sends them: every number and boolean a string."""
     if isinstance(value, Mapping):
