@@ -53,7 +53,7 @@ class DecodeWorkersStack(DeploymentStack):
             vpc=network.vpc,
             subnet=network.efa_subnet,
             placement_group=network.placement_group,
-            namespace=f"decode.{deployment.name}.internal",
+            namespace=network.namespace,
             role=Role.DECODE,
             model=deployment.model,
             workers=decode,

@@ -16,7 +16,14 @@ class NetworkStack(DeploymentStack):
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
         super().__init__(scope, deployment)
-        network = InferenceVpc(self, "Network", network=deployment.network, log_retention=self.log_retention)
+        network = InferenceVpc(
+            self,
+            "Network",
+            network=deployment.network,
+            domain=f"{deployment.name}.internal",
+            log_retention=self.log_retention,
+        )
         self.vpc = network.vpc
         self.efa_subnet = network.efa_subnet
         self.placement_group = network.placement_group
+        self.namespace = network.namespace

@@ -33,7 +33,7 @@ class PrefillStack(DeploymentStack):
             vpc=network.vpc,
             subnet=network.efa_subnet,
             placement_group=network.placement_group,
-            namespace=f"prefill.{deployment.name}.internal",
+            namespace=network.namespace,
             role=Role.PREFILL,
             model=deployment.model,
             workers=prefill,

@@ -6,6 +6,7 @@ import ipaddress
 
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from constructs.review.acknowledge import acknowledge_finding
@@ -18,12 +19,19 @@ class InferenceVpc(Construct):
     """Hold load balancer subnets in two or three zones, and one EFA subnet with its cluster placement group.
 
     EFA's operating-system bypass is used within one subnet and placement group, so prefill and decode workers share
-    both (vllm-neuron, disaggregated inference). ``efa_subnet`` is the upper half of the VPC's range, since a
+    both (vllm-neuron, disaggregated inference). Workers register in ``namespace``, under the private name ``domain``.
+    ``efa_subnet`` is the upper half of the VPC's range, since a
     trn2.48xlarge takes 16 addresses.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, network: Network, log_retention: logs.RetentionDays
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        network: Network,
+        domain: str,
+        log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         nat = ec2.NatGatewayProvider()
@@ -41,6 +49,7 @@ class InferenceVpc(Construct):
         )
         self.efa_subnet = self._efa_subnet(network, nat)
         self.placement_group = ec2.CfnPlacementGroup(self, "Placement", strategy="cluster")
+        self.namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", vpc=self.vpc, name=domain)
         self._endpoints(network)
         self._flow_log(log_retention)
         acknowledge_finding(

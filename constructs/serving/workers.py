@@ -25,6 +25,7 @@ from tandem.spec.instances import INSTANCE_TYPES, InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
 _HOST_MEMORY_SHARE = 0.9
+_SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 
 
 class VllmWorkers(Construct):
@@ -38,7 +39,7 @@ class VllmWorkers(Construct):
         vpc: ec2.IVpc,
         subnet: ec2.ISubnet,
         placement_group: ec2.CfnPlacementGroup,
-        namespace: str,
+        namespace: servicediscovery.IPrivateDnsNamespace,
         role: Role,
         model: Model,
         workers: Workers,
@@ -50,9 +51,12 @@ class VllmWorkers(Construct):
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self)
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
-        self.namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", vpc=vpc, name=namespace)
-        self.discovery = self.namespace.create_service(
+        self.namespace = namespace
+        self.discovery = servicediscovery.Service(
+            self,
             "Discovery",
+            namespace=namespace,
+            name=_SERVICE_NAMES[role],
             # a task in host network mode can register SRV records only
             dns_record_type=servicediscovery.DnsRecordType.SRV,
             custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),

@@ -19,11 +19,11 @@ _STATEFUL = {
 
 _CS3 = {
     ("network", "NetworkVpc7FB7348F"),
+    ("network", "NetworkNamespaceD3AAC531"),
     ("storage", "ArtifactsKeyA4B22E2B"),
     ("storage", "ArtifactsAccessLogs4D97777C"),
     ("storage", "ArtifactsBucket88671897"),
     ("prefill", "WorkersKeyD30C07F6"),
-    ("prefill", "WorkersNamespace36E14D97"),
     ("decode", "EndpointSecretD2FA9858"),
     ("gateway", "GatewayClientKeyCE4EEE8C"),
 }
@@ -44,7 +44,7 @@ def test_logical_ids_with_an_endpoint_stay() -> None:
 
 def test_logical_ids_with_workers_of_our_own_stay() -> None:
     expected = {entry for entry in _CS3 if entry[0] != "decode"}
-    assert _stateful("vllm") == expected | {("decode", "WorkersKeyD30C07F6"), ("decode", "WorkersNamespace36E14D97")}
+    assert _stateful("vllm") == expected | {("decode", "WorkersKeyD30C07F6")}
 
 
 def test_what_is_costly_to_lose_outlives_its_stack() -> None:

@@ -108,10 +108,14 @@ def test_a_service_waits_for_its_capacity_to_be_associated() -> None:
 
 def test_workers_are_found_by_srv_records() -> None:
     prefill = stack("prefill")
-    prefill.has_resource_properties("AWS::ServiceDiscovery::PrivateDnsNamespace", {"Name": "prefill.small.internal"})
+    stack("network").has_resource_properties("AWS::ServiceDiscovery::PrivateDnsNamespace", {"Name": "small.internal"})
     prefill.has_resource_properties(
         "AWS::ServiceDiscovery::Service",
-        {"DnsConfig": {"DnsRecords": [{"Type": "SRV"}]}, "HealthCheckCustomConfig": {"FailureThreshold": 1}},
+        {
+            "Name": "prefill",
+            "DnsConfig": {"DnsRecords": [{"Type": "SRV"}]},
+            "HealthCheckCustomConfig": {"FailureThreshold": 1},
+        },
     )
     [discovery] = prefill.find_resources("AWS::ServiceDiscovery::Service")
     registry = {"ContainerName": "vllm", "ContainerPort": 8100, "RegistryArn": {"Fn::GetAtt": [discovery, "Arn"]}}
