@@ -19,7 +19,12 @@ def security_groups(aws: Api, service: dict[str, Any]) -> tuple[str, ...]:
         return tuple(own)
     groups = _instance_groups(aws, service)
     _require_hosts(service, groups)
-    return tuple(sorted({name for group in groups for name in _interface_groups(aws, group)}))
+    found = {name for group in groups for name in _interface_groups(aws, group)}
+    if not found:
+        raise TaskError(
+            f"the hosts of service {service['serviceName']} have no security group: add one to the template"
+        )
+    return tuple(sorted(found))
 
 
 def _instance_groups(aws: Api, service: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,5 +51,6 @@ def _interface_groups(aws: Api, group: dict[str, Any]) -> list[str]:
     versions = aws.client("ec2").describe_launch_template_versions(
         LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
     )["LaunchTemplateVersions"]
-    interfaces = versions[0]["LaunchTemplateData"].get("NetworkInterfaces", [])
-    return [name for interface in interfaces for name in interface.get("Groups", [])]
+    data = versions[0]["LaunchTemplateData"]
+    of_interfaces = [name for interface in data.get("NetworkInterfaces", []) for name in interface.get("Groups", [])]
+    return [*data.get("SecurityGroupIds", []), *of_interfaces]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.permissions import allowed
 from tandem.rehearsal.hosts import TaskError
@@ -35,13 +37,19 @@ def _value(aws: Api, task: Task, name: str, source: str) -> str:
             f"service {task.service}: its execution role may not read {arn} for {name}: "
             "grant secretsmanager:GetSecretValue on the secret"
         )
-    text: str = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    try:
+        text: str = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    except ClientError as error:
+        raise TaskError(f"service {task.service}: the secret for {name} cannot be read: {error}") from error
     field = secret_field(source)
     return text if not field else _field(text, field, task, name)
 
 
 def _field(text: str, field: str, task: Task, name: str) -> str:
-    document: Any = json.loads(text)
+    try:
+        document: Any = json.loads(text)
+    except ValueError as error:
+        raise TaskError(f"service {task.service}: the secret for {name} is no JSON: write {field} into it") from error
     if not isinstance(document, dict) or field not in document:
         raise TaskError(f"service {task.service}: the secret for {name} has no field {field}: write it into the secret")
     return str(document[field])

@@ -55,8 +55,8 @@ def _services(aws: Api) -> Iterator[dict[str, Any]]:
     ecs = aws.client("ecs")
     for cluster in ecs.list_clusters()["clusterArns"]:
         arns = ecs.list_services(cluster=cluster)["serviceArns"]
-        if arns:
-            yield from ecs.describe_services(cluster=cluster, services=arns)["services"]
+        found = ecs.describe_services(cluster=cluster, services=arns)["services"] if arns else []
+        yield from (service for service in found if service["status"] == "ACTIVE")  # deleted ones are listed, too
 
 
 def _task(aws: Api, service: dict[str, Any]) -> Task:
