@@ -23,9 +23,10 @@ class FunctionRun:
 
 
 def run_scheduled(aws: Api) -> list[FunctionRun]:
-    """Invoke the targets of every scheduled rule; raise ``FunctionRunError`` if one fails or reports ``up: false``."""
+    """Invoke the targets of the enabled schedules; raise ``FunctionRunError`` if one fails or reports ``up: false``."""
     events = aws.client("events")
-    rules = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
+    enabled = [rule for rule in events.list_rules()["Rules"] if rule["State"] == "ENABLED"]
+    rules = [rule for rule in enabled if rule.get("ScheduleExpression")]
     arns = [target["Arn"] for rule in rules for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]]
     return [_run(aws, arn) for arn in arns if ":lambda:" in arn]
 
