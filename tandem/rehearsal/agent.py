@@ -13,7 +13,7 @@ from typing import Any, Self
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.tasks import Task
 
-_TOKEN = "rehearsal"  # noqa: S105 - IMDSv2 hands out a aws token, which guards nothing here
+_TOKEN = "rehearsal"  # noqa: S105 - what IMDSv2 hands out guards nothing here
 _SESSION_SECONDS = 3600
 
 
@@ -111,8 +111,7 @@ class HostAgent:
 
 def _task_metadata(placement: Placement) -> dict[str, Any]:
     task = placement.task
-    mode, addresses = ("host", []) if task.host_network else ("awsvpc", [placement.address])
-    container = {"Name": task.container, "Image": task.image, "Networks": [{"NetworkMode": mode}]}
-    if addresses:
-        container["Networks"] = [{"NetworkMode": mode, "IPv4Addresses": addresses}]
+    own = {"NetworkMode": "awsvpc", "IPv4Addresses": [placement.address]}
+    network = {"NetworkMode": "host"} if task.host_network else own
+    container = {"Name": task.container, "Image": task.image, "Networks": [network]}
     return {"TaskARN": task.task_definition, "Family": task.service, "Containers": [container]}
