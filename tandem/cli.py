@@ -66,9 +66,7 @@ def _rehearse(options: argparse.Namespace) -> int:
     from tandem.rehearsal.command import rehearse
 
     setup = time.time() - options.since if options.since else 0.0
-    return rehearse(
-        options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt, setup_seconds=setup
-    )
+    return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt, setup_seconds=setup)
 
 
 def _count(findings: Sequence[Finding]) -> str:
