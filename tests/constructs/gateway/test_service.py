@@ -56,6 +56,21 @@ def _secret(value: dict[str, Any]) -> dict[str, Any]:
     return next(p for p in value["Fn::Join"][1] if isinstance(p, dict)) if "Fn::Join" in value else value
 
 
+@pytest.mark.parametrize(
+    ("provider", "origins"),
+    [
+        ("cs3", {settings.PREFILL_KEY: "small-prefill:", settings.DECODE_KEY: "small-decode:"}),
+        ("vllm", {settings.PREFILL_KEY: "small-prefill:", settings.DECODE_KEY: "small-decode:"}),
+        ("openai", {settings.DECODE_KEY: "small-decode:"}),
+    ],
+)
+def test_each_peer_is_shown_its_own_key(provider: str, origins: dict[str, str]) -> None:
+    used = named(_container(provider)["Secrets"], "ValueFrom")
+    for name, stack_name in origins.items():
+        assert _secret(used[name])["Fn::ImportValue"].startswith(stack_name), name
+    assert "Ref" in _secret(used[settings.GATEWAY_KEY])
+
+
 def test_keys_are_fields_of_one_secret_of_the_endpoint() -> None:
     used = named(_container()["Secrets"], "ValueFrom")
     api, ticket = used[settings.DECODE_KEY]["Fn::Join"][1], used[settings.TICKET_KEY]["Fn::Join"][1]
