@@ -86,24 +86,31 @@ def test_a_missing_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (_process(tmp_path / seed, seed) for seed in ("1", "2"))
+    running = {seed: _start(tmp_path / seed, seed) for seed in ("1", "2")}
+    for process in running.values():
+        _, told = process.communicate()
+        assert process.returncode == 0, told
+    first, second = (_written(tmp_path / seed / "cdk.out") for seed in running)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
 
 
-def _process(folder: Path, seed: str) -> dict[str, bytes]:
-    """Run ``python3 app.py`` with no credentials and an empty home; return the templates and manifests."""
+def _start(folder: Path, seed: str) -> subprocess.Popen[str]:
+    """Start ``python3 app.py`` with no credentials and an empty home."""
     (folder / "home").mkdir(parents=True)
-    outdir = folder / "cdk.out"
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder / "home"),
         "PYTHONHASHSEED": seed,
-        "CDK_OUTDIR": str(outdir),
+        "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(context() | {"deployment": f"deployments/{_LARGEST}.yaml"}),
     }
-    subprocess.run([sys.executable, "app.py"], cwd=_ROOT, env=environment, check=True, capture_output=True)
-    # the others hold stack traces, in which jsii's temporary folder shows
+    command = [sys.executable, "app.py"]
+    return subprocess.Popen(command, cwd=_ROOT, env=environment, text=True, stderr=subprocess.PIPE)
+
+
+def _written(outdir: Path) -> dict[str, bytes]:
+    # the other files hold stack traces, in which jsii's temporary folder shows
     kinds = ("*.template.json", "*.assets.json", "manifest.json", "tree.json")
     written = {path.name: path.read_bytes() for kind in kinds for path in outdir.glob(kind)}
     assert len(written) == 7 + 7 + 2
