@@ -38,8 +38,8 @@ class EmbeddedCloudError(RuntimeError):
 class EmbeddedCloud:
     """Hold one account in one region, empty at every start; a context manager.
 
-    ``work`` takes the functions' code. ``port`` 0 takes a free one. The ``environment`` and ``prelude`` of ``functions``
-    may be set before a deployment (see ``Functions``).
+    ``work`` takes the functions' code. ``port`` 0 takes a free one. The ``environment`` and ``prelude`` of
+    ``functions`` may be set before a deployment (see ``Functions``).
     """
 
     def __init__(self, account: str, region: str, work: Path, port: int = 0) -> None:
