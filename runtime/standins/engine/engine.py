@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it publishes no types
+from threadpoolctl import threadpool_limits
 
 from runtime.standins.engine import model_file
 from runtime.standins.engine.generation import Cancelled, FinishReason, Generation, never

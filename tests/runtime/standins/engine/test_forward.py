@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # it publishes no types
+from threadpoolctl import threadpool_info
 
 from runtime.standins.engine.engine import Cancelled, Engine
 from runtime.standins.engine.layer import Half, attend, widen
