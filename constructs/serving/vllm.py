@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 
+from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 
 
@@ -33,8 +34,8 @@ def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) ->
 def environment(workers: Workers, role: Role) -> dict[str, str]:
     """Return the variables that vLLM, NIXL and libfabric read."""
     variables = {
-        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(workers.side_channel_port),
-        "FI_PROVIDER": "efa",
+        settings.SIDE_CHANNEL_PORT: str(workers.side_channel_port),
+        settings.FI_PROVIDER: "efa",
         "FI_EFA_USE_DEVICE_RDMA": "1",
         # with shared memory between workers of one host Neuron's answers are silently wrong (vllm-neuron DI design)
         "FI_EFA_ENABLE_SHM_TRANSFER": "0",

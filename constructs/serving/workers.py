@@ -144,15 +144,20 @@ class VllmWorkers(Construct):
         return service
 
     def _container(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.ContainerDefinition:
+        interfaces = group.efa_interfaces or kind.efa_interfaces
         task = ecs.Ec2TaskDefinition(area, "Task", network_mode=ecs.NetworkMode.HOST)
         container = task.add_container(
             "vllm",
             image=container_image("prefill", build_args={"BASE_IMAGE": self.workers.image}),
             command=vllm.command(self._model, self.workers, group, self._role),
-            environment=vllm.environment(self.workers, self._role),
+            environment={
+                **vllm.environment(self.workers, self._role),
+                settings.NEURON_DEVICES: str(kind.neuron_devices),
+                settings.EFA_INTERFACES: str(interfaces),
+            },
             secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(self.key)},
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
-            linux_parameters=_devices(area, kind, group.efa_interfaces or kind.efa_interfaces),
+            linux_parameters=_devices(area, kind, interfaces),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=self._logs),
         )
         container.add_port_mappings(

@@ -1,6 +1,7 @@
 """Become vLLM: ``python3 -m runtime.prefill serve MODEL [flags of vllm serve]``.
 
-Exit 2 on wrong arguments or environment, 1 where the host's address cannot be had, 127 where there is no ``vllm``.
+Exit 2 on wrong arguments or environment, 3 where the host lacks a device or EFA, 1 where its address cannot be had,
+127 where there is no ``vllm``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import os
 import sys
 
 from runtime.handoff.settings import SettingError
-from runtime.prefill import launch
+from runtime.prefill import host, launch
+from runtime.prefill.host import HostError
 from runtime.prefill.instance import MetadataError, local_ipv4
 from runtime.prefill.launch import ArgumentError
 
@@ -17,12 +19,15 @@ from runtime.prefill.launch import ArgumentError
 def main() -> int:
     """Replace this process by vLLM; return the exit code where that fails."""
     try:
+        host.check(os.environ)
         address = local_ipv4(os.environ)
         arguments = launch.command(sys.argv[1:], address)
         environment = launch.environment(os.environ, address)
         os.execvpe(launch.PROGRAM, arguments, environment)  # noqa: S606 - the signals of ECS must reach vLLM itself
     except (ArgumentError, SettingError) as error:
         return _failed(error, 2)
+    except HostError as error:
+        return _failed(error, 3)
     except MetadataError as error:
         return _failed(error, 1)
     except OSError as error:

@@ -8,8 +8,6 @@ from typing import Final
 from runtime.handoff import settings
 
 PROGRAM: Final = "vllm"
-SIDE_CHANNEL_HOST: Final = "VLLM_NIXL_SIDE_CHANNEL_HOST"
-"""The address that vLLM binds its handshake to and gives to readers as ``remote_host``."""
 API_KEY: Final = "VLLM_API_KEY"
 """The key that vLLM asks for."""
 
@@ -31,4 +29,4 @@ def environment(task: Mapping[str, str], address: str) -> dict[str, str]:
     """Return vLLM's environment: the task's, with our key under vLLM's name; raise ``SettingError``."""
     key = settings.required(task, settings.PREFILL_KEY)
     kept = {name: value for name, value in task.items() if name != settings.PREFILL_KEY}
-    return {**kept, API_KEY: key, SIDE_CHANNEL_HOST: address}
+    return {**kept, API_KEY: key, settings.SIDE_CHANNEL_HOST: address}

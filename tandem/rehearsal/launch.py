@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+from runtime.handoff import settings
 from tandem.rehearsal.addresses import Addresses, require_free
 from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
@@ -90,7 +92,19 @@ def _environment(aws: Api, placement: Placement, image: Image, machine: Machine,
     local["PATH"] = f"{folder}:{local['PATH']}"
     # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
     local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
+    if task.devices:
+        local[settings.DEVICE_ROOT] = str(_devices(machine.work / "devices" / task.service, task.devices))
     return {**image.env, **task.environment, **secret_environment(aws, task), **agent.place(placement), **local}
+
+
+def _devices(root: Path, paths: Sequence[str]) -> Path:
+    """Make the devices that a task definition maps into its container, and no others; return their root."""
+    shutil.rmtree(root, ignore_errors=True)
+    for path in paths:
+        device = root / path.lstrip("/")
+        device.parent.mkdir(parents=True, exist_ok=True)
+        device.touch()
+    return root
 
 
 def listening(address: str, port: int) -> bool:

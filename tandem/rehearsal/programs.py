@@ -13,7 +13,10 @@ from typing import Final
 from tandem.rehearsal.errors import RehearsalError
 
 STAND_INS: Final[Mapping[str, Mapping[str, str]]] = {
-    "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx": {"vllm": "runtime.standins.vllm"},
+    "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx": {
+        "vllm": "runtime.standins.vllm",
+        "fi_info": "runtime.standins.fi_info",
+    },
     "public.ecr.aws/docker/library/python": {},
 }
 """Base image → program in it → local module. ``python3`` is in each of them and is this very interpreter."""

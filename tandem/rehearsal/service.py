@@ -21,8 +21,6 @@ from tandem.rehearsal.registrations import client_url, register
 from tandem.rehearsal.secrets import secret_environment
 from tandem.rehearsal.tasks import Task, deployed_tasks
 
-_SIDE_CHANNEL_PORT = "VLLM_NIXL_SIDE_CHANNEL_PORT"
-
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -69,11 +67,11 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
         for entry in worker.discovery:
             what = f"{gateway.service} to {worker.service}"
             require_path(aws, gateway.security_groups, worker.security_groups, entry.port, what)
-        side_channel = int(worker.environment.get(_SIDE_CHANNEL_PORT, 0))
+        side_channel = int(worker.environment.get(settings.SIDE_CHANNEL_PORT, 0))
         if side_channel not in worker.ports:
             raise TaskError(
-                f"service {worker.service}: port {side_channel} of {_SIDE_CHANNEL_PORT} is not among its port mappings "
-                f"({', '.join(map(str, worker.ports))}): add the port mapping"
+                f"service {worker.service}: port {side_channel} of {settings.SIDE_CHANNEL_PORT} is not among its port "
+                f"mappings ({', '.join(map(str, worker.ports))}): add the port mapping"
             )
         require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
 

@@ -25,8 +25,8 @@ class Registration:
 class Task:
     """Describe one container of one deployed service as ECS would run it.
 
-    ``secrets`` maps a variable to its ``valueFrom``. ``security_groups`` are those of its network interfaces: the
-    host's in host network mode, else its own.
+    ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container. ``security_groups`` are
+    those of its network interfaces: the host's in host network mode, else its own.
     """
 
     service: str
@@ -37,6 +37,7 @@ class Task:
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
     ports: tuple[int, ...]
+    devices: tuple[str, ...]
     host_network: bool
     desired_count: int
     execution_role: str
@@ -75,6 +76,7 @@ def _task(aws: Api, service: dict[str, Any]) -> Task:
         environment={entry["name"]: entry["value"] for entry in container.get("environment", [])},
         secrets={entry["name"]: entry["valueFrom"] for entry in container.get("secrets", [])},
         ports=ports,
+        devices=tuple(device.get("containerPath", device["hostPath"]) for device in _devices(container)),
         host_network=definition.get("networkMode") == "host",
         desired_count=service["desiredCount"],
         execution_role=definition.get("executionRoleArn", ""),
@@ -83,6 +85,11 @@ def _task(aws: Api, service: dict[str, Any]) -> Task:
         targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", container["name"], ports)),
         security_groups=security_groups(aws, service),
     )
+
+
+def _devices(container: dict[str, Any]) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = container.get("linuxParameters", {}).get("devices", [])
+    return found
 
 
 def _registrations(

@@ -30,6 +30,12 @@ CASES = {
         "",
         "port 8100",
     ),
+    "device": (
+        WORKERS,
+        "for index in range(kind.neuron_devices)]",
+        "for index in range(kind.neuron_devices - 1)]",
+        "1 of 16 devices /dev/neuron* are not in the container, the first is /dev/neuron15",
+    ),
     "flag of vLLM": (
         "constructs/serving/vllm.py",
         "--max-num-seqs=",

@@ -33,6 +33,9 @@ def test_a_worker_has_every_device_of_its_host(kind: InstanceType) -> None:
         *(f"/dev/infiniband/uverbs{index}" for index in range(kind.efa_interfaces)),
     ]
     assert all(device["Permissions"] == ["read", "write", "mknod"] for device in devices)
+    promised = named(container["Environment"])
+    assert promised[settings.NEURON_DEVICES] == str(kind.neuron_devices)
+    assert promised[settings.EFA_INTERFACES] == str(kind.efa_interfaces)
     assert kind.memory_gib * 1024 * 0.85 < container["MemoryReservation"] < kind.memory_gib * 1024 * 0.95
 
 

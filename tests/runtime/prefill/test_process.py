@@ -22,6 +22,7 @@ import json, os, sys
 kept = {{name: os.environ[name] for name in ("VLLM_API_KEY", "VLLM_NIXL_SIDE_CHANNEL_HOST", "FI_PROVIDER")}}
 print(json.dumps([os.getpid(), sys.argv[1:], kept, "{settings.PREFILL_KEY}" in os.environ]))
 """
+FI_INFO = "#!/bin/sh\necho 'domain: rdmap0s0-rdm'\n"
 
 
 class InstanceMetadata(BaseHTTPRequestHandler):
@@ -63,10 +64,29 @@ def metadata() -> Iterator[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    program = tmp_path / "vllm"
-    program.write_text(VLLM)
-    program.chmod(0o755)
+    for name, script in {"vllm": VLLM, "fi_info": FI_INFO}.items():
+        program = tmp_path / name
+        program.write_text(script)
+        program.chmod(0o755)
     return str(tmp_path)
+
+
+@pytest.fixture
+def task(path: str, metadata: str) -> dict[str, str]:
+    """Give what a task definition and a whole host give."""
+    for device in ("neuron0", "infiniband/uverbs0"):
+        made = Path(path, "dev", device)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.touch()
+    return {
+        "PATH": path,
+        ENDPOINT_VARIABLE: metadata,
+        settings.DEVICE_ROOT: path,
+        settings.NEURON_DEVICES: "1",
+        settings.EFA_INTERFACES: "1",
+        settings.FI_PROVIDER: "efa",
+        settings.PREFILL_KEY: "secret",
+    }
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,8 +94,7 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
 
 
-def test_the_process_becomes_vllm(metadata: str, path: str) -> None:
-    task = {"PATH": path, ENDPOINT_VARIABLE: metadata, settings.PREFILL_KEY: "secret", "FI_PROVIDER": "efa"}
+def test_the_process_becomes_vllm(task: dict[str, str]) -> None:
     command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
     with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=10)
@@ -86,19 +105,24 @@ def test_the_process_becomes_vllm(metadata: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "{metadata}wrong"])
-def test_without_metadata_it_says_so(metadata: str, path: str, endpoint: str) -> None:
-    task = {"PATH": path, ENDPOINT_VARIABLE: endpoint.format(metadata=metadata), settings.PREFILL_KEY: "secret"}
-    ended = run(task, "serve", "org/model")
+def test_without_metadata_it_says_so(task: dict[str, str], metadata: str, endpoint: str) -> None:
+    ended = run({**task, ENDPOINT_VARIABLE: endpoint.format(metadata=metadata)}, "serve", "org/model")
     assert ended.returncode == 1
     assert ended.stderr.startswith("prefill: no local-ipv4 from the instance metadata service at")
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_without_a_key_or_vllm_it_says_so(metadata: str, path: str, tmp_path: Path) -> None:
-    task = {"PATH": path, ENDPOINT_VARIABLE: metadata}
-    ended = run(task, "serve", "org/model")
+def test_without_a_key_or_vllm_it_says_so(task: dict[str, str], path: str) -> None:
+    ended = run({**task, settings.PREFILL_KEY: ""}, "serve", "org/model")
     assert (ended.returncode, settings.PREFILL_KEY in ended.stderr) == (2, True)
-    (tmp_path / "vllm").unlink()
-    ended = run({**task, settings.PREFILL_KEY: "secret"}, "serve", "org/model")
+    Path(path, "vllm").unlink()
+    ended = run(task, "serve", "org/model")
     assert ended.returncode == 127
     assert "cannot run vllm" in ended.stderr
+
+
+def test_on_a_host_that_lacks_a_device_it_does_not_start(task: dict[str, str], path: str) -> None:
+    Path(path, "dev", "neuron0").unlink()
+    ended = run(task, "serve", "org/model")
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("prefill: 1 of 1 devices /dev/neuron* are not in the container")

@@ -152,6 +152,7 @@ _TASKS = {
                 "Image": "example.com/vllm:1",
                 "Command": ["serve", "m"],
                 "MemoryReservation": 512,
+                "LinuxParameters": {"Devices": [{"HostPath": "/dev/neuron0"}]},
                 "PortMappings": [{"ContainerPort": 8100}, {"ContainerPort": 5559}],
             }
         ],

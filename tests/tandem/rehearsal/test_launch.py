@@ -98,6 +98,13 @@ def test_the_tasks_command_replaces_the_images(host: Host, worker: Placement) ->
     assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" not in environment, "this task has no role"
 
 
+def test_a_task_has_the_devices_that_its_definition_maps_and_no_others(host: Host, worker: Placement) -> None:
+    build(host.machine.work, worker.task.image)
+    host.run(replace(worker.task, devices=("/dev/left/over",)))
+    root = Path(host.run(worker.task)[0]["TANDEM_DEVICE_ROOT"])
+    assert [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()] == ["dev/neuron0"]
+
+
 def test_the_machine_lends_network_and_trust_but_no_credentials(host: Host) -> None:
     environment = host.machine.environment()
     assert not {name for name in environment if "KEY" in name or "PROXY" in name.upper()}

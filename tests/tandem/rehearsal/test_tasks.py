@@ -16,6 +16,7 @@ def test_a_fargate_service_is_read_as_deployed(ids: dict[str, str], tasks: dict[
         environment={"TANDEM_MODEL": "m"},
         secrets={"KEY": f"{secret}:api_key::", "NUMBER": f"{secret}:number::", "WHOLE": secret},
         ports=(8080,),
+        devices=(),
         host_network=False,
         desired_count=1,
         execution_role=f"arn:aws:iam::111122223333:role/{ids['Execution']}",
