@@ -72,5 +72,5 @@ def synthesize(app: App) -> int:
 
 
 if __name__ == "__main__":
-    # CDK's own template validation doubles a synth's CPU time; tests/test_app.py runs it and cfn-lint over every example
+    # CDK's own template validation doubles a synth's CPU time; tests/test_app.py runs it and cfn-lint instead
     sys.exit(synthesize(App(builtin_cloud_formation_validation=False)))
