@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Aws, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
@@ -16,7 +17,7 @@ from constructs import Construct
 from constructs.compute.instance_group import TrainiumGroup
 from constructs.network.efa import EfaSecurityGroup
 from constructs.packaging.assets import container_image
-from constructs.review.acknowledge import acknowledge, acknowledge_grant, acknowledge_task
+from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_grant, acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.vllm import Role
 from runtime.handoff import settings
@@ -152,8 +153,11 @@ class VllmWorkers(Construct):
             command=vllm.command(self._model, self.workers, group, self._role),
             environment={
                 **vllm.environment(self.workers, self._role),
+                "AWS_REGION": Stack.of(self).region,
+                "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
                 settings.NEURON_DEVICES: str(kind.neuron_devices),
                 settings.EFA_INTERFACES: str(interfaces),
+                **({settings.WEIGHTS: self._model.weights} if self._model.weights else {}),
             },
             secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(self.key)},
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
@@ -168,6 +172,12 @@ class VllmWorkers(Construct):
         )
         # EFA pins the memory that it registers
         container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
+        task.add_volume(name="local", host=ecs.Host(source_path=settings.LOCAL_FOLDER))
+        container.add_mount_points(
+            ecs.MountPoint(container_path=settings.LOCAL_FOLDER, source_volume="local", read_only=False)
+        )
+        if self._model.weights:
+            _grant_weights(task, self._model.weights)
         acknowledge_task(task)
         self._containers.append(container)
         return container
@@ -180,6 +190,19 @@ def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.Linux
     permissions = [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE, ecs.DevicePermission.MKNOD]
     parameters.add_devices(*(ecs.Device(host_path=path, permissions=permissions) for path in neuron + verbs))
     return parameters
+
+
+def _grant_weights(task: ecs.TaskDefinition, uri: str) -> None:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
+    objects = iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/{prefix}/*"])
+    listing = iam.PolicyStatement(
+        actions=["s3:ListBucket"], resources=[arn], conditions={"StringEquals": {"s3:prefix": f"{prefix}/"}}
+    )
+    for statement in (objects, listing):
+        task.add_to_task_role_policy(statement)
+    finding = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{bucket}/{prefix}/*]"
+    acknowledge_finding(task.task_role, finding, "every file of the weights lies below this prefix")
 
 
 def _worker_key(scope: Construct) -> secretsmanager.Secret:

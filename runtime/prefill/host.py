@@ -35,7 +35,7 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def _check_devices(environment: Mapping[str, str], prefix: str, count: int) -> None:
-    root = environment.get(settings.DEVICE_ROOT, "/")
+    root = environment.get(settings.HOST_ROOT, "/")
     missing = [f"/{prefix}{index}" for index in range(count) if not Path(root, f"{prefix}{index}").exists()]
     if missing:
         raise HostError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from runtime.handoff import settings
@@ -16,13 +17,17 @@ class ArgumentError(ValueError):
     """Tell what is wrong with the command line."""
 
 
-def command(arguments: Sequence[str], address: str) -> list[str]:
-    """Return vLLM's argument vector, listening on ``address`` alone; raise ``ArgumentError``."""
+def command(arguments: Sequence[str], address: str, weights: Path | None = None) -> list[str]:
+    """Return vLLM's argument vector, listening on ``address`` alone; raise ``ArgumentError``.
+
+    ``weights`` is the folder that takes the place of the model's name at the hub.
+    """
     if list(arguments[:1]) != ["serve"] or len(arguments) < 2 or arguments[1].startswith("-"):
         raise ArgumentError(f"arguments are {list(arguments[:2])}: serve MODEL [flags of vllm serve] is needed")
     if any(argument.split("=")[0] == "--host" for argument in arguments):
         raise ArgumentError("--host is given: leave it out, the host's own address is used")
-    return [PROGRAM, *arguments, "--host", address]
+    serve, model, *flags = arguments
+    return [PROGRAM, serve, str(weights or model), *flags, "--host", address]
 
 
 def environment(task: Mapping[str, str], address: str) -> dict[str, str]:

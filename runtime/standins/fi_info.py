@@ -14,7 +14,7 @@ from runtime.handoff import settings
 
 def main() -> int:
     """Write what libfabric would find, in its form."""
-    root = Path(os.environ.get(settings.DEVICE_ROOT, "/"))
+    root = Path(os.environ.get(settings.HOST_ROOT, "/"))
     found = sorted(root.glob("dev/infiniband/uverbs*")) if sys.argv[1:] == ["-p", "efa"] else []
     for device in found:
         name = f"rdmap{device.name.removeprefix('uverbs')}s0-rdm"

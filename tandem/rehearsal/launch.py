@@ -93,7 +93,7 @@ def _environment(aws: Api, placement: Placement, image: Image, machine: Machine,
     # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
     local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
     if task.devices:
-        local[settings.DEVICE_ROOT] = str(_devices(machine.work / "devices" / task.service, task.devices))
+        local[settings.HOST_ROOT] = str(_devices(machine.work / "devices" / task.service, task.devices))
     return {**image.env, **task.environment, **secret_environment(aws, task), **agent.place(placement), **local}
 
 

@@ -18,6 +18,9 @@ HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[
 CertificateArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$")]
 Domain = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
 EndpointService = Annotated[str, StringConstraints(pattern=r"^com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+$")]
+WeightsUri = Annotated[
+    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.()-]+)+$", max_length=1000)
+]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 NEURON_VLLM_IMAGE = (
     "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx:0.24.0.1.1.0-neuronx-py313-sdk2.32.0-ubuntu24.04"
@@ -39,6 +42,14 @@ class Model(Section):
         Literal["NixlConnector", "NeuronNixlConnector"],
         Field(description="vLLM's KV connector; NeuronNixlConnector for sliding windows, as gpt-oss has"),
     ] = "NixlConnector"
+
+    weights: Annotated[
+        WeightsUri | None,
+        Field(
+            description="a prefix in a bucket of the deployment's region that holds what the hub's repository holds; "
+            "default: workers fetch from the Hugging Face hub"
+        ),
+    ] = None
 
 
 class Network(Section):

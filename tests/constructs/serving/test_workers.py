@@ -70,6 +70,28 @@ def test_compiled_artifacts_go_to_the_bucket_that_the_role_may_use() -> None:
     assert "ArtifactsKey" in granted["kms"]["Fn::ImportValue"]
 
 
+def test_weights_are_fetched_from_the_prefix_that_the_file_names_and_no_other() -> None:
+    assert settings.WEIGHTS not in named(_container()["Environment"])
+    changes = {"model__weights": "s3://weights.example/llama/70b"}
+    assert named(_container(**changes)["Environment"])[settings.WEIGHTS] == changes["model__weights"]
+    granted = [s for s in statements(templates(**changes)["prefill"], "TaskTaskRole") if "Condition" in s]
+    assert [s["Action"] for s in granted] == ["s3:ListBucket"]
+    assert granted[0]["Condition"] == {"StringEquals": {"s3:prefix": "llama/70b/"}}
+    [reading] = [
+        s for s in statements(templates(**changes)["prefill"], "TaskTaskRole") if s["Action"] == "s3:GetObject"
+    ]
+    assert reading["Resource"]["Fn::Join"][1][-1] == ":s3:::weights.example/llama/70b/*"
+
+
+def test_what_is_fetched_outlives_the_worker() -> None:
+    container = _container()
+    task = only(templates()["prefill"], "AWS::ECS::TaskDefinition")
+    assert task["Volumes"] == [{"Name": "local", "Host": {"SourcePath": settings.LOCAL_FOLDER}}]
+    [mount] = container["MountPoints"]
+    assert (mount["SourceVolume"], mount["ContainerPath"], mount["ReadOnly"]) == ("local", settings.LOCAL_FOLDER, False)
+    assert named(container["Environment"])["HF_HOME"].startswith(f"{settings.LOCAL_FOLDER}/")
+
+
 def test_the_key_reaches_the_worker_as_a_secret_that_its_execution_role_alone_may_read() -> None:
     prefill = templates()["prefill"]
     [key] = resources(prefill, "AWS::SecretsManager::Secret")

@@ -33,7 +33,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     program(tmp_path, STAND_IN)
     return {
         "PATH": f"{tmp_path}:/usr/bin:/bin",
-        settings.DEVICE_ROOT: str(tmp_path),
+        settings.HOST_ROOT: str(tmp_path),
         settings.NEURON_DEVICES: "2",
         settings.EFA_INTERFACES: "2",
         settings.FI_PROVIDER: "efa",

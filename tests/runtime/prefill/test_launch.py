@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runtime.handoff import settings
@@ -15,6 +17,12 @@ ADDRESS = "10.0.1.7"
 def test_the_flags_are_kept_and_the_address_is_added() -> None:
     flags = ["serve", "org/model", "--port=8100", '--kv-transfer-config={"kv_connector":"NixlConnector"}']
     assert launch.command(flags, ADDRESS) == ["vllm", *flags, "--host", ADDRESS]
+
+
+def test_weights_on_disk_take_the_place_of_the_hub() -> None:
+    flags = ["serve", "org/model", "--port=8100"]
+    given = launch.command(flags, ADDRESS, Path("/weights"))
+    assert given == ["vllm", "serve", "/weights", "--port=8100", "--host", ADDRESS]
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", "--port=1"], ["bench", "org/model"]])

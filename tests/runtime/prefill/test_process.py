@@ -81,7 +81,7 @@ def task(path: str, metadata: str) -> dict[str, str]:
     return {
         "PATH": path,
         ENDPOINT_VARIABLE: metadata,
-        settings.DEVICE_ROOT: path,
+        settings.HOST_ROOT: path,
         settings.NEURON_DEVICES: "1",
         settings.EFA_INTERFACES: "1",
         settings.FI_PROVIDER: "efa",

@@ -101,7 +101,7 @@ def test_the_tasks_command_replaces_the_images(host: Host, worker: Placement) ->
 def test_a_task_has_the_devices_that_its_definition_maps_and_no_others(host: Host, worker: Placement) -> None:
     build(host.machine.work, worker.task.image)
     host.run(replace(worker.task, devices=("/dev/left/over",)))
-    root = Path(host.run(worker.task)[0]["TANDEM_DEVICE_ROOT"])
+    root = Path(host.run(worker.task)[0]["TANDEM_HOST_ROOT"])
     assert [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()] == ["dev/neuron0"]
 
 

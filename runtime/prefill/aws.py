@@ -1,0 +1,89 @@
+"""Sign requests to AWS with the task role's credentials (Signature Version 4), by the standard library alone.
+
+The base image is not ours, so nothing is taken for granted of the AWS programs in it. Signatures are held by tests
+against botocore's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+_AGENT: Final = "http://169.254.170.2"
+"""Where the ECS agent hands out a task's credentials."""
+_TIMEOUT_SECONDS: Final = 5.0
+EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
+
+
+class CredentialsError(RuntimeError):
+    """Tell why the task role's credentials could not be had."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credentials:
+    """Hold temporary credentials."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+def credentials(environment: Mapping[str, str]) -> Credentials:
+    """Ask the ECS agent for the task role's credentials; raise ``CredentialsError``."""
+    relative = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+    url = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI") or (relative and _AGENT + relative)
+    if not url:
+        raise CredentialsError("no AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: the task definition needs a task role")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the agent is on this host
+    try:
+        with direct.open(url, timeout=_TIMEOUT_SECONDS) as answer:
+            given = json.load(answer)
+        return Credentials(access_key=given["AccessKeyId"], secret_key=given["SecretAccessKey"], token=given["Token"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        raise CredentialsError(f"no credentials from {url}: {type(error).__name__}: {error}") from error
+
+
+def signed_get(
+    url: str, query: Mapping[str, str], *, service: str, region: str, keys: Credentials, now: datetime | None = None
+) -> urllib.request.Request:
+    """Return a GET of ``url`` with ``query``; ``url`` has no query of its own and an unquoted path."""
+    time = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    parts = urlsplit(url)
+    path = quote(parts.path, safe="/-_.~")
+    asked = "&".join(f"{_escape(name)}={_escape(value)}" for name, value in sorted(query.items()))
+    headers = {
+        "host": parts.netloc,
+        "x-amz-content-sha256": EMPTY_SHA256,
+        "x-amz-date": time,
+        "x-amz-security-token": keys.token,
+    }
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    names = ";".join(headers)
+    canonical = f"GET\n{path}\n{asked}\n{lines}\n{names}\n{EMPTY_SHA256}"
+    scope = f"{time[:8]}/{region}/{service}/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(_signing_key(keys.secret_key, scope), text.encode(), hashlib.sha256).hexdigest()
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    whole = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{asked}" if asked else "")
+    return urllib.request.Request(whole, headers=headers)  # noqa: S310 - the endpoint of an AWS service
+
+
+def _signing_key(secret: str, scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe="-_.~")
