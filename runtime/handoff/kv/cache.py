@@ -1,0 +1,159 @@
+"""Read and write one request's KV in arrays of any layout.
+
+Canonical KV is ``[layer, half, token, head, dim]`` over all heads, in the element's storage type. Tokens that have left
+a layer's window are zero in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.handoff.kv import vnni
+from runtime.handoff.kv.description import KvDescription
+from runtime.handoff.kv.element import DTYPES, Stored
+from runtime.handoff.kv.layout import Axis, Packing
+from runtime.handoff.kv.memory import Holding, Memory
+
+Plane = NDArray[Any]
+"""A view of one layer's half in one rank, ``[block, token, head, dim]``."""
+Ids = NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Cache:
+    """Hold arrays ``[num_blocks, *description.block_shape()]``, a tuple of regions for each rank.
+
+    ``block_ids`` are those of a ``Holding``, whose ``check`` says what they must be.
+    """
+
+    description: KvDescription
+    ranks: tuple[tuple[NDArray[Any], ...], ...]
+    block_ids: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def allocate(cls, description: KvDescription, num_blocks: int, block_ids: Sequence[Sequence[int]]) -> Cache:
+        """Return zeroed arrays for every rank."""
+        shape, dtype = (num_blocks, *description.block_shape()), DTYPES[description.element]
+        regions = range(math.prod(description.region_shape()))
+        ranks = tuple(tuple(np.zeros(shape, dtype) for _ in regions) for _ in range(description.tp_size))
+        return cls(description=description, ranks=ranks, block_ids=tuple(tuple(ids) for ids in block_ids))
+
+    def holding(self) -> Holding:
+        """Return where the arrays lie, to plan a transfer; blocks may have gaps between them."""
+        memories = tuple(
+            Memory(
+                bases=tuple(region.ctypes.data for region in regions),
+                block_strides=tuple(region.strides[0] for region in regions),
+                num_blocks=len(regions[0]),
+            )
+            for regions in self.ranks
+        )
+        return Holding(description=self.description, memories=memories, block_ids=self.block_ids)
+
+    def read(self, tokens: int) -> Stored:
+        """Return canonical KV of ``tokens`` tokens."""
+        attention = self.description.attention
+        shape = (self.description.layers, attention.halves, tokens, attention.kv_heads, attention.width)
+        kv = np.zeros(shape, DTYPES[self.description.element])
+        self.read_into(kv)
+        return kv
+
+    def read_into(self, kv: Stored) -> None:
+        """Fill canonical KV, which may be a view of a longer cache; what has left a window is not touched."""
+        for rank in self.description.first_holders():
+            heads = _slice(self.description.heads_of(rank))
+            for layer, half, plane in self._planes(rank):
+                ids, pieces = self._places(layer, kv.shape[2])
+                if self.description.layout.packing is Packing.VNNI:
+                    plane, ids = _unpacked(plane[ids], half), np.arange(len(ids))
+                for piece in pieces:
+                    found = plane[_consecutive(ids[piece.blocks]), piece.inside]
+                    kv[layer, half, piece.tokens, heads].reshape(found.shape)[:] = found  # splits an axis: a view
+
+    def write(self, kv: Stored) -> None:
+        """Write canonical KV into the blocks of every rank, replicas too; what else the blocks hold stays."""
+        for rank in range(len(self.ranks)):
+            heads = _slice(self.description.heads_of(rank))
+            for layer, half, plane in self._planes(rank):
+                ids, pieces = self._places(layer, kv.shape[2])
+                given = kv[layer, half, :, heads]
+                if self.description.layout.packing is Packing.VNNI:
+                    blocks = _unpacked(plane[ids], half)
+                    _put(blocks, np.arange(len(ids)), pieces, given)
+                    plane[ids] = _packed(blocks, half)
+                else:
+                    _put(plane, ids, pieces, given)
+
+    def _planes(self, rank: int) -> Iterator[tuple[int, int, Plane]]:
+        layout, extents = self.description.layout, self.description.region_shape()
+        kept = [axis for axis in layout.block if axis in (Axis.TOKEN, Axis.HEAD, Axis.DIM)]
+        order = (0, *(1 + kept.index(axis) for axis in (Axis.TOKEN, Axis.HEAD, Axis.DIM)))
+        for layer, half in np.ndindex(self.description.layers, self.description.attention.halves):
+            at = {Axis.LAYER: layer, Axis.HALF: half}
+            region = 0
+            for axis, extent in zip(layout.regions, extents, strict=True):
+                region = region * extent + at[axis]
+            inside = (slice(None), *(at.get(axis, slice(None)) for axis in layout.block))
+            yield layer, half, self.ranks[rank][region][inside].transpose(order)
+
+    def _places(self, layer: int, tokens: int) -> tuple[Ids, list[_Piece]]:
+        """Return the blocks that hold what a layer needs, and what lies where in them."""
+        size, first = self.description.block_size, self.description.first_token(layer, tokens)
+        ids = np.array(self.block_ids[self.description.group(layer)], np.intp)
+        return ids[first // size - (-(-tokens // size) - len(ids)) :], _pieces(first, tokens, size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Piece:
+    """Find ``tokens`` in blocks, counted from the first that is needed, at the same places ``inside`` each."""
+
+    tokens: slice
+    blocks: slice
+    inside: slice
+
+
+def _pieces(first: int, tokens: int, size: int) -> list[_Piece]:
+    """Cut tokens into a part of a block, whole blocks, and a part of a block, leaving out what is empty."""
+    start = first // size * size
+    whole = min(-(-first // size) * size, tokens), max(tokens // size * size, first)
+    cuts = sorted({first, *whole, tokens})
+    return [
+        _Piece(
+            tokens=slice(low, high),
+            blocks=slice((low - start) // size, -(-(high - start) // size)),
+            inside=slice(low % size, (high - 1) % size + 1),
+        )
+        for low, high in itertools.pairwise(cuts)
+    ]
+
+
+def _put(plane: Plane, ids: Ids, pieces: list[_Piece], given: Stored) -> None:
+    for piece in pieces:
+        blocks, inside = ids[piece.blocks], piece.inside
+        shape = (len(blocks), inside.stop - inside.start, *given.shape[1:])
+        plane[_consecutive(blocks), inside] = given[piece.tokens].reshape(shape)
+
+
+def _consecutive(ids: Ids) -> slice | Ids:
+    """Return ids as a slice if they allow it, which saves numpy a copy."""
+    start = int(ids[0])
+    return slice(start, start + len(ids)) if (np.diff(ids) == 1).all() else ids
+
+
+def _unpacked(blocks: Plane, half: int) -> Plane:
+    return vnni.unpack(blocks.swapaxes(1, 2), half=half).swapaxes(1, 2)
+
+
+def _packed(blocks: Plane, half: int) -> Plane:
+    return vnni.pack(blocks.swapaxes(1, 2), half=half).swapaxes(1, 2)
+
+
+def _slice(heads: range) -> slice:
+    return slice(heads.start, heads.stop)
