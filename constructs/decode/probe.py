@@ -35,7 +35,6 @@ class EndpointProbe(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._model = model
         self.function = lambda_.Function(
             self,
             "Function",
@@ -66,7 +65,8 @@ class EndpointProbe(Construct):
         return cloudwatch.Metric(
             namespace="Tandem",
             metric_name="DecodeEndpointUp",
-            dimensions_map={"Model": self._model},
+            # the function's name tells deployments of one model apart
+            dimensions_map={"FunctionName": self.function.function_name},
             period=_INTERVAL,
             statistic="Minimum",
         )

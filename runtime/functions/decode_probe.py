@@ -18,7 +18,7 @@ from runtime.handoff.settings import SettingError, required
 
 NAMESPACE: Final = "Tandem"
 METRIC: Final = "DecodeEndpointUp"
-DIMENSION: Final = "Model"
+DIMENSION: Final = "FunctionName"
 _TIMEOUT_SECONDS: Final = 5.0
 _MAX_ANSWER_BYTES: Final = 2**20
 
@@ -100,7 +100,8 @@ def _log(model: str, *, up: bool, reason: str, latency_ms: float) -> None:
     metrics = [{"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": [{"Name": METRIC, "Unit": "None"}]}]
     line = {
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": metrics},
-        DIMENSION: model,
+        DIMENSION: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        "model": model,
         METRIC: int(up),
         "reason": reason,
         "latency_ms": latency_ms,

@@ -85,6 +85,7 @@ def endpoint(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[typ
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv(settings.DECODE_ENDPOINT, f"https://127.0.0.1:{server.server_port}")
         monkeypatch.setenv(settings.DECODE_MODEL, MODEL)
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "probe")
         yield kind
         server.shutdown()
         thread.join()
@@ -119,11 +120,11 @@ def test_an_endpoint_that_lists_the_model_is_up(capsys: pytest.CaptureFixture[st
     assert line["_aws"]["CloudWatchMetrics"] == [
         {
             "Namespace": "Tandem",
-            "Dimensions": [["Model"]],
+            "Dimensions": [["FunctionName"]],
             "Metrics": [{"Name": "DecodeEndpointUp", "Unit": "None"}],
         }
     ]
-    assert (line["DecodeEndpointUp"], line["Model"]) == (1, MODEL)
+    assert (line["DecodeEndpointUp"], line["FunctionName"], line["model"]) == (1, "probe", MODEL)
     assert isinstance(line["_aws"]["Timestamp"], int)
 
 
