@@ -58,15 +58,17 @@ class Cache:
         return Holding(description=self.description, memories=memories, block_ids=self.block_ids)
 
     def read(self, tokens: int) -> Stored:
-        """Return canonical KV of ``tokens`` tokens."""
-        attention = self.description.attention
-        shape = (self.description.layers, attention.halves, tokens, attention.kv_heads, attention.width)
-        kv = np.zeros(shape, DTYPES[self.description.element])
+        """Return canonical KV of ``tokens`` tokens; raise as ``write`` does."""
+        kv = np.zeros(self._canonical_shape(tokens), DTYPES[self.description.element])
         self.read_into(kv)
         return kv
 
     def read_into(self, kv: Stored) -> None:
-        """Fill canonical KV, which may be a view of a longer cache; what has left a window is not touched."""
+        """Fill canonical KV, which may be a view of a longer cache; what has left a window is not touched.
+
+        Raises as ``write`` does.
+        """
+        self._check(kv)
         for rank in self.description.first_holders():
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
@@ -78,7 +80,11 @@ class Cache:
                     kv[layer, half, piece.tokens, heads].reshape(found.shape)[:] = found  # splits an axis: a view
 
     def write(self, kv: Stored) -> None:
-        """Write canonical KV into the blocks of every rank, replicas too; what else the blocks hold stays."""
+        """Write canonical KV into the blocks of every rank, replicas too; what else the blocks hold stays.
+
+        Raises ``HandoffError`` where the block ids do not hold these tokens, ``ValueError`` on another shape or type.
+        """
+        self._check(kv)
         for rank in range(len(self.ranks)):
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
@@ -90,6 +96,16 @@ class Cache:
                     plane[ids] = _packed(blocks, half)
                 else:
                     _put(plane, ids, pieces, given)
+
+    def _canonical_shape(self, tokens: int) -> tuple[int, ...]:
+        attention = self.description.attention
+        return (self.description.layers, attention.halves, tokens, attention.kv_heads, attention.width)
+
+    def _check(self, kv: Stored) -> None:
+        shape, dtype = self._canonical_shape(kv.shape[2]), DTYPES[self.description.element]
+        if kv.shape != shape or kv.dtype != dtype:
+            raise ValueError(f"KV is {kv.dtype} {kv.shape}, needed is {dtype} {shape}")
+        self.holding().check(kv.shape[2], needed_by=self.description)
 
     def _planes(self, rank: int) -> Iterator[tuple[int, int, Plane]]:
         layout, extents = self.description.layout, self.description.region_shape()

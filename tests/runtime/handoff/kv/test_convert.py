@@ -183,3 +183,20 @@ def test_a_shorter_window_lacks_tokens_for_a_longer_one() -> None:
     with pytest.raises(HandoffError, match="tokens are missing"):
         translate(random_kv(short, 20), short, full)
     translate(random_kv(full, 20), full, short)
+
+
+@pytest.mark.parametrize("ids", [[0], [0, 1, 2], [0, 0], [0, 9], [-1, 0]])
+def test_wrong_blocks_are_neither_read_nor_written(ids: list[int]) -> None:
+    cache = Cache.allocate(change(AMX, layout=layouts.HND), 3, [ids])
+    with pytest.raises(HandoffError):
+        cache.read(40)
+    with pytest.raises(HandoffError):
+        cache.write(random_kv(AMX, 40))
+    assert not any(region.any() for region in cache.ranks[0])
+
+
+def test_kv_of_another_shape_or_type_is_not_written() -> None:
+    cache, kv = Cache.allocate(AMX, 3, [[0, 1]]), random_kv(AMX, 40)
+    for wrong in (kv[:1], kv[..., :32], kv.astype(np.float32)):
+        with pytest.raises(ValueError, match="needed is uint16"):
+            cache.write(wrong)
