@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
-from aws_cdk import CfnResource
+from aws_cdk import CfnResource, Duration
 from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from constructs.compute.capacity import empty_before_end, launch_template_data
 from constructs.network.efa import efa_interfaces
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
 from tandem.spec.deployment import InstanceGroup
 from tandem.spec.instances import InstanceType
 
+ATTRIBUTE = "tandem.group"
+"""The attribute by which ECS tells the hosts of one group from another's."""
 _ROOT_VOLUME_GIB = 500
 """Room for the image, compiled artifacts and the weights of a 70B model (141 GB in bf16)."""
 
@@ -23,7 +28,8 @@ _ROOT_VOLUME_GIB = 500
 class TrainiumGroup(Construct):
     """Hold a launch template with every EFA interface, an Auto Scaling group of fixed size and its capacity provider.
 
-    All hosts stand in ``subnet`` and ``placement_group``: both end at the zone's border, and EFA's bypass with them.
+    All hosts stand in ``subnet``, and but for those of a block in ``placement_group``: both end at the zone's border,
+    and EFA's bypass with them. ECS knows the hosts by the attribute ``tandem.group``, the group's name.
     """
 
     def __init__(
@@ -40,23 +46,37 @@ class TrainiumGroup(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         interfaces = efa_interfaces(
-            group.efa_interfaces or kind.efa_interfaces, security_group_id=security_group.security_group_id
+            kind,
+            group.efa_interfaces or kind.efa_interfaces,
+            layout=group.efa_layout,
+            security_group_id=security_group.security_group_id,
         )
-        self.launch_template = self._launch_template(kind, interfaces, placement_group.ref)
+        capacity = launch_template_data(group.capacity, placement_group.ref)
+        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group.name)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnets=[subnet]),
             launch_template=self.launch_template,
-            min_capacity=group.count,
+            # below the size that is asked for, so that missing capacity holds up no deployment
+            min_capacity=0,
+            desired_capacity=group.count,
             max_capacity=group.count,
             group_metrics=[autoscaling.GroupMetrics.all()],
         )
+        acknowledge_finding(
+            self.auto_scaling_group,
+            "Annotation::@aws-cdk/aws-autoscaling:desiredCapacitySet",
+            "the file says the size; an update leaves it alone where the file has not changed it",
+        )
+        empty_before_end(self, group.capacity, self.auto_scaling_group)
         self.capacity_provider = ecs.AsgCapacityProvider(
             self,
             "Capacity",
             auto_scaling_group=self.auto_scaling_group,
+            # daemons, which the workers are, do not count in ECS's own scaling
+            enable_managed_scaling=False,
             # the size is fixed, and protected hosts outlive their stack: it could not be deleted (aws-cdk#18179)
             enable_managed_termination_protection=False,
             # ECS itself moves workers off a host that is to go, without CDK's function for it
@@ -74,9 +94,27 @@ class TrainiumGroup(Construct):
                 self, f"AwsSolutions-IAM5[{finding}]", "the ECS agent's own calls; CDK limits them to the cluster"
             )
 
-    def _launch_template(
-        self, kind: InstanceType, interfaces: list[dict[str, Any]], placement_group_name: str
-    ) -> ec2.LaunchTemplate:
+    def metric_in_service(self) -> cloudwatch.Metric:
+        """Return the number of hosts in service."""
+        return self._metric("GroupInServiceInstances", label=self.node.path)
+
+    def metric_missing(self) -> cloudwatch.MathExpression:
+        """Return how many hosts the group wants and does not have; above 0 for long where EC2 has none to give."""
+        return cloudwatch.MathExpression(
+            expression="wanted - present",
+            using_metrics={
+                "wanted": self._metric("GroupDesiredCapacity"),
+                "present": self._metric("GroupInServiceInstances"),
+            },
+            period=Duration.minutes(5),
+            label=self.node.path,
+        )
+
+    def _metric(self, name: str, label: str | None = None) -> cloudwatch.Metric:
+        group = {"AutoScalingGroupName": self.auto_scaling_group.auto_scaling_group_name}
+        return cloudwatch.Metric(namespace="AWS/AutoScaling", metric_name=name, dimensions_map=group, label=label)
+
+    def _launch_template(self, kind: InstanceType, data: dict[str, Any], name: str) -> ec2.LaunchTemplate:
         role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
@@ -84,17 +122,23 @@ class TrainiumGroup(Construct):
             instance_type=ec2.InstanceType(kind.name),
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.NEURON),
             role=role,
-            user_data=ec2.UserData.for_linux(),
+            user_data=_user_data(name),
             require_imdsv2=True,
             # containers reach IMDS by the host network, so one hop is enough
             http_put_response_hop_limit=1,
             block_devices=[_root_volume()],
         )
-        # the construct knows no network interfaces, and a placement group only by an attribute
+        # the construct knows no network interfaces and no reservations, and a placement group only by an attribute
         resource = cast(CfnResource, template.node.default_child)
-        resource.add_property_override("LaunchTemplateData.NetworkInterfaces", interfaces)
-        resource.add_property_override("LaunchTemplateData.Placement.GroupName", placement_group_name)
+        for key, value in data.items():
+            resource.add_property_override(f"LaunchTemplateData.{key}", value)
         return template
+
+
+def _user_data(group: str) -> ec2.UserData:
+    script = ec2.UserData.for_linux()
+    script.add_commands(f"echo 'ECS_INSTANCE_ATTRIBUTES={json.dumps({ATTRIBUTE: group})}' >> /etc/ecs/ecs.config")
+    return script
 
 
 def _root_volume() -> ec2.BlockDevice:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
+
+from tandem.spec.instances import InstanceType
 
 
 class EfaSecurityGroup(ec2.SecurityGroup):
@@ -21,21 +23,30 @@ class EfaSecurityGroup(ec2.SecurityGroup):
         self.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "images, weights and AWS APIs")
 
 
-def efa_interfaces(count: int, *, security_group_id: str) -> list[dict[str, Any]]:
+def efa_interfaces(
+    kind: InstanceType, count: int, *, layout: Literal["efa", "ena-plus-efa-only"], security_group_id: str
+) -> list[dict[str, Any]]:
     """Lay out ``count`` EFA interfaces, one a network card, as launch template ``NetworkInterfaces``.
 
-    Card 0 carries the primary interface at device 0, every further card one at device 1 (aws-neuron-sdk
-    setup-trn1-multi-node-execution.rst and AWS's trn2 node group template). None has a public address: an instance
-    with several interfaces cannot get one, and a worker must not. Nor does any name a
-    subnet: the Auto Scaling group's is used.
+    Both published layouts are there. ``efa``: each interface is EFA with an address, on card 0 at device 0 and on
+    further cards at device 1, or 0 where a card carries one interface only (aws-neuron-sdk
+    setup-trn1-multi-node-execution.rst, AWS's trn2 node group template, ParallelCluster). ``ena-plus-efa-only``: an
+    ENA interface on card 0 at device 0; EFA without address beside it at device 1, and on further cards at device 0
+    (EC2 user guide, efa-acc-inst-types). None has a public address: an instance with several interfaces cannot get
+    one, and a worker must not. Nor does any name a subnet: the Auto Scaling group's is used.
     """
+    if layout == "efa":
+        further = 0 if kind.interfaces_per_card == 1 else 1
+        places = [("efa", card, further if card else 0) for card in range(count)]
+    else:
+        places = [("interface", 0, 0), *(("efa-only", card, 0 if card else 1) for card in range(count))]
     return [
         {
             "NetworkCardIndex": card,
-            "DeviceIndex": 0 if card == 0 else 1,
-            "InterfaceType": "efa",
+            "DeviceIndex": device,
+            "InterfaceType": interface,
             "Groups": [security_group_id],
             "DeleteOnTermination": True,
         }
-        for card in range(count)
+        for interface, card, device in places
     ]

@@ -28,6 +28,7 @@ class DeploymentDashboard(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.alarms = [*self._gateway_alarms(gateway), *([self._probe_alarm(probe)] if probe else [])]
+        self.alarms += [alarm for stage in workers for alarm in self._host_alarms(stage)]
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard")
         self.dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, title="Alarms"))
         self._gateway_row(gateway)
@@ -50,6 +51,20 @@ class DeploymentDashboard(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
             alarm_description="the decode endpoint does not answer its probe, or does not list the model",
         )
+
+    def _host_alarms(self, stage: VllmWorkers) -> list[cloudwatch.Alarm]:
+        return [
+            missing.create_alarm(
+                self,
+                f"HostsMissing-{stage.name}-{group}",
+                threshold=0,
+                evaluation_periods=3,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+                alarm_description=f"{stage.name} group {group} waits for hosts: see docs/capacity.md",
+            )
+            for group, missing in stage.metrics_missing_hosts().items()
+        ]
 
     def _gateway_row(self, gateway: GatewayService) -> None:
         balancer = gateway.load_balancer

@@ -14,7 +14,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
-from constructs.compute.instance_group import TrainiumGroup
+from constructs.compute.instance_group import ATTRIBUTE, TrainiumGroup
 from constructs.network.efa import EfaSecurityGroup
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_grant, acknowledge_task
@@ -22,7 +22,7 @@ from constructs.serving import vllm
 from constructs.serving.vllm import Role
 from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Workers
-from tandem.spec.instances import INSTANCE_TYPES, InstanceType
+from tandem.spec.instances import InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
 _HOST_MEMORY_SHARE = 0.9
@@ -49,6 +49,7 @@ class VllmWorkers(Construct):
         super().__init__(scope, construct_id)
         self._vpc, self._subnet, self._placement_group = vpc, subnet, placement_group
         self._role, self._model, self.workers = role, model, workers
+        self.name = _SERVICE_NAMES[role]
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self)
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
@@ -57,7 +58,7 @@ class VllmWorkers(Construct):
             self,
             "Discovery",
             namespace=namespace,
-            name=_SERVICE_NAMES[role],
+            name=self.name,
             # a task in host network mode can register SRV records only
             dns_record_type=servicediscovery.DnsRecordType.SRV,
             custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),
@@ -98,18 +99,17 @@ class VllmWorkers(Construct):
 
     def metrics_hosts(self) -> list[cloudwatch.Metric]:
         """Return the number of hosts in service of each instance group."""
-        return [
-            cloudwatch.Metric(
-                namespace="AWS/AutoScaling",
-                metric_name="GroupInServiceInstances",
-                dimensions_map={"AutoScalingGroupName": hosts.auto_scaling_group.auto_scaling_group_name},
-                label=hosts.node.path,
-            )
-            for hosts in self._hosts
-        ]
+        return [hosts.metric_in_service() for hosts in self._hosts]
+
+    def metrics_missing_hosts(self) -> dict[str, cloudwatch.MathExpression]:
+        """Return how many hosts each instance group lacks, by the group's name."""
+        groups = zip(self.workers.groups, self._hosts, strict=True)
+        return {group.name: hosts.metric_missing() for group, hosts in groups}
 
     def _service(self, group: InstanceGroup) -> ecs.Ec2Service:
-        kind = INSTANCE_TYPES[group.instance_type]
+        kind = group.kind
+        if kind is None:
+            raise ValueError(f"instance type {group.instance_type} is unknown: name one that the rules accept")
         area = Construct(self, group.name)
         hosts = TrainiumGroup(
             area,
@@ -129,14 +129,12 @@ class VllmWorkers(Construct):
             "Service",
             cluster=self.cluster,
             task_definition=self._container(area, group, kind).task_definition,
-            desired_count=group.count,
+            # one worker a host, and none where there is no host: a deployment never waits for capacity
+            daemon=True,
             # a host holds one worker, so a new one can start only where an old one has stopped
             min_healthy_percent=0,
             max_healthy_percent=100,
-            placement_constraints=[ecs.PlacementConstraint.distinct_instances()],
-            capacity_provider_strategies=[
-                ecs.CapacityProviderStrategy(capacity_provider=hosts.capacity_provider.capacity_provider_name, weight=1)
-            ],
+            placement_constraints=[ecs.PlacementConstraint.member_of(f"attribute:{ATTRIBUTE} == {group.name}")],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
         # ECS refuses a service whose capacity provider is not yet associated with the cluster, and the other way round

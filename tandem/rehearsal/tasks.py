@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandem.rehearsal.cloud.api import Api
-from tandem.rehearsal.hosts import TaskError, security_groups
+from tandem.rehearsal.hosts import TaskError, desired_count, security_groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ def _task(aws: Api, service: dict[str, Any]) -> Task:
         ports=ports,
         devices=tuple(device.get("containerPath", device["hostPath"]) for device in _devices(container)),
         host_network=definition.get("networkMode") == "host",
-        desired_count=service["desiredCount"],
+        desired_count=desired_count(aws, service),
         execution_role=definition.get("executionRoleArn", ""),
         task_role=definition.get("taskRoleArn", ""),
         discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", container["name"], ports)),

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+
+from tandem.spec.capacity import Capacity, OnDemand
+from tandem.spec.facts import InstanceFacts
+from tandem.spec.instances import INSTANCE_TYPES, InstanceType
+from tandem.spec.section import Section, Zone
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)]
-Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Cidr = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$")]
@@ -21,16 +25,11 @@ EndpointService = Annotated[str, StringConstraints(pattern=r"^com\.amazonaws\.vp
 WeightsUri = Annotated[
     str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.()-]+)+$", max_length=1000)
 ]
+InstanceTypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", max_length=64)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 NEURON_VLLM_IMAGE = (
     "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx:0.24.0.1.1.0-neuronx-py313-sdk2.32.0-ubuntu24.04"
 )
-
-
-class Section(BaseModel):
-    """Refuse unknown keys and silent conversions in every section."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Model(Section):
@@ -64,10 +63,25 @@ class InstanceGroup(Section):
     """Ask for ``count`` hosts of one type, one vLLM worker each."""
 
     name: Name
-    instance_type: str
+    instance_type: InstanceTypeName
+    instance_facts: Annotated[
+        InstanceFacts | None, Field(description="what the type has, in place of Tandem's own table")
+    ] = None
     count: Annotated[int, Field(ge=1, le=500)]
     tensor_parallel: Annotated[int, Field(ge=1, description="logical NeuronCores of one worker")]
     efa_interfaces: Annotated[int | None, Field(ge=1, description="default: every interface of the type")] = None
+    efa_layout: Annotated[
+        Literal["efa", "ena-plus-efa-only"],
+        Field(description="efa: one EFA interface a card; ena-plus-efa-only: an ENA one, and EFA ones without address"),
+    ] = "efa"
+    capacity: Capacity = OnDemand(mode="on-demand")
+
+    @property
+    def kind(self) -> InstanceType | None:
+        """The facts of the group's type: the file's own, else the table's; ``None`` for an unknown type."""
+        if self.instance_facts:
+            return self.instance_facts.as_type(self.instance_type)
+        return INSTANCE_TYPES.get(self.instance_type)
 
 
 class Workers(Section):

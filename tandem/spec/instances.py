@@ -1,7 +1,7 @@
-"""Hold what is known of the Trainium instance types, each figure with its source.
+"""Hold what is known of the Trainium instance types, each record with its source.
 
 HBM is the Neuron documentation's figure: DescribeInstanceTypes reports 524,288 MiB a device for trn2, five times what
-a Trainium2 chip has. Other figures are DescribeInstanceTypes'.
+a Trainium2 chip has.
 """
 
 from __future__ import annotations
@@ -15,25 +15,41 @@ class InstanceType:
     """Describe one instance type.
 
     ``neuron_cores`` are physical; ``logical_cores`` what a server may use as tensor-parallel ranks (LNC=2 on Trainium2,
-    aws-neuron-sdk neuron-runtime/about/collectives.rst). ``efa_interfaces`` is one a network card where there is EFA.
+    aws-neuron-sdk neuron-runtime/about/collectives.rst). ``efa_interfaces`` is one a network card where there is EFA,
+    of version ``efa_generation``. ``capacity_block`` and ``ultraserver`` say which EC2 Capacity Blocks there are: of
+    single instances, of UltraServers. ``None`` is a figure that the user's own facts leave out.
     """
 
     name: str
     vcpus: int
     memory_gib: int
     neuron_devices: int
-    neuron_cores: int
+    neuron_cores: int | None
     logical_cores: int
     hbm_gib_per_device: int
     network_cards: int
+    interfaces_per_card: int
     efa_interfaces: int
-    network_gbps: float
+    efa_generation: int | None
+    network_gbps: float | None
+    capacity_block: bool
+    ultraserver: bool
+    source: str
 
     @property
     def hbm_gib(self) -> int:
         """Device memory of the whole instance."""
         return self.neuron_devices * self.hbm_gib_per_device
 
+
+_EC2 = "EC2 DescribeInstanceTypes"
+_TRAINIUM1 = f"{_EC2}; cores and HBM: aws-neuron-sdk about-neuron/arch/neuron-hardware/trainium.rst"
+_TRAINIUM1_EFA = f"{_TRAINIUM1}; EFA version: AWS's announcement of second-generation EFA"
+_TRAINIUM2 = f"{_EC2}; cores and HBM: aws-neuron-sdk .../trainium2.rst; EFA version: .../trn2-arch.rst"
+_TRN2U = (
+    "aws-neuron-sdk .../trn2-arch.rst, which gives it the column of trn2.48xlarge; sold by the UltraServer: EC2 "
+    "DescribeCapacityBlockOfferings; interfaces per card are not published and taken from trn2.48xlarge"
+)
 
 _TYPES = (
     InstanceType(
@@ -45,8 +61,13 @@ _TYPES = (
         logical_cores=2,
         hbm_gib_per_device=32,
         network_cards=1,
+        interfaces_per_card=4,
         efa_interfaces=0,
+        efa_generation=None,
         network_gbps=12.5,
+        capacity_block=False,
+        ultraserver=False,
+        source=_TRAINIUM1,
     ),
     InstanceType(
         name="trn1.32xlarge",
@@ -57,8 +78,13 @@ _TYPES = (
         logical_cores=32,
         hbm_gib_per_device=32,
         network_cards=8,
+        interfaces_per_card=5,
         efa_interfaces=8,
+        efa_generation=2,
         network_gbps=800,
+        capacity_block=True,
+        ultraserver=False,
+        source=_TRAINIUM1_EFA,
     ),
     InstanceType(
         name="trn1n.32xlarge",
@@ -69,8 +95,13 @@ _TYPES = (
         logical_cores=32,
         hbm_gib_per_device=32,
         network_cards=16,
+        interfaces_per_card=5,
         efa_interfaces=16,
+        efa_generation=2,
         network_gbps=1600,
+        capacity_block=False,
+        ultraserver=False,
+        source=_TRAINIUM1_EFA,
     ),
     InstanceType(
         name="trn2.3xlarge",
@@ -81,8 +112,13 @@ _TYPES = (
         logical_cores=4,
         hbm_gib_per_device=96,
         network_cards=1,
+        interfaces_per_card=2,
         efa_interfaces=1,
+        efa_generation=3,
         network_gbps=200,
+        capacity_block=True,
+        ultraserver=False,
+        source=_TRAINIUM2,
     ),
     InstanceType(
         name="trn2.48xlarge",
@@ -93,8 +129,13 @@ _TYPES = (
         logical_cores=64,
         hbm_gib_per_device=96,
         network_cards=16,
+        interfaces_per_card=2,
         efa_interfaces=16,
+        efa_generation=3,
         network_gbps=3200,
+        capacity_block=True,
+        ultraserver=False,
+        source=_TRAINIUM2,
     ),
     InstanceType(
         name="trn2u.48xlarge",
@@ -105,8 +146,13 @@ _TYPES = (
         logical_cores=64,
         hbm_gib_per_device=96,
         network_cards=16,
+        interfaces_per_card=2,
         efa_interfaces=16,
+        efa_generation=3,
         network_gbps=3200,
+        capacity_block=False,
+        ultraserver=True,
+        source=_TRN2U,
     ),
 )
 

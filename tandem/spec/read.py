@@ -13,7 +13,7 @@ from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding
 from tandem.spec.rules import check
 
-_UNIONS = {"decode": "provider", "registration": "registrar"}
+_UNIONS = {"decode": "provider", "registration": "registrar", "capacity": "mode"}
 """The sections with a choice of forms, each with the key that chooses."""
 _UNFIT_FOR_TAG = (ValueError, LookupError, AttributeError)
 """What PyYAML raises for a value that does not fit its explicit tag, such as ``!!bool 7``."""
@@ -87,13 +87,12 @@ def _invalid(path: str, got: Any, allowed: str) -> Finding:
 
 def _path(location: tuple[int | str, ...]) -> str:
     """Return the location as the file has it: without the tag that pydantic adds for a section's form."""
-    if location and location[0] in _UNIONS:
-        location = location[:1] + location[2:]
-    return ".".join(str(part) for part in location) or "(file)"
+    before = (None, *location)
+    return ".".join(str(part) for part, last in zip(location, before, strict=False) if last not in _UNIONS) or "(file)"
 
 
 def _union_key(section: str) -> str:
-    return f"{section}.{_UNIONS[section]}"
+    return f"{section}.{_UNIONS[section.rpartition('.')[2]]}"
 
 
 def _expectation(message: str) -> str:

@@ -39,8 +39,8 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_the_files_that_we_ship_are_valid() -> None:
-    assert len(DEPLOYMENTS) == 4
-    assert [main(["validate", str(path)]) for path in DEPLOYMENTS] == [0] * 4
+    assert len(DEPLOYMENTS) == 5
+    assert [main(["validate", str(path)]) for path in DEPLOYMENTS] == [0] * 5
 
 
 def test_validate_prints_every_finding_and_their_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

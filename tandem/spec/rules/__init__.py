@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, network, workers
+from tandem.spec.rules import access, capacity, network, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -22,7 +22,9 @@ RULES: Final[tuple[Rule, ...]] = (
     network.addresses_suffice,
     network.endpoint_service_in_region,
     workers.instance_types_known,
+    workers.instance_facts_own,
     workers.efa_supported,
+    workers.efa_fits_cards,
     workers.efa_device_without_nic,
     workers.tensor_parallel_fits,
     workers.group_names_unique,
@@ -30,6 +32,10 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.block_size_divides,
     workers.block_sizes_equal,
     workers.connector_suits_model,
+    capacity.block_offered,
+    capacity.ultraservers_whole,
+    capacity.zone_is_efa_zone,
+    capacity.resource_group_in_region,
     access.prefill_present,
     access.certificate_present,
     access.certificate_in_region,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from tandem.spec.deployment import Cs3, Deployment
+from tandem.spec.deployment import Cs3, Deployment, InstanceGroup
 from tandem.spec.findings import Finding
-from tandem.spec.instances import INSTANCE_TYPES
 from tandem.spec.stages import groups
 
 _RESERVED_BY_AWS = 5
@@ -79,20 +78,26 @@ def peer_cidr_usable(deployment: Deployment) -> Iterator[Finding]:
 
 
 def addresses_suffice(deployment: Deployment) -> Iterator[Finding]:
-    """Require an address for every EFA interface in the EFA subnet, which is the upper half of the VPC's range."""
+    """Require an address for each interface that takes one: the EFA subnet is the upper half of the VPC's range."""
     if list(cidr_usable(deployment)):
         return
-    kinds = [(group, INSTANCE_TYPES.get(group.instance_type)) for _, group in groups(deployment)]
-    needed = sum(group.count * (group.efa_interfaces or kind.efa_interfaces) for group, kind in kinds if kind)
+    needed = sum(group.count * _addresses(group) for _, group in groups(deployment))
     free = ipaddress.IPv4Network(deployment.network.cidr).num_addresses // 2 - _RESERVED_BY_AWS
     if needed > free:
         yield Finding(
             code="addresses-exhausted",
             path="network.cidr",
             got=f"{free} addresses in the upper half of {deployment.network.cidr}",
-            allowed=f"at least {needed}, one for each EFA interface of each host",
+            allowed=f"at least {needed}, one for each interface with an address of each host",
             change="choose a larger range, or fewer hosts",
         )
+
+
+def _addresses(group: InstanceGroup) -> int:
+    """Count one host's addresses: an efa-only interface has none."""
+    if group.efa_layout == "ena-plus-efa-only" or group.kind is None:
+        return 1
+    return group.efa_interfaces or group.kind.efa_interfaces
 
 
 def endpoint_service_in_region(deployment: Deployment) -> Iterator[Finding]:

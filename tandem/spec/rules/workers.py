@@ -13,20 +13,56 @@ from tandem.spec.stages import groups, stages
 def instance_types_known(deployment: Deployment) -> Iterator[Finding]:
     """Require instance types whose cards and cores are known."""
     for path, group in groups(deployment):
-        if group.instance_type not in INSTANCE_TYPES:
+        if group.kind is None:
             yield Finding(
                 code="instance-type-unknown",
                 path=f"{path}.instance_type",
                 got=group.instance_type,
                 allowed=", ".join(INSTANCE_TYPES),
-                change="name a Trainium type",
+                change="name a Trainium type, or say in instance_facts what this one has",
+            )
+
+
+def instance_facts_own(deployment: Deployment) -> Iterator[Finding]:
+    """Warn that nobody but the user vouches for the facts of a type."""
+    for path, group in groups(deployment):
+        if group.instance_facts:
+            yield Finding(
+                code="instance-facts-own",
+                path=f"{path}.instance_facts",
+                got=f"your own facts of {group.instance_type}",
+                allowed=", ".join(INSTANCE_TYPES) + ": types whose facts have a published source",
+                change="compare them with the instance before you rely on them; sizes and devices follow from them",
+                severity=Severity.WARNING,
+            )
+
+
+def efa_fits_cards(deployment: Deployment) -> Iterator[Finding]:
+    """Require one EFA interface a card at most, and room on card 0 for the layout that has two interfaces there."""
+    for path, group in groups(deployment):
+        kind = group.kind
+        if kind and kind.efa_interfaces > kind.network_cards:
+            yield Finding(
+                code="efa-interfaces-exceed-cards",
+                path=f"{path}.instance_facts.efa_interfaces",
+                got=f"{kind.efa_interfaces} on {kind.network_cards} network cards",
+                allowed="one a network card",
+                change="correct the facts",
+            )
+        if kind and group.efa_layout == "ena-plus-efa-only" and kind.interfaces_per_card < 2:
+            yield Finding(
+                code="efa-layout-impossible",
+                path=f"{path}.efa_layout",
+                got=f"{group.efa_layout} on {kind.name}, whose cards carry one interface",
+                allowed="efa; ena-plus-efa-only needs two interfaces on card 0",
+                change="leave it out",
             )
 
 
 def efa_supported(deployment: Deployment) -> Iterator[Finding]:
     """Require EFA, by which KV is handed over, and no more interfaces than the type has."""
     for path, group in groups(deployment):
-        kind = INSTANCE_TYPES.get(group.instance_type)
+        kind = group.kind
         if kind and kind.efa_interfaces == 0:
             yield Finding(
                 code="efa-unsupported",
@@ -48,7 +84,7 @@ def efa_supported(deployment: Deployment) -> Iterator[Finding]:
 def efa_device_without_nic(deployment: Deployment) -> Iterator[Finding]:
     """Warn where a Neuron device lacks the EFA interface that NIXL pairs it with (ai-dynamo/nixl#1994)."""
     for path, group in groups(deployment):
-        kind = INSTANCE_TYPES.get(group.instance_type)
+        kind = group.kind
         interfaces = group.efa_interfaces or (kind.efa_interfaces if kind else 0)
         if kind and kind.name == "trn2.3xlarge":
             got, change = kind.name, "use trn2.48xlarge; trn2.3xlarge is reported as unsupported by NIXL"
@@ -69,7 +105,7 @@ def efa_device_without_nic(deployment: Deployment) -> Iterator[Finding]:
 def tensor_parallel_fits(deployment: Deployment) -> Iterator[Finding]:
     """Require that a worker use no more logical NeuronCores than its host has."""
     for path, group in groups(deployment):
-        kind = INSTANCE_TYPES.get(group.instance_type)
+        kind = group.kind
         if kind and group.tensor_parallel > kind.logical_cores:
             yield Finding(
                 code="tensor-parallel-exceeds-cores",

@@ -54,11 +54,11 @@ def test_prefill_and_decode_share_placement_group_and_subnet(kind: str) -> None:
     assert "EfaSubnet" in subnet.as_string()
 
 
-def test_the_group_has_a_fixed_size_and_its_hosts_can_be_deleted() -> None:
+def test_the_group_wants_a_size_that_no_deployment_waits_for_and_its_hosts_can_be_deleted() -> None:
     prefill = stack("prefill", prefill__groups__0__count=3)
     prefill.has_resource_properties(
         "AWS::AutoScaling::AutoScalingGroup",
-        {"MinSize": "3", "MaxSize": "3", "NewInstancesProtectedFromScaleIn": Match.absent()},
+        {"MinSize": "0", "DesiredCapacity": "3", "MaxSize": "3", "NewInstancesProtectedFromScaleIn": Match.absent()},
     )
     prefill.has_resource_properties(
         "AWS::ECS::CapacityProvider",
@@ -66,10 +66,22 @@ def test_the_group_has_a_fixed_size_and_its_hosts_can_be_deleted() -> None:
             "AutoScalingGroupProvider": {
                 "ManagedTerminationProtection": "DISABLED",  # else the stack cannot be deleted
                 "ManagedDraining": "ENABLED",
-                "ManagedScaling": {"Status": "ENABLED"},
+                "ManagedScaling": Match.absent(),
             }
         },
     )
+
+
+def test_an_update_leaves_the_size_alone_that_a_schedule_or_an_alarm_has_set() -> None:
+    stack("prefill").has_resource(
+        "AWS::AutoScaling::AutoScalingGroup",
+        {"UpdatePolicy": {"AutoScalingScheduledAction": {"IgnoreUnmodifiedGroupSizeProperties": True}}},
+    )
+
+
+def test_ecs_knows_the_hosts_by_their_group(data: dict[str, Any]) -> None:
+    script = "".join(part for part in data["UserData"]["Fn::Base64"]["Fn::Join"][1] if isinstance(part, str))
+    assert """echo 'ECS_INSTANCE_ATTRIBUTES={"tandem.group": "trn2"}' >> /etc/ecs/ecs.config""" in script
 
 
 def test_no_function_drains_hosts_beside_ecs() -> None:

@@ -20,8 +20,8 @@ def _text(provider: str) -> str:
 @pytest.mark.parametrize(
     ("provider", "alarms", "hosts"),
     [
-        ("cs3", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown"}, 1),
-        ("vllm", {"ServerErrors", "UnhealthyGateway"}, 2),
+        ("cs3", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown", "HostsMissingprefilltrn2"}, 1),
+        ("vllm", {"ServerErrors", "UnhealthyGateway", "HostsMissingprefilltrn2", "HostsMissingdecodetrn2"}, 2),
         ("openai", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown"}, 0),
     ],
 )
@@ -52,4 +52,19 @@ def test_the_probes_alarm_watches_the_probes_metric() -> None:
 def test_silence_of_the_gateway_is_no_alarm() -> None:
     found = resources(templates("vllm")["observability"], "AWS::CloudWatch::Alarm").values()
     assert {alarm["TreatMissingData"] for alarm in found} == {"notBreaching"}
-    assert {alarm["MetricName"] for alarm in found} == {"HTTPCode_Target_5XX_Count", "UnHealthyHostCount"}
+    assert {alarm["MetricName"] for alarm in found if "MetricName" in alarm} == {
+        "HTTPCode_Target_5XX_Count",
+        "UnHealthyHostCount",
+    }
+
+
+def test_missing_hosts_raise_an_alarm_after_a_quarter_of_an_hour() -> None:
+    found = resources(templates()["observability"], "AWS::CloudWatch::Alarm")
+    [alarm] = [body for key, body in found.items() if "HostsMissing" in key]
+    [expression, *metrics] = sorted(alarm["Metrics"], key=lambda metric: "Expression" not in metric)
+    assert expression["Expression"] == "wanted - present"
+    names = {metric["Id"]: metric["MetricStat"]["Metric"]["MetricName"] for metric in metrics}
+    assert names == {"wanted": "GroupDesiredCapacity", "present": "GroupInServiceInstances"}
+    assert {metric["MetricStat"]["Period"] * alarm["EvaluationPeriods"] for metric in metrics} == {900}
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    assert "docs/capacity.md" in alarm["AlarmDescription"]

@@ -106,18 +106,21 @@ def test_the_image_is_built_on_the_base_that_the_file_names() -> None:
     assert _container()["Image"] != _container(prefill__image="example.com/neuron:1")["Image"]
 
 
-def test_a_service_replaces_workers_in_place_one_a_host() -> None:
+def test_a_service_runs_one_worker_on_each_host_of_its_group_and_waits_for_none() -> None:
     stack("prefill", prefill__groups__0__count=2).has_resource_properties(
         "AWS::ECS::Service",
         {
-            "DesiredCount": 2,
+            "SchedulingStrategy": "DAEMON",
+            "DesiredCount": Match.absent(),
             "DeploymentConfiguration": {
                 "MinimumHealthyPercent": 0,
                 "MaximumPercent": 100,
                 "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
             },
-            "PlacementConstraints": [{"Type": "distinctInstance"}],
-            "LaunchType": Match.absent(),
+            "PlacementConstraints": [{"Type": "memberOf", "Expression": "attribute:tandem.group == trn2"}],
+            # ECS refuses a daemon with a capacity provider strategy (aws/containers-roadmap#692)
+            "LaunchType": "EC2",
+            "CapacityProviderStrategy": Match.absent(),
         },
     )
 
@@ -125,10 +128,22 @@ def test_a_service_replaces_workers_in_place_one_a_host() -> None:
 def test_a_service_waits_for_its_capacity_to_be_associated() -> None:
     prefill = templates()["prefill"]
     [association] = resources(prefill, "AWS::ECS::ClusterCapacityProviderAssociations")
-    [provider] = resources(prefill, "AWS::ECS::CapacityProvider")
     [service] = [body for body in prefill["Resources"].values() if body["Type"] == "AWS::ECS::Service"]
     assert association in service["DependsOn"]
-    assert service["Properties"]["CapacityProviderStrategy"] == [{"CapacityProvider": {"Ref": provider}, "Weight": 1}]
+
+
+def test_a_type_without_facts_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"instance type trn9\.xlarge is unknown"):
+        templates(prefill__groups__0__instance_type="trn9.xlarge")
+
+
+def test_the_files_own_facts_size_the_worker() -> None:
+    facts = {"vcpus": 8, "memory_gib": 100, "neuron_devices": 2, "logical_cores": 64, "hbm_gib_per_device": 144}
+    facts |= {"network_cards": 4, "interfaces_per_card": 2, "efa_interfaces": 3}
+    container = _container(prefill__groups__0__instance_type="trn3.48xlarge", prefill__groups__0__instance_facts=facts)
+    paths = [device["HostPath"] for device in container["LinuxParameters"]["Devices"]]
+    assert paths == ["/dev/neuron0", "/dev/neuron1", *(f"/dev/infiniband/uverbs{index}" for index in range(3))]
+    assert container["MemoryReservation"] == 90 * 1024
 
 
 def test_workers_are_found_by_srv_records() -> None:

@@ -59,6 +59,30 @@ def test_a_service_on_nothing_is_refused(aws: Api) -> None:
     assert refused(aws, changed) == "service worker has neither a capacity provider nor network interfaces"
 
 
+def daemon(attributes: str) -> Resources:
+    """Return the small deployment with its worker a daemon on hosts that have ``attributes``."""
+    changed = resources()
+    worker = changed["Worker"]["Properties"]
+    for key in ("CapacityProviderStrategy", "DesiredCount"):
+        del worker[key]
+    constraint = {"Type": "memberOf", "Expression": "attribute:tandem.group == trn2"}
+    worker.update(SchedulingStrategy="DAEMON", LaunchType="EC2", PlacementConstraints=[constraint])
+    script = f"echo 'ECS_INSTANCE_ATTRIBUTES={attributes}' >> /etc/ecs/ecs.config"
+    changed["Template"]["Properties"]["LaunchTemplateData"]["UserData"] = {"Fn::Base64": script}
+    return changed
+
+
+def test_a_daemon_runs_on_every_host_with_its_attribute(aws: Api) -> None:
+    with deployed(aws, daemon('{"tandem.group": "trn2"}')) as ids:
+        [worker] = [t for t in deployed_tasks(aws) if t.security_groups == (ids["WorkerGroup"],)]
+        assert worker.desired_count == 2
+
+
+def test_a_daemon_that_no_host_suits_is_refused(aws: Api) -> None:
+    message = refused(aws, daemon('{"tandem.group": "trn1"}'))
+    assert message.startswith("no host of the cluster suits service worker, whose constraints are: attribute:tandem")
+
+
 def test_hosts_without_a_security_group_are_refused(aws: Api) -> None:
     changed = resources()
     del changed["Template"]["Properties"]["LaunchTemplateData"]["NetworkInterfaces"]

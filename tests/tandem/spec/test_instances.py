@@ -6,15 +6,16 @@ import pytest
 
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
 
-# DescribeInstanceTypes: vCPU, memory GiB, devices, network cards, EFA interfaces, Gbps
-# aws-neuron-sdk arch pages: physical cores, HBM GiB of the whole instance
+# DescribeInstanceTypes: vCPU, memory GiB, devices, network cards, interfaces a card, EFA interfaces, Gbps
+# aws-neuron-sdk arch pages: EFA version, physical cores, HBM GiB of the whole instance
+# DescribeInstanceTypes' usage classes and DescribeCapacityBlockOfferings: blocks of instances, of UltraServers
 PUBLISHED = {
-    "trn1.2xlarge": (8, 32, 1, 1, 0, 12.5, 2, 32),
-    "trn1.32xlarge": (128, 512, 16, 8, 8, 800, 32, 512),
-    "trn1n.32xlarge": (128, 512, 16, 16, 16, 1600, 32, 512),
-    "trn2.3xlarge": (12, 128, 1, 1, 1, 200, 8, 96),
-    "trn2.48xlarge": (192, 2048, 16, 16, 16, 3200, 128, 1536),
-    "trn2u.48xlarge": (192, 2048, 16, 16, 16, 3200, 128, 1536),
+    "trn1.2xlarge": (8, 32, 1, 1, 4, 0, 12.5, None, 2, 32, False, False),
+    "trn1.32xlarge": (128, 512, 16, 8, 5, 8, 800, 2, 32, 512, True, False),
+    "trn1n.32xlarge": (128, 512, 16, 16, 5, 16, 1600, 2, 32, 512, False, False),
+    "trn2.3xlarge": (12, 128, 1, 1, 2, 1, 200, 3, 8, 96, True, False),
+    "trn2.48xlarge": (192, 2048, 16, 16, 2, 16, 3200, 3, 128, 1536, True, False),
+    "trn2u.48xlarge": (192, 2048, 16, 16, 2, 16, 3200, 3, 128, 1536, False, True),
 }
 
 
@@ -25,10 +26,14 @@ def test_the_figures_are_the_published_ones() -> None:
             kind.memory_gib,
             kind.neuron_devices,
             kind.network_cards,
+            kind.interfaces_per_card,
             kind.efa_interfaces,
             kind.network_gbps,
+            kind.efa_generation,
             kind.neuron_cores,
             kind.hbm_gib,
+            kind.capacity_block,
+            kind.ultraserver,
         )
         for kind in INSTANCE_TYPES.values()
     }
@@ -36,5 +41,12 @@ def test_the_figures_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", INSTANCE_TYPES.values(), ids=lambda kind: kind.name)
+def test_every_record_names_its_source(kind: InstanceType) -> None:
+    assert "EC2" in kind.source
+    assert "aws-neuron-sdk" in kind.source
+
+
+@pytest.mark.parametrize("kind", INSTANCE_TYPES.values(), ids=lambda kind: kind.name)
 def test_trainium2_has_half_as_many_logical_cores_as_physical(kind: InstanceType) -> None:
+    assert kind.neuron_cores is not None
     assert kind.logical_cores == kind.neuron_cores // (2 if kind.name.startswith("trn2") else 1)

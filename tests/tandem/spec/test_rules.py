@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 
 from tandem.spec.findings import Severity, has_errors
 from tandem.spec.rules import RULES
 from tests.documents import ABSENT, CERTIFICATE, deployment, read
+from tests.tandem.spec.capacity_cases import CAPACITY
+from tests.tandem.spec.cases import Case
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 _GROUP = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
 _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Name one fault and the nearest file without it."""
-
-    rule: str
-    code: str
-    path: str
-    wrong: dict[str, object]
-    right: dict[str, object] = field(default_factory=dict)
-    provider: str = "cs3"
-    severity: Severity = ERROR
-
-
 CASES = [
+    *CAPACITY,
     Case(
         rule="zones_in_region",
         code="zone-outside-region",

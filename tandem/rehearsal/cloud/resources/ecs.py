@@ -88,7 +88,9 @@ class Service(Resource):
     type, name_property = "AWS::ECS::Service", "ServiceName"
 
     def create(self) -> None:  # noqa: D102
-        service = self.call("ecs", "create_service", self.named)["service"]
+        # moto asks for a count that a daemon has not: it runs on what hosts there are
+        daemon = {"DesiredCount": 0} if self.properties.get("SchedulingStrategy") == "DAEMON" else {}
+        service = self.call("ecs", "create_service", {**daemon, **self.named})["service"]
         self.physical_resource_id = service["serviceArn"]
         self.attributes = {"Name": service["serviceName"], "ServiceArn": service["serviceArn"]}
         self._keep_strategy(service)
@@ -102,9 +104,21 @@ class Service(Resource):
             {"capacityProvider": entry["CapacityProvider"], "weight": int(entry.get("Weight", 0))}
             for entry in self.properties.get("CapacityProviderStrategy", [])
         ]
+        model.placement_constraints = [
+            {"type": entry["Type"], "expression": entry.get("Expression", "")}
+            for entry in self.properties.get("PlacementConstraints", [])
+        ]
 
     def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
-        fixed = ("ServiceName", "Cluster", "LaunchType", "LoadBalancers", "ServiceRegistries", "NetworkConfiguration")
+        fixed = (
+            "ServiceName",
+            "Cluster",
+            "LaunchType",
+            "SchedulingStrategy",
+            "LoadBalancers",
+            "ServiceRegistries",
+            "NetworkConfiguration",
+        )
         if any(self.properties.get(key) != properties.get(key) for key in fixed):
             super().update(properties)
             return
