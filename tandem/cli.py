@@ -39,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
     rehearse.add_argument("--prompt", action="append", metavar="TEXT", help="ask this instead of the default prompts")
     rehearse.set_defaults(run=_rehearse)
+    doctor = commands.add_parser("doctor", help="ask AWS whether a file can be deployed, and what runs is sound")
+    doctor.add_argument("file", type=Path)
+    doctor.add_argument("--live", action="store_true", help="examine what runs, too")
+    doctor.add_argument("--profile", help="the AWS profile to ask with; default: as every AWS tool finds it")
+    doctor.add_argument("--output", choices=["text", "json"], default="text")
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -67,6 +73,13 @@ def _rehearse(options: argparse.Namespace) -> int:
 
     setup = time.time() - options.since if options.since else 0.0
     return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt, setup_seconds=setup)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    # loads boto3, which the other commands need not wait for
+    from tandem.doctor.command import doctor
+
+    return doctor(options.file, live=options.live, profile=options.profile, as_json=options.output == "json")
 
 
 def _count(findings: Sequence[Finding]) -> str:

@@ -1,0 +1,62 @@
+"""List every check: a function from a deployment and an AWS account to a result, one a file.
+
+A check's id is the name of its file. It returns PASS or FAIL, or raises ``UndeterminedError``; errors of AWS and of the
+network it need not catch (see ``tandem.doctor.examine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tandem.doctor.aws import Aws
+from tandem.doctor.checks import (
+    account,
+    agentcore,
+    cdk_bootstrap,
+    certificate,
+    cidr,
+    clock,
+    decode_endpoint,
+    decode_secret,
+    efa_interfaces,
+    gateway_ready,
+    host_image,
+    instance_type_offered,
+    placement,
+    services,
+    task_revision,
+    vcpu_quota,
+    worker_image,
+    workers_registered,
+)
+from tandem.doctor.result import Result
+from tandem.spec.deployment import Deployment
+
+Check = Callable[[Deployment, Aws], Result]
+
+BEFORE: Final[Mapping[str, Check]] = {
+    "account": account.check,
+    "clock": clock.check,
+    "cdk-bootstrap": cdk_bootstrap.check,
+    "vcpu-quota": vcpu_quota.check,
+    "instance-type-offered": instance_type_offered.check,
+    "host-image": host_image.check,
+    "worker-image": worker_image.check,
+    "certificate": certificate.check,
+    "decode-secret": decode_secret.check,
+    "decode-endpoint": decode_endpoint.check,
+    "agentcore": agentcore.check,
+    "cidr": cidr.check,
+}
+"""What must hold before a deploy, in the order of the table."""
+
+LIVE: Final[Mapping[str, Check]] = {
+    "services": services.check,
+    "efa-interfaces": efa_interfaces.check,
+    "placement": placement.check,
+    "task-revision": task_revision.check,
+    "workers-registered": workers_registered.check,
+    "gateway-ready": gateway_ready.check,
+}
+"""What must hold of a running deployment."""
