@@ -126,6 +126,7 @@ def test_rope_in_one_order_becomes_rope_in_the_other(attention: Heads | Latent) 
         interleaved[0, 0, :, 0, start + place] = half_split[0, 0, :, 0, start + j]
     half_split[0, 0, :, 0, rotated] = rotate(half_split[0, 0, :, 0, rotated], Rope.HALF_SPLIT)
     interleaved[0, 0, :, 0, rotated] = rotate(interleaved[0, 0, :, 0, rotated], Rope.INTERLEAVED)
+    half_split.setflags(write=False)  # what is given stays
     got = reorder_rope(half_split, attention, Rope.HALF_SPLIT, Rope.INTERLEAVED)
     assert (got == interleaved).all()
     assert (got[:, 0, ..., kept] == half_split[:, 0, ..., kept]).all()

@@ -39,6 +39,14 @@ def test_bf16_keeps_all_its_bits_in_f32() -> None:
     assert values[0xC049] == struct.unpack(">f", b"\xc0\x49\0\0")[0]
 
 
+def test_bf16_rounds_ties_to_even_and_keeps_nan() -> None:
+    lower = np.arange(0x7F7F, dtype=np.uint32)
+    ties = ((lower << 16) | 0x8000).view(np.float32)
+    assert (from_f32(ties, Element.BF16) == lower + (lower & 1)).all()
+    nan = np.array([0x7F800001, 0xFF800001], np.uint32).view(np.float32)  # payload in the bits that are cut off
+    assert np.isnan(to_f32(from_f32(nan, Element.BF16), Element.BF16)).all()
+
+
 def test_f16_keeps_all_its_numbers_in_f32() -> None:
     codes = all_codes(Element.F16)
     stored = codes.view(np.float16)
