@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
-
 from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.kv import layout
+from runtime.handoff.kv.attention import Heads, Rope
+from runtime.handoff.kv.description import Element, KvDescription
+from runtime.handoff.kv.layout import Layout
+from runtime.handoff.kv.memory import Holding, Memory
+from runtime.handoff.kv.plan import plan
 from runtime.handoff.nixl import Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.engine.weights import Geometry
@@ -20,7 +24,7 @@ LAYOUT: Final = "NHD"
 
 def check_layout(remote: NixlAgentMetadata, geometry: Geometry) -> None:
     """Raise ``HandoffError`` (``kv_layout``) unless the worker's regions are what this module reads."""
-    block_bytes = 2 * remote.block_size * _row_bytes(geometry)
+    block_bytes = _description(geometry, layout.NHD, remote.block_size).block_bytes()
     # the element type is not in the handshake: bf16 would look the same, which only vLLM's compatibility hash can tell
     got_and_needed = {
         "kv_cache_layout": (remote.kv_cache_layout, LAYOUT),
@@ -68,15 +72,18 @@ def plan_reads(
 
     Nothing beyond those tokens is moved: the lengths add up to ``num_tokens * kv_bytes_per_token``.
     """
-    row = _row_bytes(geometry)
-    layer, half, index = np.ogrid[: geometry.layers, :2, : len(block_ids)]
-    first_token = index * remote.block_size
-    bases, strides = (np.array(given)[:, None, None] for given in (remote.kv_caches_base_addr, remote.block_strides))
-    local_address = cache_address + ((layer * 2 + half) * capacity + first_token) * row
-    remote_address = bases + np.array(block_ids) * strides + half * remote.block_size * row
-    length = np.minimum(remote.block_size, num_tokens - first_token) * row
-    columns = np.broadcast_arrays(local_address, remote_address, length)
-    return list(zip(*(column.ravel().tolist() for column in columns), strict=True))
+    worker = _description(geometry, layout.NHD, remote.block_size)
+    engine = _description(geometry, layout.TOKEN_MAJOR, capacity)
+    there = Memory(
+        bases=tuple(remote.kv_caches_base_addr),
+        block_strides=tuple(remote.block_strides),
+        num_blocks=remote.num_blocks,
+    )
+    here = Memory(bases=(cache_address,), block_strides=(engine.block_bytes(),), num_blocks=1)
+    producer = Holding(description=worker, memories=(there,), block_ids=(tuple(block_ids),))
+    consumer = Holding(description=engine, memories=(here,), block_ids=((0,),))
+    (transfer,) = plan(producer, consumer, num_tokens).transfers
+    return [(local, distant, length) for local, distant, length in transfer.pairs.tolist()]
 
 
 def _in_memory(remote: NixlAgentMetadata) -> bool:
@@ -84,6 +91,12 @@ def _in_memory(remote: NixlAgentMetadata) -> bool:
     return min(remote.kv_caches_base_addr) > 0 and end < 2**63  # beyond that int64 would turn into float
 
 
-def _row_bytes(geometry: Geometry) -> int:
-    """Return the bytes of K, or of V, of one token in one layer."""
-    return geometry.kv_heads * geometry.head_dim * 2
+def _description(geometry: Geometry, order: Layout, block_size: int) -> KvDescription:
+    return KvDescription(
+        attention=Heads(kv_heads=geometry.kv_heads, width=geometry.head_dim, rope_dim=geometry.head_dim),
+        layers=geometry.layers,
+        element=Element.F16,
+        rope=Rope.HALF_SPLIT,
+        layout=order,
+        block_size=block_size,
+    )
