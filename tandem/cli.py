@@ -33,6 +33,12 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(run=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of the deployment file, for editors")
     schema.set_defaults(run=_schema)
+    cost = _with_templates(commands.add_parser("cost", help="estimate an hour and a month of a deployment file"))
+    cost.set_defaults(run=_cost)
+    diff = _with_templates(commands.add_parser("diff", help="explain what deploying a file does to what is deployed"))
+    diff.add_argument("--against", type=Path, metavar="DIR", help="compare with these templates, not the deployed ones")
+    diff.add_argument("--allow-data-loss", action="store_true", help="return 0 though data is at risk")
+    diff.set_defaults(run=_diff)
     rehearse = commands.add_parser("rehearse", help="deploy a file into an embedded AWS and ask it something")
     rehearse.add_argument("file", type=Path)
     rehearse.add_argument("--since", type=float, metavar="UNIX_TIME", help="count the time from here on, as make does")
@@ -48,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _with_templates(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("file", type=Path)
+    command.add_argument("--app", type=Path, metavar="DIR", help="take this cloud assembly instead of a fresh synth")
+    command.add_argument("--output", choices=["text", "json"], default="text")
+    return command
+
+
 def _validate(options: argparse.Namespace) -> int:
     _, findings = read(options.file)
     if options.output == "json":
@@ -61,6 +74,34 @@ def _validate(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     print(json.dumps({"$schema": _DIALECT, **Deployment.model_json_schema()}, indent=2))
     return 0
+
+
+def _cost(options: argparse.Namespace) -> int:
+    deployment, findings = read(options.file)
+    if deployment is None or has_errors(findings):
+        _print(findings)
+        return 1
+    from tandem.cost.command import cost
+
+    return cost(options.file, deployment, root=_ROOT, app=options.app, as_json=options.output == "json")
+
+
+def _diff(options: argparse.Namespace) -> int:
+    deployment, findings = read(options.file)
+    if deployment is None or has_errors(findings):
+        _print(findings)
+        return 1
+    from tandem.changes.command import diff
+
+    return diff(
+        options.file,
+        deployment,
+        root=_ROOT,
+        app=options.app,
+        against=options.against,
+        as_json=options.output == "json",
+        allow_data_loss=options.allow_data_loss,
+    )
 
 
 def _rehearse(options: argparse.Namespace) -> int:

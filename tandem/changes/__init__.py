@@ -1,0 +1,1 @@
+"""Explain what a change of a deployment does, from its CloudFormation templates."""

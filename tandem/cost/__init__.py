@@ -1,0 +1,1 @@
+"""Estimate what a deployment costs, from its CloudFormation templates and a table of published prices."""
