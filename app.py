@@ -38,7 +38,7 @@ def build(app: App, deployment: Deployment) -> None:
         decode.exchange_kv_with(prefill)
     gateway = GatewayStack(app, deployment, network=network, storage=storage, prefill=prefill, decode=decode).gateway
     if deployment.registration.registrar != "none":
-        RegistrationStack(app, deployment, network=network, gateway=gateway)
+        RegistrationStack(app, deployment, network=network, storage=storage, gateway=gateway)
     ObservabilityStack(app, deployment, gateway=gateway, prefill=prefill, decode=decode)
     Tags.of(app).add("tandem:deployment", deployment.name)
 

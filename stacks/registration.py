@@ -1,14 +1,19 @@
-"""Deploy how Bedrock clients reach the gateway."""
+"""Deploy how Bedrock clients reach the gateway, or what they reach in its place."""
 
 from __future__ import annotations
+
+from typing import assert_never
 
 from constructs import Construct
 
 from constructs.gateway.service import GatewayService
 from constructs.registration.agentcore import AgentCoreRegistration
+from constructs.registration.marketplace import MarketplaceRegistration
+from constructs.registration.model_import import ModelImport
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
-from tandem.spec.deployment import Deployment
+from stacks.storage import StorageStack
+from tandem.spec import deployment as spec
 
 
 class RegistrationStack(DeploymentStack):
@@ -17,10 +22,43 @@ class RegistrationStack(DeploymentStack):
     kind = "registration"
 
     def __init__(
-        self, scope: Construct, deployment: Deployment, *, network: NetworkStack, gateway: GatewayService
+        self,
+        scope: Construct,
+        deployment: spec.Deployment,
+        *,
+        network: NetworkStack,
+        storage: StorageStack,
+        gateway: GatewayService,
     ) -> None:
         super().__init__(scope, deployment)
-        self.registration = AgentCoreRegistration(
+        match deployment.registration:
+            case spec.AgentCoreRegistration():
+                self._agentcore(deployment, network, gateway)
+            case spec.ImportRegistration(cost_tags=cost_tags):
+                ModelImport(
+                    self,
+                    "Import",
+                    name=deployment.name,
+                    weights=_weights(deployment),
+                    cost_tags=cost_tags,
+                    key=storage.artifacts.key,
+                    log_retention=self.log_retention,
+                )
+            case spec.MarketplaceRegistration(endpoint_arn=endpoint_arn, model_source=model_source):
+                MarketplaceRegistration(
+                    self,
+                    "Marketplace",
+                    endpoint_arn=endpoint_arn,
+                    model_source=model_source,
+                    log_retention=self.log_retention,
+                )
+            case spec.NoRegistration():
+                raise ValueError("registrar none has no stack: leave this one out")
+            case never:
+                assert_never(never)
+
+    def _agentcore(self, deployment: spec.Deployment, network: NetworkStack, gateway: GatewayService) -> None:
+        AgentCoreRegistration(
             self,
             "AgentCore",
             name=deployment.name,
@@ -30,3 +68,9 @@ class RegistrationStack(DeploymentStack):
             load_balancer=gateway.load_balancer,
             client_key=gateway.key,
         )
+
+
+def _weights(deployment: spec.Deployment) -> str:
+    if deployment.model.weights is None:
+        raise ValueError("registrar import has no model.weights: the rules refuse such a file")
+    return deployment.model.weights

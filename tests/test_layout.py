@@ -75,6 +75,7 @@ def test_constructs_know_no_stack() -> None:
 def test_constructs_take_only_constants_from_what_ships() -> None:
     assert {module for _, module in _importing("constructs", "runtime")} == {
         "runtime.handoff",
+        "runtime.handoff.contract",
         "runtime.handoff.settings",
     }
 

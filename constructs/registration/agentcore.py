@@ -15,7 +15,7 @@ from constructs import Construct
 
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.review.acknowledge import acknowledge_finding
-from runtime.handoff import settings
+from runtime.handoff import contract, settings
 
 _OPERATIONS = {"/v1/chat/completions": "/v1/chat/completions"}
 
@@ -65,6 +65,10 @@ class AgentCoreRegistration(Construct):
             ),
             credential_provider_configurations=[_api_key(provider)],
             private_endpoint=self._private_endpoint(vpc, load_balancer),
+            # without it a client sees neither how long which phase took nor what was handed over
+            metadata_configuration=target.MetadataConfigurationProperty(
+                allowed_response_headers=[contract.SERVER_TIMING, contract.KV_BYTES_HEADER]
+            ),
         )
         # the role alone does not bring its policy along
         self.target.node.add_dependency(role)

@@ -37,6 +37,7 @@ class Answer:
     """Hold what a prompt got: text, counts, and times in milliseconds; ``phases_ms`` sum to ``ttft_ms``."""
 
     prompt: Prompt
+    route: str = "load-balancer"
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
     prompt_tokens: int = 0
@@ -57,10 +58,15 @@ def default_prompts(root: Path) -> list[Prompt]:
     ]
 
 
-def ask(url: str, key: str, model: str, prompt: Prompt, show: Callable[[str], None]) -> Answer:
-    """Stream one answer, passing its text to ``show``; raise ``PromptError`` if it does not end well."""
-    direct = DefaultHttpxClient(trust_env=False)  # no proxy leads to an address of the rehearsal's own
-    client = OpenAI(base_url=f"{url}/v1", api_key=key, timeout=_TIMEOUT_SECONDS, max_retries=0, http_client=direct)
+def ask(
+    url: str, key: str, model: str, prompt: Prompt, show: Callable[[str], None], http: DefaultHttpxClient | None = None
+) -> Answer:
+    """Stream one answer, passing its text to ``show``; raise ``PromptError`` if it does not end well.
+
+    ``http`` takes the place of the plain client for a route that asks for more than a key.
+    """
+    http = http or DefaultHttpxClient(trust_env=False)  # no proxy leads to an address of the rehearsal's own
+    client = OpenAI(base_url=f"{url}/v1", api_key=key, timeout=_TIMEOUT_SECONDS, max_retries=0, http_client=http)
     try:
         with client:
             return _stream(client, model, prompt, show)

@@ -37,6 +37,7 @@ def prompt_entry(answer: Answer, *, equal: bool) -> dict[str, Any]:
     """Return what the report holds of one answer."""
     return {
         "name": answer.prompt.name,
+        "route": answer.route,
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "kv_bytes": answer.kv_bytes,

@@ -26,6 +26,7 @@ from tandem.rehearsal.launch import Machine
 from tandem.rehearsal.prompts import Answer, Prompt, ask
 from tandem.rehearsal.reference import single_process
 from tandem.rehearsal.report import Report, phase_table, prompt_entry
+from tandem.rehearsal.route import NAME, AgentCoreRoute, deployed_route
 from tandem.rehearsal.service import Service, serving
 from tandem.spec.deployment import Deployment
 
@@ -84,11 +85,11 @@ class Rehearsal:
         self._say("starting what was deployed")
         with self._timed("start_and_answer"), serving(aws, machine) as service:
             self.report.processes = service.entries
-            answers = self._ask(service, prompts)
+            answers = self._ask(service, prompts, deployed_route(aws))
             self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(aws)]
             if hold:
                 hold(service, cloud)
-        self._compare(prompts, answers)
+        self._compare(answers)
 
     def _cdk(self, cloud: EmbeddedCloud) -> Cdk:
         program = docker.write_program(self._work / "docker", self._root)
@@ -110,19 +111,28 @@ class Rehearsal:
             cdk.deploy()
         self.report.stacks = stacks.describe(aws)
 
-    def _ask(self, service: Service, prompts: Sequence[Prompt]) -> list[Answer]:
+    def _ask(self, service: Service, prompts: Sequence[Prompt], route: AgentCoreRoute | None) -> list[Answer]:
         answers = []
         for prompt in prompts:
             self._say(f"\n[{prompt.name}] ", end="")
-            answers.append(ask(service.url, service.key, service.model, prompt, lambda text: self._say(text, end="")))
+            answers.append(ask(service.url, service.key, service.model, prompt, self._show))
             self.report.seconds.setdefault("command_to_first_answer", self._elapsed())
+        if route:
+            prompt = dataclasses.replace(prompts[0], name=NAME)
+            self._say(f"\n[{prompt.name}] ", end="")
+            # the gateway's key is the target's to add: this client has none
+            answer = ask(route.url, "unused", service.model, prompt, self._show, route.client())
+            answers.append(dataclasses.replace(answer, route=NAME))
         self._say("\n\n" + phase_table(answers) + "\n")
         return answers
 
-    def _compare(self, prompts: Sequence[Prompt], answers: Sequence[Answer]) -> None:
+    def _show(self, text: str) -> None:
+        self._say(text, end="")
+
+    def _compare(self, answers: Sequence[Answer]) -> None:
         self._say("comparing with a single-process run")
         with self._timed("single_process"):
-            alone = single_process(self._root, prompts)
+            alone = single_process(self._root, [answer.prompt for answer in answers])
         for answer, reference in zip(answers, alone, strict=True):
             equal = answer.token_ids == reference["token_ids"] and answer.text == reference["text"]
             self.report.prompts.append(prompt_entry(answer, equal=equal))

@@ -26,6 +26,15 @@ WeightsUri = Annotated[
     str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.()-]+)+$", max_length=1000)
 ]
 InstanceTypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", max_length=64)]
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._:/=+@-]+$", max_length=128)]
+TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._:/=+@-]*$", max_length=256)]
+SageMakerEndpointArn = Annotated[
+    str,
+    StringConstraints(pattern=r"^arn:aws:sagemaker:[a-z0-9-]+:[0-9]{12}:endpoint/[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$"),
+]
+HubModelArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws:sagemaker:[a-z0-9-]+:aws:hub-content/SageMakerPublicHub/Model/[^\s]+$")
+]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 NEURON_VLLM_IMAGE = (
     "public.ecr.aws/neuron/pytorch-inference-vllm-neuronx:0.24.0.1.1.0-neuronx-py313-sdk2.32.0-ubuntu24.04"
@@ -144,13 +153,33 @@ class AgentCoreRegistration(Section):
     registrar: Literal["agentcore-gateway"]
 
 
+class ImportRegistration(Section):
+    """Import ``model.weights`` into Bedrock as a native copy to fall back on; it takes no part in the handoff."""
+
+    registrar: Literal["import"]
+    cost_tags: dict[TagKey, TagValue] = Field(
+        default_factory=dict, max_length=40, description="cost allocation tags of the imported model"
+    )
+
+
+class MarketplaceRegistration(Section):
+    """Register a SageMaker endpoint that serves a model of the public hub, so that InvokeModel reaches it."""
+
+    registrar: Literal["marketplace"]
+    endpoint_arn: SageMakerEndpointArn
+    model_source: Annotated[HubModelArn, Field(description="the model of SageMaker's public hub on that endpoint")]
+
+
 class NoRegistration(Section):
     """Register nowhere: clients use the load balancer."""
 
     registrar: Literal["none"]
 
 
-Registration = Annotated[AgentCoreRegistration | NoRegistration, Field(discriminator="registrar")]
+Registration = Annotated[
+    AgentCoreRegistration | ImportRegistration | MarketplaceRegistration | NoRegistration,
+    Field(discriminator="registrar"),
+]
 
 
 class Observability(Section):

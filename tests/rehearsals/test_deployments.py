@@ -21,6 +21,8 @@ def test_file_is_deployed_and_answers(checkout: Any, name: str) -> None:
     assert report["second_deploy_changed"] == []
     assert report["destroyed"] is True
     assert all(stack["resources"] > 0 for stack in report["stacks"])
+    registered = "agentcore" if name.startswith("llama") else "load-balancer"
+    assert report["prompts"][-1]["route"] == registered
     assert checkout.left_running() == []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.bedrockagentcorecontrol.exceptions import BedrockAgentCoreControlClientError
+from moto.bedrockagentcorecontrol.responses import BedrockAgentCoreControlResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.secretsmanager.models import secretsmanager_backends
@@ -21,7 +22,7 @@ def _create_provider(response: Any) -> ActionResult:
     params, providers = response._get_params(), _providers(response)
     name, backend = params["name"], response.backend
     if name in providers:
-        raise ServiceException("ConflictException", f"credential provider {name} already exists")
+        raise BedrockAgentCoreControlClientError("ConflictException", f"credential provider {name} already exists")
     place = f"{backend.region_name}:{backend.account_id}"
     providers[name] = {
         "name": name,
@@ -42,7 +43,9 @@ def _secret(params: dict[str, Any], backend: Any) -> dict[str, Any]:
         return {"apiKeySecretArn": {"secretArn": secrets.secrets[name].arn}, "apiKeySecretSource": "MANAGED"}
     config = params["apiKeySecretConfig"]
     if config["secretId"] not in secrets.secrets:
-        raise ServiceException("ResourceNotFoundException", f"there is no secret {config['secretId']}")
+        raise BedrockAgentCoreControlClientError(
+            "ResourceNotFoundException", f"there is no secret {config['secretId']}"
+        )
     arn = secrets.secrets[config["secretId"]].arn
     found = {"apiKeySecretArn": {"secretArn": arn}, "apiKeySecretSource": "EXTERNAL"}
     return found | ({"apiKeySecretJsonKey": config["jsonKey"]} if "jsonKey" in config else {})
@@ -51,7 +54,7 @@ def _secret(params: dict[str, Any], backend: Any) -> dict[str, Any]:
 def _one(response: Any) -> dict[str, Any]:
     name = response._get_params()["name"]
     if name not in _providers(response):
-        raise ServiceException("ResourceNotFoundException", f"there is no credential provider {name}")
+        raise BedrockAgentCoreControlClientError("ResourceNotFoundException", f"there is no credential provider {name}")
     return _providers(response)[name]
 
 
@@ -104,6 +107,36 @@ def _update_gateway(response: Any) -> ActionResult:
     return ActionResult(gateway.to_dict())
 
 
+_moto_create_target = BedrockAgentCoreControlResponse.create_gateway_target
+_moto_update_target = BedrockAgentCoreControlResponse.update_gateway_target
+_moto_get_target = BedrockAgentCoreControlResponse.get_gateway_target
+
+
+def _create_target(response: Any) -> ActionResult:
+    """Do as moto does, and keep what it forgets: how the target is reached privately."""
+    made = _moto_create_target(response)
+    told: Any = made.result
+    return _with_private_endpoint(response, made, told["targetId"])
+
+
+def _update_target(response: Any) -> ActionResult:
+    return _with_private_endpoint(response, _moto_update_target(response), response._get_param("targetId"))
+
+
+def _with_private_endpoint(response: Any, made: ActionResult, target_id: str) -> ActionResult:
+    target = response.backend.get_gateway_target(response._get_param("gatewayIdentifier"), target_id)
+    target.private_endpoint = response._get_params().get("privateEndpoint")
+    return made
+
+
+def _get_target(response: Any) -> ActionResult:
+    """Do as moto does, and tell the private endpoint, too."""
+    identifiers = (response._get_param("gatewayIdentifier"), response._get_param("targetId"))
+    endpoint = response.backend.get_gateway_target(*identifiers).private_endpoint
+    found: Any = _moto_get_target(response).result
+    return ActionResult({**found, **({"privateEndpoint": endpoint} if endpoint else {})})
+
+
 ACTIONS: dict[str, Callable[[Any], ActionResult]] = {
     "create_api_key_credential_provider": _create_provider,
     "get_api_key_credential_provider": _get_provider,
@@ -111,5 +144,8 @@ ACTIONS: dict[str, Callable[[Any], ActionResult]] = {
     "list_api_key_credential_providers": _list_providers,
     "create_gateway": _create_gateway,
     "update_gateway": _update_gateway,
+    "create_gateway_target": _create_target,
+    "update_gateway_target": _update_target,
+    "get_gateway_target": _get_target,
 }
 """Map the names by which moto's AgentCore control dispatches to what answers."""

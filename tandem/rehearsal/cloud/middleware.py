@@ -96,9 +96,10 @@ class Gate:
 
 
 def _head(environ: dict[str, Any]) -> tuple[str, str, str, str]:
-    keys = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_X_AMZ_TARGET")
-    method, path, query, target = (str(environ.get(key, "")) for key in keys)
-    return method, path, query, target
+    keys = ("REQUEST_METHOD", "QUERY_STRING", "HTTP_X_AMZ_TARGET")
+    method, query, target = (str(environ.get(key, "")) for key in keys)
+    # as it was sent: an ARN in a path has its slashes escaped, which PATH_INFO no longer shows
+    return method, str(environ["RAW_URI"]).partition("?")[0], query, target
 
 
 def _body(environ: dict[str, Any]) -> bytes:

@@ -12,6 +12,8 @@ import moto.awslambda.models
 import moto.cloudformation.models
 import moto.cloudformation.parsing
 import moto.sns.models
+from moto.bedrock.models import BedrockBackend
+from moto.bedrock.responses import BedrockResponse
 from moto.bedrockagentcorecontrol.responses import BedrockAgentCoreControlResponse
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -19,8 +21,9 @@ from moto.ec2.responses import EC2Response
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
+from moto.sagemaker.responses import SageMakerResponse
 
-from tandem.rehearsal.cloud import agentcore_actions, ec2_actions, stack, template
+from tandem.rehearsal.cloud import agentcore_actions, bedrock_actions, ec2_actions, stack, template
 from tandem.rehearsal.cloud.resource_map import Resources
 
 log = logging.getLogger("tandem.rehearsal.cloud")
@@ -41,6 +44,8 @@ def installed(invoke: Invoke) -> Iterator[None]:
         (parsing, "clean_json", template.resolve),
         (moto.awslambda.models.LambdaFunction, "invoke", invoke),
         (moto.sns.models, "requests", _NoNetwork),
+        (BedrockBackend, "_list_arns", bedrock_actions.arns),
+        (SageMakerResponse, "create_model", bedrock_actions.create_sagemaker_model),
         (EC2ContainerServiceBackend, "_validate_container_defs", staticmethod(_container_defs)),
         # moto reads a Deny without TLS as a Deny: it sees neither a policy's conditions nor its principals
         (FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL),
@@ -48,6 +53,7 @@ def installed(invoke: Invoke) -> Iterator[None]:
     added: list[tuple[Any, str, Any]]
     added = [(EC2Response, name, action) for name, action in ec2_actions.ACTIONS.items()]
     added += [(BedrockAgentCoreControlResponse, name, action) for name, action in agentcore_actions.ACTIONS.items()]
+    added += [(BedrockResponse, name, action) for name, action in bedrock_actions.ACTIONS.items()]
     # moto's metric alarms take a rule, as composite ones have, but no call makes one
     added.append((CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm))
     protection = stack.update_termination_protection

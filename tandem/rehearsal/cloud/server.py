@@ -24,6 +24,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 import tandem.rehearsal.cloud.resources  # noqa: F401 - makes every resource type known
 from tandem.rehearsal.cloud import functions, seams
 from tandem.rehearsal.cloud.api import ACCESS_KEY, Api
+from tandem.rehearsal.cloud.inference import InferenceGateways
 from tandem.rehearsal.cloud.middleware import Gate, Mailbox
 from tandem.rehearsal.cloud.stack import Stack
 
@@ -60,7 +61,8 @@ class EmbeddedCloud:
         with ExitStack() as undo:
             undo.callback(listening.close)
             self._install(undo)
-            app = Gate(DomainDispatcherApplication(create_backend_app), self.account, self.mailbox)
+            gate = Gate(DomainDispatcherApplication(create_backend_app), self.account, self.mailbox)
+            app = InferenceGateways(gate, self.account, self.api)
             self._server = make_server(
                 _HOST, self.port, app, threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
             )

@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, network, workers
+from tandem.spec.rules import access, capacity, network, registration, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -37,10 +37,18 @@ RULES: Final[tuple[Rule, ...]] = (
     capacity.zone_is_efa_zone,
     capacity.resource_group_in_region,
     access.prefill_present,
-    access.certificate_present,
     access.certificate_in_region,
     access.plain_http_known,
     access.memory_fits_cpu,
+    registration.agentcore_needs_https,
+    registration.agentcore_can_name_model,
+    registration.import_has_weights,
+    registration.import_region_known,
+    registration.import_architecture_known,
+    registration.cost_tags_free,
+    registration.marketplace_endpoint_here,
+    registration.marketplace_source_here,
+    registration.copy_takes_no_part,
 )
 """Every rule, in the order of its findings."""
 

@@ -1,4 +1,4 @@
-"""Check how stages fit together and how clients reach them: prefill, gateway, certificate, registration."""
+"""Check how stages fit together and how clients reach them: prefill, gateway, certificate."""
 
 from __future__ import annotations
 
@@ -36,21 +36,6 @@ def prefill_present(deployment: Deployment) -> Iterator[Finding]:
             allowed="none for provider openai, whose endpoint prefills by itself",
             change="remove it, or use provider cs3 or vllm",
         )
-
-
-def certificate_present(deployment: Deployment) -> Iterator[Finding]:
-    """Require a certificate and its domain where a registrar reaches the gateway by HTTPS only."""
-    if deployment.registration.registrar == "none":
-        return
-    for field in ("certificate_arn", "domain"):
-        if getattr(deployment.gateway, field) is None:
-            yield Finding(
-                code="https-required",
-                path=f"gateway.{field}",
-                got="nothing",
-                allowed=f"a value, since registrar {deployment.registration.registrar} needs HTTPS",
-                change="add it, or use registrar none",
-            )
 
 
 def certificate_in_region(deployment: Deployment) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ def test_no_answers_are_a_table_without_rows() -> None:
 def test_an_entry_holds_the_answer_and_whether_it_was_equal() -> None:
     assert prompt_entry(SHORT, equal=True) == {
         "name": "short",
+        "route": "load-balancer",
         "prompt_tokens": 42,
         "completion_tokens": 2,
         "kv_bytes": 967_680,

@@ -9,6 +9,7 @@ from tandem.spec.rules import RULES
 from tests.documents import ABSENT, CERTIFICATE, deployment, read
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
+from tests.tandem.spec.registration_cases import REGISTRATION
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 _GROUP = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
@@ -163,20 +164,6 @@ CASES = [
         provider="openai",
         wrong={"prefill": {"groups": [_GROUP]}},
     ),
-    *(
-        Case(
-            rule="certificate_present",
-            code="https-required",
-            path=f"gateway.{field_}",
-            wrong={"registration__registrar": "agentcore-gateway"},
-            right={
-                "registration__registrar": "agentcore-gateway",
-                "gateway__certificate_arn": CERTIFICATE,
-                "gateway__domain": "llm.example.com",
-            },
-        )
-        for field_ in ("certificate_arn", "domain")
-    ),
     Case(
         rule="certificate_in_region",
         code="certificate-elsewhere",
@@ -210,6 +197,7 @@ CASES = [
         # the first, 1.5 GB for a quarter of a CPU, lies inside the range but is not sold
         for cpu, wrong, right in [(256, 1536, 2048), (512, 512, 1024), (1024, 9216, 8192), (4096, 4096, 8192)]
     ),
+    *REGISTRATION,
 ]
 
 
