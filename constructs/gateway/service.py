@@ -70,13 +70,13 @@ class GatewayService(Construct):
 
     def use_prefill(self, workers: VllmWorkers) -> None:
         """Let the gateway find, reach and call the prefill workers."""
-        self._discover(workers, settings.PREFILL_NAMESPACE, settings.PREFILL_SERVICE)
+        self._discover(workers, settings.PREFILL_NAMESPACE, settings.PREFILL_SERVICE, settings.PREFILL_STATUS_PORT)
         self.container.add_environment(settings.KV_LEASE_SECONDS, str(workers.workers.kv_lease_seconds))
         self.container.add_secret(settings.PREFILL_KEY, ecs.Secret.from_secrets_manager(workers.key))
 
     def use_decode_workers(self, workers: VllmWorkers) -> None:
         """Let the gateway find, reach and call vLLM decode workers."""
-        self._discover(workers, settings.DECODE_NAMESPACE, settings.DECODE_SERVICE)
+        self._discover(workers, settings.DECODE_NAMESPACE, settings.DECODE_SERVICE, settings.DECODE_STATUS_PORT)
         self.container.add_secret(settings.DECODE_KEY, ecs.Secret.from_secrets_manager(workers.key))
 
     def use_decode_endpoint(self, endpoint: DecodeEndpoint, *, tickets: bool) -> None:
@@ -94,10 +94,12 @@ class GatewayService(Construct):
         """Return the share of the tasks' CPU in use, in percent."""
         return self.service.metric_cpu_utilization()
 
-    def _discover(self, workers: VllmWorkers, namespace: str, service: str) -> None:
+    def _discover(self, workers: VllmWorkers, namespace: str, service: str, status_port: str) -> None:
         self.container.add_environment(namespace, workers.namespace.namespace_name)
         self.container.add_environment(service, workers.discovery.service_name)
+        self.container.add_environment(status_port, str(workers.workers.status_port))
         self.service.connections.allow_to(workers.security_group, workers.api_port, "gateway to workers")
+        self.service.connections.allow_to(workers.security_group, workers.status_port, "readiness")
         self.container.task_definition.add_to_task_role_policy(
             iam.PolicyStatement(actions=["servicediscovery:DiscoverInstances"], resources=["*"])
         )

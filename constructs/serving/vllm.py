@@ -36,6 +36,8 @@ def environment(workers: Workers, role: Role) -> dict[str, str]:
     variables = {
         settings.SIDE_CHANNEL_PORT: str(workers.side_channel_port),
         settings.FI_PROVIDER: "efa",
+        # vLLM's own bound on its engine's start, 600 s by default, which a compilation exceeds
+        "VLLM_ENGINE_READY_TIMEOUT_S": str(workers.start_seconds),
         "FI_EFA_USE_DEVICE_RDMA": "1",
         # with shared memory between workers of one host Neuron's answers are silently wrong (vllm-neuron DI design)
         "FI_EFA_ENABLE_SHM_TRANSFER": "0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -26,6 +26,10 @@ from tandem.spec.instances import InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
 _HOST_MEMORY_SHARE = 0.9
+_STOP_SECONDS = 120
+"""The longest that ECS documents between SIGTERM and SIGKILL (aws/containers-roadmap#1808)."""
+_DRAIN_SECONDS = _STOP_SECONDS - 15
+"""The rest is for vLLM's own end."""
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 
 
@@ -77,6 +81,11 @@ class VllmWorkers(Construct):
     def side_channel_port(self) -> ec2.Port:
         """The port where a reader of KV shakes hands."""
         return ec2.Port.tcp(self.workers.side_channel_port)
+
+    @property
+    def status_port(self) -> ec2.Port:
+        """The port where a worker says whether it takes requests."""
+        return ec2.Port.tcp(self.workers.status_port)
 
     def grant_artifacts(self, bucket: s3.IBucket, key: kms.IKey) -> None:
         """Let every worker keep its compiled artifacts in ``bucket``."""
@@ -153,6 +162,9 @@ class VllmWorkers(Construct):
                 **vllm.environment(self.workers, self._role),
                 "AWS_REGION": Stack.of(self).region,
                 "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
+                settings.STATUS_PORT: str(self.workers.status_port),
+                settings.START_SECONDS: str(self.workers.start_seconds),
+                settings.DRAIN_SECONDS: str(_DRAIN_SECONDS),
                 settings.NEURON_DEVICES: str(kind.neuron_devices),
                 settings.EFA_INTERFACES: str(interfaces),
                 **({settings.WEIGHTS: self._model.weights} if self._model.weights else {}),
@@ -160,12 +172,13 @@ class VllmWorkers(Construct):
             secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(self.key)},
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
             linux_parameters=_devices(area, kind, interfaces),
+            stop_timeout=Duration.seconds(_STOP_SECONDS),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=self._logs),
         )
         container.add_port_mappings(
             *(
                 ecs.PortMapping(container_port=port, host_port=port)
-                for port in (self.workers.api_port, self.workers.side_channel_port)
+                for port in (self.workers.api_port, self.workers.side_channel_port, self.workers.status_port)
             )
         )
         # EFA pins the memory that it registers
@@ -182,7 +195,8 @@ class VllmWorkers(Construct):
 
 
 def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:
-    parameters = ecs.LinuxParameters(scope, "Devices", shared_memory_size=_SHARED_MEMORY_MIB)
+    # an init process reaps what vLLM's own processes leave behind
+    parameters = ecs.LinuxParameters(scope, "Devices", shared_memory_size=_SHARED_MEMORY_MIB, init_process_enabled=True)
     neuron = [f"/dev/neuron{index}" for index in range(kind.neuron_devices)]
     verbs = [f"/dev/infiniband/uverbs{index}" for index in range(interfaces)]
     permissions = [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE, ecs.DevicePermission.MKNOD]

@@ -13,10 +13,11 @@ from runtime.handoff.settings import SettingError, required, required_int
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkersConfig:
-    """Say where vLLM workers are registered and what key they ask for."""
+    """Say where vLLM workers are registered, where they tell their state, and what key they ask for."""
 
     namespace: str
     service: str
+    status_port: int
     key: str = field(repr=False)
 
 
@@ -57,6 +58,7 @@ class VllmConfig:
         decode = WorkersConfig(
             namespace=required(environment, settings.DECODE_NAMESPACE),
             service=required(environment, settings.DECODE_SERVICE),
+            status_port=_port(environment, settings.DECODE_STATUS_PORT),
             key=required(environment, settings.DECODE_KEY),
         )
         return cls(prefill=_prefill(environment), decode=decode)
@@ -105,7 +107,7 @@ class GatewayConfig:
         return cls(
             model=required(environment, settings.MODEL),
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
-            port=_port(environment),
+            port=_port(environment, settings.LISTEN_PORT),
             key=required(environment, settings.GATEWAY_KEY),
             provider=_provider(environment),
         )
@@ -123,14 +125,15 @@ def _prefill(environment: Mapping[str, str]) -> WorkersConfig:
     return WorkersConfig(
         namespace=required(environment, settings.PREFILL_NAMESPACE),
         service=required(environment, settings.PREFILL_SERVICE),
+        status_port=_port(environment, settings.PREFILL_STATUS_PORT),
         key=required(environment, settings.PREFILL_KEY),
     )
 
 
-def _port(environment: Mapping[str, str]) -> int:
-    port = required_int(environment, settings.LISTEN_PORT)
+def _port(environment: Mapping[str, str], name: str) -> int:
+    port = required_int(environment, name)
     if port > 65535:
-        raise SettingError(f"environment variable {settings.LISTEN_PORT} is {port}: a port of 1 to 65535 is needed")
+        raise SettingError(f"environment variable {name} is {port}: a port of 1 to 65535 is needed")
     return port
 
 

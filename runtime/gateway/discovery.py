@@ -1,9 +1,10 @@
-"""Keep the list of workers that AWS Cloud Map knows, off the request path."""
+"""Keep the list of workers that AWS Cloud Map knows and that say they are ready, off the request path."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,18 +14,27 @@ from runtime.gateway.workers import Worker
 
 INTERVAL_SECONDS: Final = 3.0
 _JOIN_SECONDS: Final = 10.0
+_ASKED_AT_ONCE: Final = 32
 
 
 class Discovery:
     """Ask Cloud Map every few seconds in a thread of its own; ``workers`` is replaced as one value.
 
-    Where Cloud Map cannot be asked, the workers last known stay: a prefill that then fails says so by itself.
+    ``ready`` is asked of each worker, side by side. Where Cloud Map cannot be asked, the workers last known are.
     """
 
     def __init__(
-        self, client: Any, *, namespace: str, service: str, interval_seconds: float = INTERVAL_SECONDS
+        self,
+        client: Any,
+        *,
+        namespace: str,
+        service: str,
+        ready: Callable[[Worker], bool],
+        interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._client = client
+        self._ready = ready
+        self._known: tuple[Worker, ...] = ()
         self._namespace = namespace
         self._service = service
         self._interval = interval_seconds
@@ -42,18 +52,22 @@ class Discovery:
         self._thread.join(_JOIN_SECONDS)
 
     def refresh(self) -> None:
-        """Ask once; a failure is logged and changes nothing."""
+        """Ask Cloud Map, whose failure is logged, and then each worker."""
         try:
+            # workers tell their health themselves, and sooner
             answer = self._client.discover_instances(
-                NamespaceName=self._namespace, ServiceName=self._service, HealthStatus="HEALTHY_OR_ELSE_ALL"
+                NamespaceName=self._namespace, ServiceName=self._service, HealthStatus="ALL"
             )
+            self._known = registered(instance["Attributes"] for instance in answer["Instances"])
         except (BotoCoreError, ClientError) as error:
             log.write("discovery_failed", service=self._service, error=str(error))
-            return
-        workers = registered(instance["Attributes"] for instance in answer["Instances"])
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            answers = list(pool.map(self._ready, self._known))
+        workers = tuple(worker for worker, ready in zip(self._known, answers, strict=True) if ready)
         if workers != self.workers:
             self.workers = workers
-            log.write("workers", service=self._service, workers=[str(worker) for worker in workers])
+            waiting = [str(worker) for worker in self._known if worker not in workers]
+            log.write("workers", service=self._service, workers=[str(worker) for worker in workers], not_ready=waiting)
 
     def _run(self) -> None:
         self.refresh()

@@ -7,13 +7,14 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from runtime.gateway import log
+from runtime.gateway import log, readiness
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, WorkersConfig
 from runtime.gateway.discovery import Discovery
 from runtime.gateway.http_client import AiohttpClient
@@ -75,7 +76,12 @@ async def provider(config: ProviderConfig) -> AsyncIterator[Provider]:
 
 
 def _pool(stack: AsyncExitStack, workers: WorkersConfig, stage: str, absent: Code) -> Pool:
-    discovery = Discovery(_cloud_map(), namespace=workers.namespace, service=workers.service)
+    discovery = Discovery(
+        _cloud_map(),
+        namespace=workers.namespace,
+        service=workers.service,
+        ready=partial(readiness.ready, status_port=workers.status_port),
+    )
     discovery.start()
     stack.callback(discovery.stop)
     return Pool(lambda: discovery.workers, stage=stage, absent=absent)

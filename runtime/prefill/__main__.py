@@ -1,33 +1,39 @@
-"""Become vLLM: ``python3 -m runtime.prefill serve MODEL [flags of vllm serve]``.
+"""Start vLLM and stay with it: ``python3 -m runtime.prefill serve MODEL [flags of vllm serve]``.
 
-Exit 2 on wrong arguments or environment, 3 where the host lacks a device or EFA, 4 where the weights cannot be had, 1
-where its address cannot be had, 127 where there is no ``vllm``.
+Exit 2 on wrong arguments or environment, 3 where the host lacks a device or EFA, 4 where the weights cannot be had, 5
+where vLLM does not serve, 1 where the host's address cannot be had or the status port is taken, 127 where there is no
+``vllm``; else with vLLM's own status.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
-from runtime.prefill import host, launch, weights
+from runtime.prefill import host, launch, status, weights
 from runtime.prefill.aws import CredentialsError
 from runtime.prefill.bucket import BucketError
+from runtime.prefill.engine import Engine
 from runtime.prefill.host import HostError
 from runtime.prefill.instance import MetadataError, local_ipv4
 from runtime.prefill.launch import ArgumentError
+from runtime.prefill.status import Status
+from runtime.prefill.supervisor import Limits, Supervisor
 from runtime.prefill.weights import WeightsError
 
 
 def main() -> int:
-    """Replace this process by vLLM; return the exit code where that fails."""
+    """Check the host, fetch what is missing, and supervise vLLM; return the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until vLLM runs there is nothing to end but this process
     try:
         host.check(os.environ)
-        address = local_ipv4(os.environ)
-        launch.command(sys.argv[1:], address)  # refused before weights are fetched for an hour
-        environment = launch.environment(os.environ, address)
-        arguments = launch.command(sys.argv[1:], address, weights.fetch(os.environ, _say))
-        os.execvpe(launch.PROGRAM, arguments, environment)  # noqa: S606 - the signals of ECS must reach vLLM itself
+        return asyncio.run(_run(sys.argv[1:], os.environ, local_ipv4(os.environ)))
     except (ArgumentError, SettingError) as error:
         return _failed(error, 2)
     except HostError as error:
@@ -36,8 +42,28 @@ def main() -> int:
         return _failed(error, 4)
     except MetadataError as error:
         return _failed(error, 1)
-    except OSError as error:
+    except FileNotFoundError as error:
         return _failed(f"cannot run {launch.PROGRAM}: {error}", 127)
+    except OSError as error:
+        return _failed(error, 1)
+
+
+async def _run(arguments: Sequence[str], task: Mapping[str, str], address: str) -> int:
+    launch.command(arguments, address)  # refused before weights are fetched for an hour
+    environment = launch.environment(task, address)
+    engine = Engine.of(arguments, address, environment[launch.API_KEY])
+    limits = Limits(
+        start=settings.required_int(task, settings.START_SECONDS),
+        drain=settings.required_int(task, settings.DRAIN_SECONDS),
+    )
+    state = Status()
+    async with status.serving(state, address, settings.required_int(task, settings.STATUS_PORT)):
+        command = launch.command(arguments, address, await _weights(task))
+        return await Supervisor(engine, state, limits, _say).run(command, environment)
+
+
+async def _weights(task: Mapping[str, str]) -> Path | None:
+    return await asyncio.to_thread(weights.fetch, task, _say)
 
 
 def _say(text: str) -> None:

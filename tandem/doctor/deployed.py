@@ -61,12 +61,26 @@ def hosts(aws: Aws, deployment: Deployment) -> list[Host]:
     found = [
         host
         for stage, _ in stages(deployment)
-        for group in _groups(aws, physical_ids(aws, deployment, stage, "AWS::AutoScaling::AutoScalingGroup"))
+        for group in host_groups(aws, deployment, stage)
         for host in _hosts_of(aws, group)
     ]
     if not found and deployment.prefill:
-        raise UndeterminedError("no worker host is in service", "see what check services says of capacity")
+        raise UndeterminedError("no worker host is in service", "see what check hosts-in-service says")
     return found
+
+
+def host_groups(aws: Aws, deployment: Deployment, stage: str) -> list[dict[str, Any]]:
+    """Return Auto Scaling's description of each instance group of a stage."""
+    names = physical_ids(aws, deployment, stage, "AWS::AutoScaling::AutoScalingGroup")
+    pages = (
+        aws.client("autoscaling").get_paginator("describe_auto_scaling_groups").paginate(AutoScalingGroupNames=names)
+    )
+    return [group for page in pages for group in page["AutoScalingGroups"]] if names else []
+
+
+def in_service(group: dict[str, Any]) -> list[str]:
+    """Return the ids of the group's instances in service."""
+    return [one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == "InService"]
 
 
 def _services_of(aws: Aws, deployment: Deployment, kind: str) -> Iterator[dict[str, Any]]:
@@ -77,14 +91,8 @@ def _services_of(aws: Aws, deployment: Deployment, kind: str) -> Iterator[dict[s
         yield from aws.client("ecs").describe_services(cluster=cluster, services=some)["services"]
 
 
-def _groups(aws: Aws, names: list[str]) -> Iterator[dict[str, Any]]:
-    paginator = aws.client("autoscaling").get_paginator("describe_auto_scaling_groups")
-    for page in paginator.paginate(AutoScalingGroupNames=names):
-        yield from page["AutoScalingGroups"]
-
-
 def _hosts_of(aws: Aws, group: dict[str, Any]) -> Iterator[Host]:
-    ids = [one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == "InService"]
+    ids = in_service(group)
     if not ids:
         return
     ec2, wanted = aws.client("ec2"), group["LaunchTemplate"]

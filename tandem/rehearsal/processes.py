@@ -86,13 +86,16 @@ class Processes:
         return time.monotonic() - process.since
 
     def stop(self, process: Process) -> None:
-        """End a process, by SIGTERM if it can, and whatever is left of its group by SIGKILL."""
-        group = process.popen.pid
+        """End a process, by SIGINT if it can, and whatever is left of its group by SIGKILL.
+
+        SIGTERM would have a worker wait for readers of its KV, who are ended, too.
+        """
         if not process.exited():
-            _signal(group, signal.SIGTERM)
+            process.popen.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.popen.wait(_STOP_SECONDS)
-        _signal(group, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.popen.pid, signal.SIGKILL)
         process.popen.wait()
         self.running.remove(process)
 
@@ -118,8 +121,3 @@ def _popen(program: Program, output: IO[bytes]) -> subprocess.Popen[bytes]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ProcessError(f"{program.name} cannot start {program.command[0]} in {program.cwd}: {reason}") from error
-
-
-def _signal(group: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, number)

@@ -33,4 +33,4 @@ def single_process(root: Path, prompts: Sequence[Prompt]) -> list[dict[str, Any]
     if done.returncode != 0:
         raise ReferenceRunError(f"the single-process run ended with status {done.returncode}: {done.stderr.strip()}")
     # not splitlines(), which also splits at separators that an answer's text may hold
-    return [json.loads(line) for line in done.stdout.strip().split("\n")]
+    return [json.loads(line) for line in done.stdout.split("\n") if line]

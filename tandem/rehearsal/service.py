@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.handoff import contract, settings
+from runtime.handoff import contract, settings, worker_status
 from tandem.rehearsal import endpoint as endpoints
 from tandem.rehearsal.addresses import Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
@@ -66,7 +66,8 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
     for worker in workers:
         for entry in worker.discovery:
             what = f"{gateway.service} to {worker.service}"
-            require_path(aws, gateway.security_groups, worker.security_groups, entry.port, what)
+            for port in (entry.port, *_status_port(worker)):
+                require_path(aws, gateway.security_groups, worker.security_groups, port, what)
         side_channel = int(worker.environment.get(settings.SIDE_CHANNEL_PORT, 0))
         if side_channel not in worker.ports:
             raise TaskError(
@@ -74,6 +75,11 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
                 f"mappings ({', '.join(map(str, worker.ports))}): add the port mapping"
             )
         require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
+
+
+def _status_port(task: Task) -> list[int]:
+    """Return the port where a worker tells its state; nothing for a task that is no worker."""
+    return [int(task.environment[settings.STATUS_PORT])] if settings.STATUS_PORT in task.environment else []
 
 
 def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) -> dict[str, Any]:
@@ -91,10 +97,10 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
 
 def _ready_task(aws: Api, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
     task = placement.task
-    port = task.ports[0]
-    url = f"http://{placement.address}:{port}{contract.HEALTH}"
+    asked = [f":{port}{worker_status.READY}" for port in _status_port(task)] or [f":{task.ports[0]}{contract.HEALTH}"]
+    url = f"http://{placement.address}{asked[0]}"
+    register(aws, placement)  # as ECS does when a task runs, ready or not
     ready = processes.wait_ready(process, lambda: healthy(url), READY_SECONDS)
-    register(aws, placement)
     return {
         "name": process.name,
         "pid": process.popen.pid,

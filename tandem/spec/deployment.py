@@ -103,6 +103,10 @@ class Workers(Section):
     kv_lease_seconds: Annotated[int, Field(ge=1, le=3600, description="how long KV waits for its reader")] = 30
     api_port: Port = 8100
     side_channel_port: Port = 5559
+    status_port: Annotated[Port, Field(description="where a worker says whether it takes requests")] = 8099
+    start_seconds: Annotated[
+        int, Field(ge=60, le=86400, description="how long vLLM may take until it serves; a first compile is slow")
+    ] = 5400
 
 
 class Cs3(Section):

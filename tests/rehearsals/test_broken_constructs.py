@@ -17,11 +17,17 @@ CASES = {
         "",
         "TANDEM_KV_LEASE_SECONDS",
     ),
+    "path to a worker's state": (
+        GATEWAY,
+        '        self.service.connections.allow_to(workers.security_group, workers.status_port, "readiness")\n',
+        "",
+        "port 8099",
+    ),
     "secret grant": (PROBE, "        secret.grant_read(self.function)\n", "", "not authorized"),
     "port mapping": (
         WORKERS,
-        "for port in (self.workers.api_port, self.workers.side_channel_port)",
-        "for port in (self.workers.api_port,)",
+        "self.workers.api_port, self.workers.side_channel_port, self.workers.status_port)",
+        "self.workers.api_port, self.workers.status_port)",
         "port 5559",
     ),
     "network path": (

@@ -22,6 +22,7 @@ from tandem.doctor.checks import (
     efa_interfaces,
     gateway_ready,
     host_image,
+    hosts_in_service,
     instance_type_offered,
     placement,
     services,
@@ -52,6 +53,7 @@ BEFORE: Final[Mapping[str, Check]] = {
 """What must hold before a deploy, in the order of the table."""
 
 LIVE: Final[Mapping[str, Check]] = {
+    "hosts-in-service": hosts_in_service.check,
     "services": services.check,
     "efa-interfaces": efa_interfaces.check,
     "placement": placement.check,

@@ -15,9 +15,7 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     services = ecs_services(aws, deployment)
     faults = [fault for service in services if (fault := _fault(service))]
     if faults:
-        return failed(
-            "; ".join(faults), "read the service's events in ECS; missing hosts show in its Auto Scaling group"
-        )
+        return failed("; ".join(faults), "read the service's events in ECS, and the logs of tasks that stopped")
     return passed("; ".join(f"{one['serviceName']} runs {one['runningCount']}" for one in services))
 
 

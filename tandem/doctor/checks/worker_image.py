@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
@@ -78,7 +79,7 @@ def _token(challenge: str) -> str:
     realm = wanted.pop("realm", "")
     if not realm.startswith("https://"):
         return ""
-    query = "&".join(f"{key}={value}" for key, value in wanted.items() if key in ("service", "scope"))
+    query = urlencode({key: value for key, value in wanted.items() if key in ("service", "scope")})
     answer = http.get(f"{realm}?{query}", {})
     document = json.loads(answer.body) if answer.status == 200 else {}
     return str(document.get("token") or document.get("access_token") or "")

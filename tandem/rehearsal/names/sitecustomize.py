@@ -33,4 +33,4 @@ def _getaddrinfo(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
 if _hosts:
     socket.getaddrinfo = _getaddrinfo
     if os.getppid() == int(os.environ.get("TANDEM_REHEARSAL_PID", "0")):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -131,16 +131,20 @@ def group_names_unique(deployment: Deployment) -> Iterator[Finding]:
 
 
 def ports_distinct(deployment: Deployment) -> Iterator[Finding]:
-    """Require two ports for a worker's two servers, which share the host's network."""
+    """Require a port of its own for each of a worker's servers, which share the host's network."""
     for stage, workers in stages(deployment):
-        if workers.api_port == workers.side_channel_port:
-            yield Finding(
-                code="port-repeated",
-                path=f"{stage}.side_channel_port",
-                got=str(workers.side_channel_port),
-                allowed="another port than api_port",
-                change="change one of the two",
-            )
+        taken = {workers.api_port}
+        for name in ("side_channel_port", "status_port"):
+            port = getattr(workers, name)
+            if port in taken:
+                yield Finding(
+                    code="port-repeated",
+                    path=f"{stage}.{name}",
+                    got=str(port),
+                    allowed="another port than the worker's other servers have",
+                    change="change one of them",
+                )
+            taken.add(port)
 
 
 def block_size_divides(deployment: Deployment) -> Iterator[Finding]:

@@ -50,6 +50,7 @@ def test_the_file_chooses_the_connector() -> None:
 def test_efa_is_used_without_its_shared_memory_shortcut() -> None:
     expected = {
         "VLLM_NIXL_SIDE_CHANNEL_PORT": "5559",
+        "VLLM_ENGINE_READY_TIMEOUT_S": "5400",
         "FI_PROVIDER": "efa",
         "FI_EFA_USE_DEVICE_RDMA": "1",
         "FI_EFA_ENABLE_SHM_TRANSFER": "0",

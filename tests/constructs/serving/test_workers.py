@@ -45,11 +45,24 @@ def test_a_worker_may_pin_memory_and_share_some() -> None:
     assert container["Ulimits"] == [{"Name": "memlock", "SoftLimit": -1, "HardLimit": -1}]
 
 
-def test_both_servers_have_the_hosts_own_ports() -> None:
-    mappings = _container(prefill__api_port=8111, prefill__side_channel_port=5511)["PortMappings"]
+def test_a_worker_that_stops_has_time_to_drain_and_one_that_compiles_to_start() -> None:
+    container = _container(prefill__start_seconds=7200)
+    given = named(container["Environment"])
+    assert container["StopTimeout"] == 120
+    assert int(given[settings.DRAIN_SECONDS]) + 10 < 120, "vLLM is killed 10 s after the drain"
+    assert given[settings.START_SECONDS] == given["VLLM_ENGINE_READY_TIMEOUT_S"] == "7200"
+    assert "HealthCheck" not in container, "its start period ends after 300 s; the supervisor knows better"
+    assert container["LinuxParameters"]["InitProcessEnabled"] is True
+
+
+def test_every_server_has_the_hosts_own_port() -> None:
+    mappings = _container(prefill__api_port=8111, prefill__side_channel_port=5511, prefill__status_port=8011)[
+        "PortMappings"
+    ]
     assert [(m["ContainerPort"], m["HostPort"], m["Protocol"]) for m in mappings] == [
         (8111, 8111, "tcp"),
         (5511, 5511, "tcp"),
+        (8011, 8011, "tcp"),
     ]
 
 

@@ -107,7 +107,7 @@ async def cs3(start: Start) -> Setup:
 def _provider(
     name: str, workers: list[Worker], decoders: list[Worker], client: AiohttpClient, releases: Releases
 ) -> tuple[ProviderConfig, Provider]:
-    where = WorkersConfig(namespace="n", service="s", key="prefill-key")
+    where = WorkersConfig(namespace="n", service="s", status_port=1, key="prefill-key")
     pool = Pool(lambda: workers, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
     prefill = Prefill(pool, client, key=where.key)
     endpoint = decoders[0].url

@@ -15,12 +15,18 @@ COMMON = {
     settings.GATEWAY_KEY: "secret-1",
     settings.DECODE_KEY: "secret-2",
 }
-PREFILL = {settings.PREFILL_NAMESPACE: "n", settings.PREFILL_SERVICE: "s", settings.PREFILL_KEY: "secret-3"}
+PREFILL = {
+    settings.PREFILL_NAMESPACE: "n",
+    settings.PREFILL_SERVICE: "s",
+    settings.PREFILL_STATUS_PORT: "8099",
+    settings.PREFILL_KEY: "secret-3",
+}
+DECODE = {settings.DECODE_NAMESPACE: "n", settings.DECODE_SERVICE: "d", settings.DECODE_STATUS_PORT: "8099"}
 ENDPOINT = {settings.DECODE_ENDPOINT: "https://decode.example.com/", settings.DECODE_MODEL: "org/model"}
 TICKETS = {settings.TICKET_KEY: "secret-4", settings.KV_LEASE_SECONDS: "30"}
 WHOLE = {
     "cs3": {**COMMON, **PREFILL, **ENDPOINT, **TICKETS},
-    "vllm": {**COMMON, **PREFILL, settings.DECODE_NAMESPACE: "n", settings.DECODE_SERVICE: "d"},
+    "vllm": {**COMMON, **PREFILL, **DECODE},
     "openai": {**COMMON, **ENDPOINT},
 }
 EACH = [(provider, name) for provider, variables in WHOLE.items() for name in variables]

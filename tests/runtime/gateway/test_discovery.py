@@ -32,6 +32,10 @@ def service(cloud_map: Any) -> str:
     return created
 
 
+def always(_: Worker) -> bool:
+    return True
+
+
 def register(cloud_map: Any, service: str, host: str, **attributes: str) -> None:
     cloud_map.register_instance(
         ServiceId=service, InstanceId=host, Attributes={"AWS_INSTANCE_IPV4": host, **attributes}
@@ -39,7 +43,7 @@ def register(cloud_map: Any, service: str, host: str, **attributes: str) -> None
 
 
 def test_workers_come_and_go(cloud_map: Any, service: str) -> None:
-    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always)
     discovery.refresh()
     assert not discovery.workers
     register(cloud_map, service, "10.0.0.2", AWS_INSTANCE_PORT="8100")
@@ -51,11 +55,32 @@ def test_workers_come_and_go(cloud_map: Any, service: str) -> None:
     assert discovery.workers == (Worker("10.0.0.2", 8100),)
 
 
+def test_only_a_worker_that_says_it_is_ready_is_lent(cloud_map: Any, service: str) -> None:
+    ready: set[str] = set()
+    discovery = Discovery(
+        cloud_map, namespace="prefill.local", service="workers", ready=lambda worker: worker.host in ready
+    )
+    for host in ("10.0.0.1", "10.0.0.2"):
+        register(cloud_map, service, host, AWS_INSTANCE_PORT="8100")
+    for expected in ([], ["10.0.0.2"], ["10.0.0.1", "10.0.0.2"], ["10.0.0.1"]):
+        ready = set(expected)
+        discovery.refresh()
+        assert [worker.host for worker in discovery.workers] == expected
+
+
+def test_what_cloud_map_calls_unhealthy_is_asked_all_the_same(cloud_map: Any, service: str) -> None:
+    register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
+    cloud_map.update_instance_custom_health_status(ServiceId=service, InstanceId="10.0.0.1", Status="UNHEALTHY")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always)
+    discovery.refresh()
+    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+
+
 def test_a_failure_keeps_the_workers_last_known_and_is_logged(
     cloud_map: Any, service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
-    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always)
     discovery.refresh()
 
     def fail(**_: object) -> None:
@@ -68,7 +93,7 @@ def test_a_failure_keeps_the_workers_last_known_and_is_logged(
 
 
 def test_a_missing_service_is_logged(cloud_map: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers")
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always)
     discovery.refresh()
     assert discovery.workers == ()
     assert "NamespaceNotFound" in capsys.readouterr().out
@@ -76,7 +101,7 @@ def test_a_missing_service_is_logged(cloud_map: Any, capsys: pytest.CaptureFixtu
 
 def test_the_thread_asks_until_it_is_stopped(cloud_map: Any, service: str) -> None:
     register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
-    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", interval_seconds=0.01)
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always, interval_seconds=0.01)
     discovery.start()
     discovery.stop()
     assert discovery.workers == (Worker("10.0.0.1", 8100),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -15,12 +16,13 @@ import pytest
 from runtime.handoff import settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 
-ADDRESS = "10.0.1.7"
+ADDRESS = "127.45.6.8"
 TOKEN = "metadata-token"
 VLLM = f"""#!{sys.executable}
 import json, os, sys
 kept = {{name: os.environ[name] for name in ("VLLM_API_KEY", "VLLM_NIXL_SIDE_CHANNEL_HOST", "FI_PROVIDER")}}
-print(json.dumps([os.getpid(), sys.argv[1:], kept, "{settings.PREFILL_KEY}" in os.environ]))
+print(json.dumps([os.getppid(), sys.argv[1:], kept, "{settings.PREFILL_KEY}" in os.environ]))
+sys.exit(7)
 """
 FI_INFO = "#!/bin/sh\necho 'domain: rdmap0s0-rdm'\n"
 
@@ -86,7 +88,16 @@ def task(path: str, metadata: str) -> dict[str, str]:
         settings.EFA_INTERFACES: "1",
         settings.FI_PROVIDER: "efa",
         settings.PREFILL_KEY: "secret",
+        settings.STATUS_PORT: str(free_port()),
+        settings.START_SECONDS: "20",
+        settings.DRAIN_SECONDS: "5",
     }
+
+
+def free_port() -> int:
+    with socket.create_server((ADDRESS, 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,14 +105,14 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
 
 
-def test_the_process_becomes_vllm(task: dict[str, str]) -> None:
+def test_vllm_is_its_child_and_its_status_vllms(task: dict[str, str]) -> None:
     command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
     with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=10)
     variables = {"VLLM_API_KEY": "secret", "VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS, "FI_PROVIDER": "efa"}
     arguments = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
     assert json.loads(out) == [process.pid, arguments, variables, False]
-    assert process.returncode == 0
+    assert process.returncode == 7
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "{metadata}wrong"])
@@ -126,3 +137,10 @@ def test_on_a_host_that_lacks_a_device_it_does_not_start(task: dict[str, str], p
     ended = run(task, "serve", "org/model")
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.startswith("prefill: 1 of 1 devices /dev/neuron* are not in the container")
+
+
+def test_a_status_port_in_use_is_named(task: dict[str, str]) -> None:
+    with socket.create_server((ADDRESS, int(task[settings.STATUS_PORT]))):
+        ended = run(task, "serve", "org/model")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "address already in use" in ended.stderr

@@ -33,32 +33,27 @@ def instance(number: int, *interfaces: dict[str, Any], group: str = "", zone: st
     }
 
 
-def judged(check: str, template: dict[str, Any], *instances: dict[str, Any]) -> Result:
-    """Judge a deployment that has these hosts, launched from one template."""
-    launched = {"LaunchTemplateId": "lt-1", "Version": "3"}
-    in_service = [
-        {
-            "InstanceId": one["InstanceId"],
-            "LifecycleState": "InService",
-            "AvailabilityZone": "us-east-2b",
-            "HealthStatus": "Healthy",
-            "ProtectedFromScaleIn": False,
-        }
-        for one in instances
-    ]
-    leaving = [{**one, "InstanceId": "i-leaving", "LifecycleState": "Terminating"} for one in in_service[:1]]
-    group = {
+def described(ids: list[str]) -> dict[str, Any]:
+    """Return Auto Scaling's description of a group with these instances in service, and one that leaves."""
+    states = {**dict.fromkeys(ids, "InService"), "i-leaving": "Terminating"}
+    common = {"AvailabilityZone": "us-east-2b", "HealthStatus": "Healthy", "ProtectedFromScaleIn": False}
+    return {
         "AutoScalingGroupName": GROUP,
         "MinSize": 0,
         "MaxSize": 9,
-        "DesiredCapacity": len(instances),
+        "DesiredCapacity": len(ids),
         "DefaultCooldown": 300,
         "AvailabilityZones": ["us-east-2b"],
         "HealthCheckType": "EC2",
         "CreatedTime": 0,
-        "LaunchTemplate": launched,
-        "Instances": in_service + leaving,
+        "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "3"},
+        "Instances": [{"InstanceId": name, "LifecycleState": state, **common} for name, state in states.items()],
     }
+
+
+def judged(check: str, template: dict[str, Any], *instances: dict[str, Any]) -> Result:
+    """Judge a deployment that has these hosts, launched from one template."""
+    group = described([one["InstanceId"] for one in instances])
     return judge(
         check,
         deployment(),

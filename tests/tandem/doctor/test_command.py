@@ -96,6 +96,7 @@ def test_a_deployment_is_examined_before_and_live(write: WRITE, capsys: pytest.C
         "decode-endpoint": "FAIL",
         "agentcore": "PASS",
         "cidr": "PASS",
+        "hosts-in-service": "PASS",
         "services": "FAIL",
         "efa-interfaces": "FAIL",  # moto gives every instance one plain interface
         "placement": "PASS",

@@ -16,7 +16,7 @@ from tandem.rehearsal import processes as module
 from tandem.rehearsal.processes import Process, ProcessError, Processes, Program
 
 IDLE = "print('up', flush=True); import time; time.sleep(60)"
-DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {IDLE}"
+DEAF = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {IDLE}"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_starts_waits_and_stops(running: Processes) -> None:
     assert 0 < seconds < 10
     assert not process.exited()
     running.stop(process)
-    assert process.popen.returncode == -signal.SIGTERM
+    assert process.popen.returncode == -signal.SIGINT
     assert running.running == []
 
 
@@ -99,7 +99,7 @@ def test_says_which_program_cannot_be_started(running: Processes, command: list[
     assert running.running == []
 
 
-def test_kills_what_does_not_heed_sigterm(running: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kills_what_does_not_heed_sigint(running: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STOP_SECONDS", 0.2)
     process = running.start(program(DEAF))
     running.wait_ready(process, says(process), 10)

@@ -34,6 +34,10 @@ def test_answers_each_prompt_in_order() -> None:
     assert first["prompt_tokens"] > second["prompt_tokens"] > 0
 
 
+def test_without_prompts_there_is_nothing_to_compare() -> None:
+    assert single_process(ROOT, []) == []
+
+
 def test_reports_a_prompt_that_the_engine_refuses() -> None:
     with pytest.raises(ReferenceRunError, match=r"ended with status 1: cache for .* tokens was asked, allowed is"):
         single_process(ROOT, [prompt("Hi", 10_000)])

@@ -134,6 +134,13 @@ CASES = [
         right={"decode__side_channel_port": 8100},  # prefill's port, but on another host
     ),
     Case(
+        rule="ports_distinct",
+        code="port-repeated",
+        path="prefill.status_port",
+        wrong={"prefill__status_port": 5559},
+        right={"prefill__status_port": 8200},
+    ),
+    Case(
         rule="block_size_divides",
         code="block-size-uneven",
         path="prefill.block_size",

@@ -70,6 +70,20 @@ def test_an_answer_that_is_no_list_fails(trusted: Certificate, body: str, status
     assert (result.verdict, result.found) == (Verdict.FAIL, found)
 
 
+def test_a_redirect_is_not_followed_with_the_key(trusted: Certificate) -> None:
+    asked = []
+
+    def elsewhere(path: str, _: Mapping[str, str]) -> Reply:
+        asked.append(path)
+        return 200, {}, models("example/model")
+
+    with serving(elsewhere, trusted) as other:
+        location = {"Location": f"https://{other}/v1/models"}
+        with serving(lambda *_: (302, location, ""), trusted) as address:
+            result = judged(address)
+    assert (result.verdict, asked) == (Verdict.FAIL, [])
+
+
 def test_a_refused_key_fails_and_is_not_shown(trusted: Certificate) -> None:
     with serving(endpoint(models("example/model")), trusted) as address:
         result = judged(address, key="wrong-key")
