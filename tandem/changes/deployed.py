@@ -10,7 +10,6 @@ from tandem.assembly import Template
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_TAG = "tandem:deployment"
 _NOT_YET = "REVIEW_IN_PROGRESS"
 """The status of a stack that has a change set but was never deployed."""
 
@@ -20,7 +19,7 @@ class DeployedError(Exception):
 
 
 def deployed_templates(deployment: str, region: str, stacks: Collection[str]) -> dict[str, Template]:
-    """Return the deployed templates of ``stacks`` and of every stack tagged with ``deployment``, by stack name.
+    """Return the deployed templates of ``stacks`` and of every other stack of ``deployment``, by stack name.
 
     A stack that is not deployed is left out. ``AWS_ENDPOINT_URL`` and the usual credentials are honoured.
     """
@@ -39,8 +38,8 @@ def deployed_templates(deployment: str, region: str, stacks: Collection[str]) ->
 def _names(cloudformation: Any, deployment: str, stacks: Collection[str]) -> Iterator[str]:
     for page in cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
-            tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
-            ours = stack["StackName"] in stacks or tags.get(_TAG) == deployment
+            # a stack that is no longer in the app is known by what stacks/base.py describes every stack as
+            ours = stack["StackName"] in stacks or stack.get("Description", "").startswith(f"Tandem {deployment}: ")
             if ours and stack["StackStatus"] != _NOT_YET:
                 yield stack["StackName"]
 

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from tandem.changes.deployed import DeployedError, deployed_templates
+from tests.tandem.changes.deployments import stacks
 
 REGION = "us-east-2"
 TEMPLATE = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
@@ -24,17 +25,17 @@ def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield boto3.client("cloudformation", region_name=REGION)
 
 
-def _create(client: Any, name: str, body: str, deployment: str | None = None) -> None:
-    tags = [{"Key": "tandem:deployment", "Value": deployment}] if deployment else []
-    client.create_stack(StackName=name, TemplateBody=body, Tags=tags)
+def _create(client: Any, name: str, body: str) -> None:
+    client.create_stack(StackName=name, TemplateBody=body)
 
 
 def test_stacks_of_the_app_and_those_it_had_before(cloudformation: Any) -> None:
+    before = {"Description": stacks()["small-prefill"]["Description"], **TEMPLATE}
     _create(cloudformation, "small-network", json.dumps(TEMPLATE))
-    _create(cloudformation, "small-prefill", json.dumps(TEMPLATE), deployment="small")
-    _create(cloudformation, "other-network", json.dumps(TEMPLATE), deployment="other")
+    _create(cloudformation, "small-prefill", json.dumps(before))
+    _create(cloudformation, "small-two-prefill", json.dumps({"Description": "Tandem small-two: prefill", **TEMPLATE}))
     found = deployed_templates("small", REGION, ["small-network", "small-gateway"])
-    assert found == {"small-network": TEMPLATE, "small-prefill": TEMPLATE}
+    assert found == {"small-network": TEMPLATE, "small-prefill": before}
 
 
 def test_nothing_is_deployed(cloudformation: Any) -> None:
