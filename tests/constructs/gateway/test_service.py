@@ -81,15 +81,15 @@ def test_keys_are_fields_of_one_secret_of_the_endpoint() -> None:
 @pytest.mark.parametrize(("provider", "stages"), [("cs3", ["prefill"]), ("vllm", ["decode", "prefill"])])
 def test_the_gateway_reaches_the_workers_it_discovers(provider: str, stages: list[str]) -> None:
     gateway = templates(provider)["gateway"]
-    ports = {"prefill": 8100, "decode": 8200}
+    ports = {"prefill": [8099, 8100], "decode": [8099, 8200]}
     incoming = [
         (rule["FromPort"], rule["ToPort"], rule["GroupId"]["Fn::ImportValue"].split(":")[0])
         for rule in resources(gateway, "AWS::EC2::SecurityGroupIngress").values()
         if "Fn::ImportValue" in rule["GroupId"]
     ]
-    assert sorted(incoming) == sorted((ports[s], ports[s], f"small-{s}") for s in stages)
+    assert sorted(incoming) == sorted((port, port, f"small-{s}") for s in stages for port in ports[s])
     outgoing = [r["FromPort"] for r in resources(gateway, "AWS::EC2::SecurityGroupEgress").values()]
-    assert {ports[s] for s in stages} <= set(outgoing)
+    assert {port for s in stages for port in ports[s]} <= set(outgoing)
     actions = [s["Action"] for s in statements(gateway, "TaskTaskRole")]
     assert actions == ["servicediscovery:DiscoverInstances"]
 
