@@ -106,6 +106,8 @@ class Rehearsal:
         gateway = self._deployment.gateway
         if gateway.certificate_arn and gateway.domain:
             preconditions.certificate(gateway.certificate_arn, gateway.domain)
+        if self._deployment.model.weights:
+            preconditions.weights(aws, self._deployment.model.weights)
         self._say("deploying")
         with self._timed("deploy"):
             cdk.deploy()

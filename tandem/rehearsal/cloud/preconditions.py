@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto.acm.models import CertBundle, acm_backends
 
+from tandem.rehearsal.cloud.api import Api
+
 
 def certificate(arn: str, domain: str) -> None:
     """Have an issued ACM certificate for ``domain`` under ``arn``; its key is made here and trusted by nobody.
@@ -27,6 +29,16 @@ def certificate(arn: str, domain: str) -> None:
         bundle = CertBundle(account_id=account, certificate=issued, private_key=key, region=region)
         bundle.arn = arn
         certificates[arn] = bundle
+
+
+def weights(api: Api, uri: str) -> None:
+    """Have the bucket of ``s3://bucket/prefix`` with one small file below the prefix; engines here bring theirs."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    s3 = api.client("s3")
+    # S3 refuses the name of its first region
+    place = {} if api.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": api.region}}
+    s3.create_bucket(Bucket=bucket, **place)
+    s3.put_object(Bucket=bucket, Key=f"{prefix}/config.json", Body=b"{}")
 
 
 def _self_signed(domain: str) -> tuple[bytes, bytes]:

@@ -18,6 +18,12 @@ def test_certificate_is_issued_under_its_arn(deployer: Deployer) -> None:
         preconditions.certificate("arn:aws:iam::1:server-certificate/x", "x")
 
 
+def test_weights_are_below_their_prefix(deployer: Deployer) -> None:
+    preconditions.weights(deployer.cloud.api, "s3://weights.example/llama/70b")
+    listed = deployer.client("s3").list_objects_v2(Bucket="weights.example", Prefix="llama/70b/")["Contents"]
+    assert [entry["Key"] for entry in listed] == ["llama/70b/config.json"]
+
+
 def test_neuron_ami_is_known(deployer: Deployer) -> None:
     name = "/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id"
     assert deployer.client("ssm").get_parameter(Name=name)["Parameter"]["Value"].startswith("ami-")
