@@ -13,13 +13,13 @@ from cdk_nag import AwsSolutionsChecks
 
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.serving.workers import VllmWorkers
-from stacks.decode import DecodeEndpointStack, DecodeWorkersStack
+from stacks.decode import DecodeEndpointStack
 from stacks.gateway import GatewayStack
 from stacks.network import NetworkStack
 from stacks.observability import ObservabilityStack
-from stacks.prefill import PrefillStack
 from stacks.registration import RegistrationStack
 from stacks.storage import StorageStack
+from stacks.workers import DecodeWorkersStack, PrefillStack
 from tandem.spec.deployment import Deployment, VllmDecode
 from tandem.spec.findings import has_errors
 from tandem.spec.read import read
@@ -72,5 +72,5 @@ def synthesize(app: App) -> int:
 
 
 if __name__ == "__main__":
-    # CDK's own template validation doubles a synth's CPU time; tests/test_app.py runs it and cfn-lint instead
+    # CDK's own template validation doubles a synth's CPU time; tests/test_app.py runs it, and cfn-lint
     sys.exit(synthesize(App(builtin_cloud_formation_validation=False)))

@@ -1,16 +1,13 @@
-"""Deploy the decode side: an endpoint elsewhere, or vLLM workers of our own."""
+"""Deploy what is needed to call a decode endpoint elsewhere."""
 
 from __future__ import annotations
 
 from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
-from constructs.serving.vllm import Role
-from constructs.serving.workers import VllmWorkers
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
-from stacks.storage import StorageStack
-from tandem.spec.deployment import Cs3, Deployment, OpenAi, VllmDecode
+from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
 
 class DecodeEndpointStack(DeploymentStack):
@@ -30,33 +27,3 @@ class DecodeEndpointStack(DeploymentStack):
             endpoint=decode,
             log_retention=self.log_retention,
         )
-
-
-class DecodeWorkersStack(DeploymentStack):
-    """Hold vLLM workers on Trainium that consume KV."""
-
-    kind = "decode"
-
-    def __init__(
-        self,
-        scope: Construct,
-        deployment: Deployment,
-        decode: VllmDecode,
-        *,
-        network: NetworkStack,
-        storage: StorageStack,
-    ) -> None:
-        super().__init__(scope, deployment)
-        self.workers = VllmWorkers(
-            self,
-            "Workers",
-            vpc=network.vpc,
-            subnet=network.efa_subnet,
-            placement_group=network.placement_group,
-            namespace=network.namespace,
-            role=Role.DECODE,
-            model=deployment.model,
-            workers=decode,
-            log_retention=self.log_retention,
-        )
-        self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)

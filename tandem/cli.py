@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, has_errors
@@ -66,7 +67,7 @@ def _validate(options: argparse.Namespace) -> int:
     if options.output == "json":
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
-        _print(findings)
+        _print(findings, sys.stdout)
         print(f"{options.file}: {_count(findings)}")
     return 1 if has_errors(findings) else 0
 
@@ -77,9 +78,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _cost(options: argparse.Namespace) -> int:
-    deployment, findings = read(options.file)
-    if deployment is None or has_errors(findings):
-        _print(findings)
+    if (deployment := _usable(options.file, sys.stderr)) is None:
         return 1
     from tandem.cost.command import cost
 
@@ -87,9 +86,7 @@ def _cost(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    deployment, findings = read(options.file)
-    if deployment is None or has_errors(findings):
-        _print(findings)
+    if (deployment := _usable(options.file, sys.stderr)) is None:
         return 1
     from tandem.changes.command import diff
 
@@ -105,9 +102,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _rehearse(options: argparse.Namespace) -> int:
-    deployment, findings = read(options.file)
-    _print(findings)
-    if deployment is None or has_errors(findings):
+    if (deployment := _usable(options.file, sys.stdout)) is None:
         return 1
     # loads moto, which takes a second that the other commands need not wait
     from tandem.rehearsal.command import rehearse
@@ -123,13 +118,20 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor(options.file, live=options.live, profile=options.profile, as_json=options.output == "json")
 
 
+def _usable(file: Path, told: TextIO) -> Deployment | None:
+    """Return the deployment that ``file`` describes, None where it has errors; print what was found to ``told``."""
+    deployment, findings = read(file)
+    _print(findings, told)
+    return None if has_errors(findings) else deployment
+
+
 def _count(findings: Sequence[Finding]) -> str:
     return f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}"
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[Finding], told: TextIO) -> None:
     for finding in findings:
-        print(finding)
+        print(finding, file=told)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Deploy the prefill workers."""
+"""Deploy the vLLM workers of one stage."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stacks.storage import StorageStack
 from tandem.spec.deployment import Cs3, Deployment, Workers
 
 
-class PrefillStack(DeploymentStack):
-    """Hold vLLM workers on Trainium that produce KV."""
+class WorkersStack(DeploymentStack):
+    """Hold vLLM workers on Trainium that may fill the artifact bucket; ``role`` is their side of the handoff."""
 
-    kind = "prefill"
+    role: Role
 
     def __init__(
         self,
         scope: Construct,
         deployment: Deployment,
-        prefill: Workers,
+        workers: Workers,
         *,
         network: NetworkStack,
         storage: StorageStack,
@@ -34,11 +34,23 @@ class PrefillStack(DeploymentStack):
             subnet=network.efa_subnet,
             placement_group=network.placement_group,
             namespace=network.namespace,
-            role=Role.PREFILL,
+            role=self.role,
             model=deployment.model,
-            workers=prefill,
+            workers=workers,
             log_retention=self.log_retention,
         )
         self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)
-        if isinstance(deployment.decode, Cs3):
+        if self.role is Role.PREFILL and isinstance(deployment.decode, Cs3):
             self.workers.allow_readers_from(deployment.decode.peer_cidr)
+
+
+class PrefillStack(WorkersStack):
+    """Hold workers that produce KV."""
+
+    kind, role = "prefill", Role.PREFILL
+
+
+class DecodeWorkersStack(WorkersStack):
+    """Hold workers that consume KV."""
+
+    kind, role = "decode", Role.DECODE
