@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+DEPLOYMENT: Final = "TANDEM_DEPLOYMENT"
+"""The deployment's name, by which its metrics are told apart."""
 MODEL: Final = "TANDEM_MODEL"
 """The model's public name."""
 MAX_MODEL_LEN: Final = "TANDEM_MAX_MODEL_LEN"
