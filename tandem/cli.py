@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -16,12 +18,22 @@ from tandem.spec.read import read
 
 _ROOT = Path(__file__).parents[1]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UNREAD = 128 + signal.SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 for findings or a failure, 2 for a wrong command line, 130 when interrupted."""
+    """Run one command; return 0, 1 for findings or a failure, 2 for a wrong command line, 130 when interrupted.
+
+    Where whoever reads the output has gone (``| head``), end quietly with 141, as SIGPIPE would.
+    """
     options = _parser().parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
     return status
 
 
@@ -34,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(run=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of the deployment file, for editors")
     schema.set_defaults(run=_schema)
-    cost = _with_templates(commands.add_parser("cost", help="estimate an hour and a month of a deployment file"))
-    cost.set_defaults(run=_cost)
+    plan = _with_templates(commands.add_parser("plan", help="say what a deployment file costs, an hour and a month"))
+    plan.set_defaults(run=_plan)
     diff = _with_templates(commands.add_parser("diff", help="explain what deploying a file does to what is deployed"))
     diff.add_argument("--against", type=Path, metavar="DIR", help="compare with these templates, not the deployed ones")
     diff.add_argument("--allow-data-loss", action="store_true", help="return 0 though data is at risk")
@@ -77,12 +89,12 @@ def _schema(options: argparse.Namespace) -> int:
     return 0
 
 
-def _cost(options: argparse.Namespace) -> int:
+def _plan(options: argparse.Namespace) -> int:
     if (deployment := _usable(options.file, sys.stderr)) is None:
         return 1
-    from tandem.cost.command import cost
+    from tandem.plan.command import plan
 
-    return cost(options.file, deployment, root=_ROOT, app=options.app, as_json=options.output == "json")
+    return plan(options.file, deployment, root=_ROOT, app=options.app, as_json=options.output == "json")
 
 
 def _diff(options: argparse.Namespace) -> int:

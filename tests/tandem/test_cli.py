@@ -130,6 +130,16 @@ def test_a_wrong_command_line_is_explained(arguments: list[str], capsys: pytest.
     assert capsys.readouterr().err.startswith("usage: tandem")
 
 
+def test_output_that_nobody_reads_to_its_end_is_no_error() -> None:
+    command = [sys.executable, "-m", "tandem.cli", "schema"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_validate_loads_neither_the_cdk_nor_the_embedded_aws() -> None:
     done = subprocess.run(
         [sys.executable, "-c", VALIDATE, str(REHEARSAL)], cwd=ROOT, capture_output=True, text=True, check=True

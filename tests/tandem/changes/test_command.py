@@ -98,4 +98,4 @@ def test_a_folder_of_no_use_is_told(
 
 def test_a_file_with_errors_is_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", str(tmp_path / "absent.yaml")]) == 1
-    assert capsys.readouterr().out.startswith("ERROR file-unreadable")
+    assert capsys.readouterr().err.startswith("ERROR file-unreadable")

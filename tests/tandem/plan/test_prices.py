@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tandem.cost.estimate import _HOURS
-from tandem.cost.prices import price_table
+from tandem.plan.estimate import _HOURS
+from tandem.plan.prices import price_table
 
 TABLE = price_table()
 ENTRIES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tandem.cost.prices import Price, PriceTable
-from tandem.cost.quantities import Quantity
+from tandem.plan.prices import Price, PriceTable
+from tandem.plan.quantities import Quantity
 
 HOURS_A_MONTH = 730
 """A year's hours by twelve, as AWS's own calculator has it."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tandem.cost.prices import price_table
-from tandem.cost.quantities import Quantity, quantities
+from tandem.plan.prices import price_table
+from tandem.plan.quantities import Quantity, quantities
 from tests.templates import templates
 
 FREE = price_table().without_standing_charge

@@ -1,4 +1,4 @@
-"""Run ``tandem cost``."""
+"""Run ``tandem plan``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.assembly import AssemblyError, templates_of
-from tandem.cost.estimate import estimate
-from tandem.cost.prices import price_table
-from tandem.cost.quantities import Quantity, quantities
-from tandem.cost.report import document, text
+from tandem.plan.estimate import estimate
+from tandem.plan.prices import price_table
+from tandem.plan.quantities import Quantity, quantities
+from tandem.plan.report import document, text
 from tandem.rehearsal.cdk import CdkError
 from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
 
-def cost(file: Path, deployment: Deployment, *, root: Path, app: Path | None, as_json: bool) -> int:
+def plan(file: Path, deployment: Deployment, *, root: Path, app: Path | None, as_json: bool) -> int:
     """Print what an hour and a month of ``file`` cost, by the assembly ``app`` or a fresh synth.
 
     Return 0, or 1 where the templates cannot be had.

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.cost.estimate import estimate
-from tandem.cost.prices import PriceTable, Source, price_table
-from tandem.cost.quantities import Quantity
-from tandem.cost.report import document, text
+from tandem.plan.estimate import estimate
+from tandem.plan.prices import PriceTable, Source, price_table
+from tandem.plan.quantities import Quantity
+from tandem.plan.report import document, text
 
 SOURCE = Source(url="https://example.com", what="a list", stated=None, read=date(2026, 11, 23))
 TABLE = PriceTable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tandem.cost.estimate import HOURS_A_MONTH, Estimate, Row
+from tandem.plan.estimate import HOURS_A_MONTH, Estimate, Row
 
 _HEAD = ("item", "count", "unit price (USD)", "per hour", "per month", "source date", "")
 _RIGHT = (1, 3, 4)
