@@ -47,7 +47,7 @@ def _consequence(old: dict[str, Any], new: dict[str, Any], stack: str, key: str)
     return change.verdict.consequence
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_metadata_and_dependencies_mean_nothing(places: list[tuple[str, str]], data: st.DataObject) -> None:
     stack, key = data.draw(st.sampled_from(places))
@@ -55,7 +55,7 @@ def test_metadata_and_dependencies_mean_nothing(places: list[tuple[str, str]], d
     assert consequences(compare(stacks(), new, REGION)) == {Consequence.NOTHING}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_is_taken_out_is_worse_than_a_change_and_what_comes_back_is_made(
     places: list[tuple[str, str]], data: st.DataObject
@@ -66,7 +66,7 @@ def test_what_is_taken_out_is_worse_than_a_change_and_what_comes_back_is_made(
     assert _consequence(without, stacks(), stack, key) is Consequence.CREATION
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_fixed_property_that_differs_is_never_harmless(places: list[tuple[str, str]], data: st.DataObject) -> None:
     stack, key = data.draw(st.sampled_from(places))
@@ -79,7 +79,7 @@ def test_a_fixed_property_that_differs_is_never_harmless(places: list[tuple[str,
     assert _consequence(stacks(), _changed(stack, key, Properties=properties), stack, key) not in HARMLESS
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.randoms(use_true_random=False))
 def test_the_order_of_resources_and_stacks_means_nothing(seed: Any) -> None:
     def shuffled(mapping: dict[str, Any]) -> dict[str, Any]:

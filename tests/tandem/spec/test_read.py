@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.spec.findings import Finding, Severity, has_errors
@@ -174,7 +174,7 @@ def _places(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
     return [place for key, child in children for place in [(*path, key), *_places(child, (*path, key))]]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(provider=st.sampled_from(["cs3", "vllm", "openai"]), data=st.data())
 def test_no_file_raises(provider: str, data: st.DataObject) -> None:
     whole = document(provider)
@@ -194,7 +194,7 @@ def test_no_file_raises(provider: str, data: st.DataObject) -> None:
     assert all(finding.code and finding.path and finding.change for finding in findings)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
     parse(text, _PATH)

@@ -73,7 +73,7 @@ async def test_refusals_have_openais_shape(gateway: Gateway, method: str, path: 
 
 
 @given(path=st.sampled_from(POSTED), body=BODIES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_malformed_bodies_are_the_callers_fault(gateway: Gateway, path: str, body: bytes) -> None:
     answer = await gateway.ask("POST", path, body)
     assert 400 <= answer.status < 500, answer.body

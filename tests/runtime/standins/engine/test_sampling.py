@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.standins.engine.sampling import Sampling
@@ -18,7 +18,6 @@ def test_greedy_takes_the_lowest_id_of_the_highest() -> None:
     assert Sampling().chooser()(np.array([1, 3, 3, 2], np.float32)) == 1
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(LOGITS, st.integers())
 def test_a_seed_repeats_its_choices(values: list[float], seed: int) -> None:
     logits = np.array(values, np.float32)
@@ -26,7 +25,6 @@ def test_a_seed_repeats_its_choices(values: list[float], seed: int) -> None:
     assert [first(logits) for _ in range(5)] == [second(logits) for _ in range(5)]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(LOGITS, st.floats(0.01, 1), st.integers(0, 1000))
 def test_a_choice_lies_in_the_nucleus(values: list[float], top_p: float, seed: int) -> None:
     logits = np.array(values, np.float32)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.standins.engine.engine import Engine
@@ -32,7 +32,6 @@ def test_samples_survive_a_round_trip(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(TEXT)
 def test_text_survives_a_round_trip_whole_and_token_by_token(tokenizer: Tokenizer, text: str) -> None:
     tokens = tokenizer.encode(text)
@@ -41,7 +40,6 @@ def test_text_survives_a_round_trip_whole_and_token_by_token(tokenizer: Tokenize
     assert ("".join(parts), rest) == (text, "")
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(0, 49151), max_size=20))
 def test_pieces_of_any_tokens_add_up_to_their_text(tokenizer: Tokenizer, tokens: list[int]) -> None:
     assert "".join(pushed(tokenizer, tokens)) == tokenizer.decode(tokens)
