@@ -30,7 +30,7 @@ _FORMS: dict[str, dict[str, Any]] = {
         "prefill": {"groups": [_GROUP]},
         "decode": {"provider": "cs3", "endpoint": "https://cs3.example.com", "peer_cidr": "10.80.0.0/16"},
     },
-    "vllm": {"prefill": {"groups": [_GROUP]}, "decode": {"provider": "vllm", "groups": [_GROUP]}},
+    "vllm": {"prefill": {"groups": [_GROUP]}, "decode": {"provider": "vllm", "groups": [{**_GROUP}]}},
     "openai": {"decode": {"provider": "openai", "endpoint": "https://api.example.com", "model": "theirs"}},
 }
 

@@ -62,7 +62,7 @@ class TrainiumGroup(Construct):
             # below the size that is asked for, so that missing capacity holds up no deployment
             min_capacity=0,
             desired_capacity=group.count,
-            max_capacity=group.count,
+            max_capacity=group.most,
             group_metrics=[autoscaling.GroupMetrics.all()],
         )
         acknowledge_finding(

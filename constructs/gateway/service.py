@@ -14,6 +14,7 @@ from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.load_balancer import GatewayLoadBalancer
+from constructs.gateway.scaling import follow_streams
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
@@ -49,7 +50,8 @@ class GatewayService(Construct):
             "Service",
             cluster=cluster,
             task_definition=self.container.task_definition,
-            desired_count=deployment.gateway.count,
+            # a count in the template would undo, at each deployment, what scaling has set
+            desired_count=None if deployment.gateway.scales else deployment.gateway.min_count,
             min_healthy_percent=100,
             max_healthy_percent=200,
             security_groups=[group],
@@ -65,6 +67,8 @@ class GatewayService(Construct):
             access_logs=access_logs,
             service=self.service,
         )
+        if deployment.gateway.scales:
+            follow_streams(self.service, deployment.gateway, deployment.name)
         CfnOutput(self, "Url", value=self.load_balancer.url, description="where clients in the VPC call")
         CfnOutput(self, "ClientKeyArn", value=self.key.secret_arn, description="the secret that clients present")
 

@@ -27,9 +27,17 @@ class Row:
     @property
     def per_hour(self) -> float | None:
         """What an hour of it costs."""
-        if self.quantity.count is None or self.price.usd is None or self.price.unit is None:
+        return self._per_hour(self.quantity.count)
+
+    @property
+    def per_hour_at_most(self) -> float | None:
+        """What an hour of it costs once scaled to its largest."""
+        return self._per_hour(self.quantity.at_most)
+
+    def _per_hour(self, count: float | None) -> float | None:
+        if count is None or self.price.usd is None or self.price.unit is None:
             return None
-        return self.quantity.count * self.price.usd / _HOURS[self.price.unit]
+        return count * self.price.usd / _HOURS[self.price.unit]
 
     @property
     def unknown(self) -> bool:
@@ -48,6 +56,11 @@ class Estimate:
     def per_hour(self) -> float:
         """What is known of an hour's cost, in USD, without what is charged by use."""
         return sum(row.per_hour or 0.0 for row in self.rows)
+
+    @property
+    def per_hour_at_most(self) -> float:
+        """The same where everything is scaled to its largest."""
+        return sum(row.per_hour_at_most or 0.0 for row in self.rows)
 
     @property
     def unknown(self) -> tuple[str, ...]:

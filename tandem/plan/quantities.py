@@ -11,11 +11,17 @@ from tandem.assembly import Template
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """Ask for ``count`` of an item of the price table; ``None`` where it depends on use."""
+    """Ask for ``count`` of an item of the price table, ``None`` where it depends on use; scaling may reach ``most``."""
 
     item: str
     count: float | None
     note: str = ""
+    most: float | None = None
+
+    @property
+    def at_most(self) -> float | None:
+        """The count at its largest."""
+        return self.count if self.most is None else self.most
 
 
 Properties = Mapping[str, Any]
@@ -38,8 +44,14 @@ def quantities(templates: Iterable[Template], without_standing_charge: frozenset
 
 
 def _sum(one: Quantity, other: Quantity) -> Quantity:
-    count = None if one.count is None or other.count is None else one.count + other.count
-    return Quantity(one.item, count, one.note or other.note)
+    if one.count is None or other.count is None or one.at_most is None or other.at_most is None:
+        return Quantity(one.item, None, one.note or other.note)
+    count, most = one.count + other.count, one.at_most + other.at_most
+    return _ranging(one.item, count, most, one.note or other.note)
+
+
+def _ranging(item: str, count: float, most: float, note: str = "") -> Quantity:
+    return Quantity(item, count, note, most if most > count else None)
 
 
 def _hosts(properties: Properties, template: Template) -> Iterator[Quantity]:
@@ -48,10 +60,11 @@ def _hosts(properties: Properties, template: Template) -> Iterator[Quantity]:
     data = _referred(_launch_template(properties), template).get("LaunchTemplateData", {})
     market = data.get("InstanceMarketOptions", {}).get("MarketType", "").replace("-", " ")
     item = f"{data.get('InstanceType', 'instance of unknown type')} {market}".strip()
-    yield Quantity(item, count, f"a group may grow to {most}" if most > count else "")
+    yield _ranging(item, count, most)
     for mapping in data.get("BlockDeviceMappings", []):
         volume = mapping.get("Ebs", {})
-        yield Quantity(f"{volume.get('VolumeType', 'gp2')} volume", count * volume.get("VolumeSize", 0))
+        size = volume.get("VolumeSize", 0)
+        yield _ranging(f"{volume.get('VolumeType', 'gp2')} volume", count * size, most * size)
 
 
 def _launch_template(group: Properties) -> Any:
@@ -62,9 +75,21 @@ def _launch_template(group: Properties) -> Any:
 def _tasks(properties: Properties, template: Template) -> Iterator[Quantity]:
     """Count what Fargate bills; tasks on hosts of our own come with the host."""
     if properties.get("LaunchType") == "FARGATE":
-        task, count = _referred(properties["TaskDefinition"], template), properties.get("DesiredCount", 1)
-        yield Quantity("Fargate vCPU", count * int(task["Cpu"]) / 1024)
-        yield Quantity("Fargate memory", count * int(task["Memory"]) / 1024)
+        task, (count, most) = _referred(properties["TaskDefinition"], template), _task_bounds(properties, template)
+        for item, size in (("Fargate vCPU", int(task["Cpu"]) / 1024), ("Fargate memory", int(task["Memory"]) / 1024)):
+            yield _ranging(item, count * size, most * size)
+
+
+def _task_bounds(service: Properties, template: Template) -> tuple[int, int]:
+    """Return the fewest and the most tasks: the service's count, or the bounds of the target that scales it."""
+    [name] = [name for name, body in template["Resources"].items() if body.get("Properties") is service]
+    for body in template["Resources"].values():
+        if body["Type"] == "AWS::ApplicationAutoScaling::ScalableTarget":
+            target = body["Properties"]
+            if f"'{name}'" in str(target["ResourceId"]):
+                return int(target["MinCapacity"]), int(target["MaxCapacity"])
+    count = int(service.get("DesiredCount", 1))
+    return count, count
 
 
 def _referred(reference: Any, template: Template) -> Properties:

@@ -69,14 +69,16 @@ class Network(Section):
 
 
 class InstanceGroup(Section):
-    """Ask for ``count`` hosts of one type, one vLLM worker each."""
+    """Ask for ``count`` hosts of one type, one vLLM worker each; with bounds, for as many as prompts need."""
 
     name: Name
     instance_type: InstanceTypeName
     instance_facts: Annotated[
         InstanceFacts | None, Field(description="what the type has, in place of Tandem's own table")
     ] = None
-    count: Annotated[int, Field(ge=1, le=500)]
+    count: Annotated[int, Field(ge=1, le=500, description="hosts at first; without bounds, hosts always")]
+    min_count: Annotated[int | None, Field(ge=1, le=500, description="default: count")] = None
+    max_count: Annotated[int | None, Field(ge=1, le=500, description="default: count")] = None
     tensor_parallel: Annotated[int, Field(ge=1, description="logical NeuronCores of one worker")]
     efa_interfaces: Annotated[int | None, Field(ge=1, description="default: every interface of the type")] = None
     efa_layout: Annotated[
@@ -84,6 +86,21 @@ class InstanceGroup(Section):
         Field(description="efa: one EFA interface a card; ena-plus-efa-only: an ENA one, and EFA ones without address"),
     ] = "efa"
     capacity: Capacity = OnDemand(mode="on-demand")
+
+    @property
+    def least(self) -> int:
+        """The fewest hosts that the group is scaled to."""
+        return self.min_count or self.count
+
+    @property
+    def most(self) -> int:
+        """The most hosts that the group is scaled to."""
+        return self.max_count or self.count
+
+    @property
+    def scales(self) -> bool:
+        """Whether the group's size follows its load."""
+        return self.least < self.most
 
     @property
     def kind(self) -> InstanceType | None:
@@ -143,12 +160,21 @@ Decode = Annotated[Cs3 | VllmDecode | OpenAi, Field(discriminator="provider")]
 class Gateway(Section):
     """Size the gateway and say under which name clients reach it."""
 
-    count: Annotated[int, Field(ge=1, le=100)] = 2
+    min_count: Annotated[int, Field(ge=1, le=100, description="the fewest tasks")] = 2
+    max_count: Annotated[int, Field(ge=1, le=100, description="the most tasks; equal to min_count: no scaling")] = 10
+    streams_per_task: Annotated[
+        int, Field(ge=1, le=10_000, description="requests under way in one task, above which tasks are added")
+    ] = 64
     cpu: Literal[256, 512, 1024, 2048, 4096] = 1024
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 2048
     port: Port = 8080
     domain: Domain | None = None
     certificate_arn: CertificateArn | None = None
+
+    @property
+    def scales(self) -> bool:
+        """Whether the number of tasks follows the streams."""
+        return self.min_count < self.max_count
 
 
 class AgentCoreRegistration(Section):

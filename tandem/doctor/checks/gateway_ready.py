@@ -17,13 +17,13 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     """Ask the load balancer for its targets' health, and each target, as far as in reach, whether it is ready."""
     targets = _targets(deployment, aws)
     healthy = [url for url, state in targets.items() if state == "healthy"]
-    if len(healthy) < deployment.gateway.count:
+    if len(healthy) < deployment.gateway.min_count:
         states = ", ".join(f"{url} {state}" for url, state in targets.items()) or "no target"
-        return failed(f"{len(healthy)} of {deployment.gateway.count} healthy: {states}", "read the gateway's logs")
+        return failed(f"{len(healthy)} of {deployment.gateway.min_count} healthy: {states}", "read the gateway's logs")
     lacks = [f"{url}: {lack}" for url in healthy if (lack := _lack(url))]
     if lacks:
         return failed("; ".join(lacks), "bring up what the gateway misses, as it says itself")
-    return passed(f"{len(healthy)} of {deployment.gateway.count} gateway tasks ready")
+    return passed(f"{len(healthy)} of {deployment.gateway.min_count} gateway tasks ready")
 
 
 def _targets(deployment: Deployment, aws: Aws) -> dict[str, str]:

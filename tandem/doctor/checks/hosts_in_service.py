@@ -18,7 +18,7 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     found: list[str] = []
     faults: list[str] = []
     for stage, workers in stages(deployment):
-        asked, groups = sum(group.count for group in workers.groups), host_groups(aws, deployment, stage)
+        asked, groups = sum(group.least for group in workers.groups), host_groups(aws, deployment, stage)
         present = sum(len(in_service(group)) for group in groups)
         count = f"{present} of {asked} {stage} hosts in service"
         if present < asked:

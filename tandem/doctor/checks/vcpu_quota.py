@@ -47,7 +47,7 @@ def _vcpus(deployment: Deployment, modes: tuple[type[Section], ...]) -> int:
             raise UndeterminedError(
                 f"{path}: {group.instance_type} is under another quota", "look that quota up by hand"
             )
-        total += group.kind.vcpus * group.count
+        total += group.kind.vcpus * group.most
     return total
 
 

@@ -16,7 +16,7 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     found: list[str] = []
     faults: list[str] = []
     for stage, workers in stages(deployment):
-        asked = sum(group.count for group in workers.groups)
+        asked = sum(group.least for group in workers.groups)
         healthy = _healthy(deployment, aws, stage)
         count = f"{healthy} of {asked} {stage} workers registered healthy"
         (found if healthy >= asked else faults).append(count)

@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, network, registration, workers
+from tandem.spec.rules import access, capacity, network, registration, scaling, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -36,6 +36,12 @@ RULES: Final[tuple[Rule, ...]] = (
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,
     capacity.resource_group_in_region,
+    capacity.block_large_enough,
+    scaling.count_within_bounds,
+    scaling.gateway_bounds_ordered,
+    scaling.decode_fixed,
+    scaling.ultraservers_fixed,
+    scaling.paid_capacity_used,
     access.prefill_present,
     access.certificate_in_region,
     access.plain_http_known,

@@ -13,6 +13,9 @@ from tandem.spec.stages import groups
 _INSTANCES_OF_ULTRASERVER = 4
 """Trn2: 4 x trn2u.48xlarge (aws-neuron-sdk trn2-arch.rst)."""
 
+_INSTANCES_OF_BLOCK = 64
+"""The most that one Capacity Block holds (EC2 user guide, capacity-blocks)."""
+
 
 def block_offered(deployment: Deployment) -> Iterator[Finding]:
     """Require a type that is sold as the block that the group asks for."""
@@ -47,6 +50,19 @@ def ultraservers_whole(deployment: Deployment) -> Iterator[Finding]:
                 got=str(group.count),
                 allowed=f"a multiple of {_INSTANCES_OF_ULTRASERVER}, the instances of one UltraServer",
                 change="change the count",
+            )
+
+
+def block_large_enough(deployment: Deployment) -> Iterator[Finding]:
+    """Refuse more hosts than the largest Capacity Block holds: a group takes its hosts from one block."""
+    for path, group in groups(deployment):
+        if isinstance(group.capacity, CapacityBlock) and group.most > _INSTANCES_OF_BLOCK:
+            yield Finding(
+                code="block-exceeded",
+                path=f"{path}.count" if group.most == group.count else f"{path}.max_count",
+                got=str(group.most),
+                allowed=f"at most {_INSTANCES_OF_BLOCK}, the largest Capacity Block",
+                change="split the hosts among several groups, a block each",
             )
 
 

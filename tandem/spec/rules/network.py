@@ -81,14 +81,14 @@ def addresses_suffice(deployment: Deployment) -> Iterator[Finding]:
     """Require an address for each interface that takes one: the EFA subnet is the upper half of the VPC's range."""
     if list(cidr_usable(deployment)):
         return
-    needed = sum(group.count * _addresses(group) for _, group in groups(deployment))
+    needed = sum(group.most * _addresses(group) for _, group in groups(deployment))
     free = ipaddress.IPv4Network(deployment.network.cidr).num_addresses // 2 - _RESERVED_BY_AWS
     if needed > free:
         yield Finding(
             code="addresses-exhausted",
             path="network.cidr",
             got=f"{free} addresses in the upper half of {deployment.network.cidr}",
-            allowed=f"at least {needed}, one for each interface with an address of each host",
+            allowed=f"at least {needed}, one for each interface with an address of each host that the groups may have",
             change="choose a larger range, or fewer hosts",
         )
 

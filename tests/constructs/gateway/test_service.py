@@ -108,7 +108,13 @@ def test_the_way_to_the_endpoints_port_is_open(endpoint: str, ports: list[int]) 
 
 
 def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
-    gateway = stack("gateway", gateway__count=3, gateway__cpu=512, gateway__memory_mib=4096, gateway__port=9000)
+    sizes: dict[str, Any] = {
+        "gateway__min_count": 3,
+        "gateway__max_count": 3,
+        "gateway__cpu": 512,
+        "gateway__memory_mib": 4096,
+    }
+    gateway = stack("gateway", **sizes, gateway__port=9000)
     gateway.has_resource_properties(
         "AWS::ECS::Service",
         {
@@ -119,7 +125,7 @@ def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
         },
     )
     gateway.has_resource_properties("AWS::ECS::TaskDefinition", {"Cpu": "512", "Memory": "4096"})
-    container = _container(gateway__count=3, gateway__cpu=512, gateway__memory_mib=4096, gateway__port=9000)
+    container = _container(**sizes, gateway__port=9000)
     assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [9000]
     assert container["ReadonlyRootFilesystem"] is True
     assert container["StopTimeout"] <= 120  # Fargate's limit

@@ -61,8 +61,19 @@ def test_a_known_total_is_no_bound() -> None:
 
 
 def test_where_only_capacity_blocks_have_a_price_it_is_said_to_be_theirs() -> None:
-    [row] = estimate([Quantity("host", 2, "a group may grow to 4")], "r", TABLE).rows
-    assert (row.per_hour, row.note) == (6.0, "price of a capacity block; a group may grow to 4")
+    [row] = estimate([Quantity("host", 2, "noted")], "r", TABLE).rows
+    assert (row.per_hour, row.note) == (6.0, "price of a capacity block; noted")
+
+
+def test_what_may_grow_is_priced_at_both_ends() -> None:
+    found = estimate([Quantity("host", 2, most=5), Quantity("hour", 1)], "r", TABLE)
+    assert (found.per_hour, found.per_hour_at_most) == (8.0, 17.0)
+    lines = list(text(found))
+    assert lines[1].split()[:6] == ["host", "2", "to", "5", "3", "/"]
+    assert lines[-2].split() == ["scaled", "to", "the", "most", "17.0000", "12,410.00"]
+    told = document(found)
+    assert (told["per_hour_at_most"], told["per_month_at_most"]) == (17.0, 12410.0)
+    assert [(row["count"], row["count_at_most"]) for row in told["rows"]] == [(2, 5), (1, 1)]
 
 
 def test_a_row_names_its_source_and_day() -> None:

@@ -54,8 +54,12 @@ def test_what_a_small_deployment_asks_for() -> None:
 
 
 def test_a_larger_gateway() -> None:
-    found = _deployment("cs3", gateway__count=3, gateway__cpu=512, gateway__memory_mib=1024)
-    assert (found["Fargate vCPU"].count, found["Fargate memory"].count) == (1.5, 3)
+    small = {"gateway__cpu": 512, "gateway__memory_mib": 1024}
+    fixed = _deployment("cs3", gateway__min_count=3, gateway__max_count=3, **small)
+    assert fixed["Fargate vCPU"] == Quantity("Fargate vCPU", 1.5)
+    scaled = _deployment("cs3", gateway__min_count=3, gateway__max_count=5, **small)
+    assert scaled["Fargate vCPU"] == Quantity("Fargate vCPU", 1.5, most=2.5)
+    assert scaled["Fargate memory"] == Quantity("Fargate memory", 3, most=5)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +88,11 @@ def test_a_group_without_a_template_of_its_own_is_of_unknown_type() -> None:
     assert _count(Group={**group, "LaunchTemplate": {"LaunchTemplateId": "lt-1"}}) == {"instance of unknown type": 2}
 
 
-def test_a_group_that_may_grow_is_noted() -> None:
-    body = {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "1", "MaxSize": "4"}}
-    [found] = quantities([{"Resources": {"Group": body}}], FREE)
-    assert found.note == "a group may grow to 4"
+def test_a_group_that_may_grow_says_to_what() -> None:
+    group = {"instance_type": "trn2.48xlarge", "count": 2, "tensor_parallel": 64}
+    found = _deployment("cs3", prefill__groups=[{**group, "name": "own", "max_count": 7}, {**group, "name": "other"}])
+    assert found["trn2.48xlarge"] == Quantity("trn2.48xlarge", 4, most=9)
+    assert found["gp3 volume"] == Quantity("gp3 volume", 2000, most=4500)
 
 
 def test_an_alarm_counts_its_metrics() -> None:

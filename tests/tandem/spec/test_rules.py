@@ -10,6 +10,7 @@ from tests.documents import ABSENT, CERTIFICATE, deployment, read
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
 from tests.tandem.spec.registration_cases import REGISTRATION
+from tests.tandem.spec.scaling_cases import SCALING
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 _GROUP = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
@@ -68,6 +69,13 @@ CASES = [
         path="network.cidr",
         wrong={"network__cidr": "10.0.0.0/20", "prefill__groups__0__count": 128},
         right={"network__cidr": "10.0.0.0/20", "prefill__groups__0__count": 127},
+    ),
+    Case(
+        rule="addresses_suffice",
+        code="addresses-exhausted",
+        path="network.cidr",
+        wrong={"network__cidr": "10.0.0.0/20", "prefill__groups__0__max_count": 128},
+        right={"network__cidr": "10.0.0.0/20", "prefill__groups__0__max_count": 127},
     ),
     Case(
         rule="endpoint_service_in_region",
@@ -205,6 +213,7 @@ CASES = [
         for cpu, wrong, right in [(256, 1536, 2048), (512, 512, 1024), (1024, 9216, 8192), (4096, 4096, 8192)]
     ),
     *REGISTRATION,
+    *SCALING,
 ]
 
 

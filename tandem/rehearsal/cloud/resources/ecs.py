@@ -88,9 +88,9 @@ class Service(Resource):
     type, name_property = "AWS::ECS::Service", "ServiceName"
 
     def create(self) -> None:  # noqa: D102
-        # moto asks for a count that a daemon has not: it runs on what hosts there are
-        daemon = {"DesiredCount": 0} if self.properties.get("SchedulingStrategy") == "DAEMON" else {}
-        service = self.call("ecs", "create_service", {**daemon, **self.named})["service"]
+        # moto takes a count that is left out for none; a daemon has none, it runs on what hosts there are
+        count = {"DesiredCount": 0 if self.properties.get("SchedulingStrategy") == "DAEMON" else 1}
+        service = self.call("ecs", "create_service", {**count, **self.named})["service"]
         self.physical_resource_id = service["serviceArn"]
         self.attributes = {"Name": service["serviceName"], "ServiceArn": service["serviceArn"]}
         self._keep_strategy(service)

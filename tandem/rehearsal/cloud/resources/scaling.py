@@ -84,6 +84,8 @@ class ScalableTarget(Resource):
 
     def create(self) -> None:  # noqa: D102
         self.call("application-autoscaling", "register_scalable_target", self.without("ScheduledActions"))
+        if self.properties["ServiceNamespace"] == "ecs":
+            self._bring_within_bounds()
         keys = ("ResourceId", "ScalableDimension", "ServiceNamespace")
         self.physical_resource_id = self.attributes["Id"] = "|".join(str(self.properties[key]) for key in keys)
 
@@ -99,6 +101,15 @@ class ScalableTarget(Resource):
         keys = ("ResourceId", "ScalableDimension", "ServiceNamespace")
         target = {key: self.properties[key] for key in keys}
         self.call("application-autoscaling", "deregister_scalable_target", target)
+
+    def _bring_within_bounds(self) -> None:
+        """Change the service's count to one within the bounds, as RegisterScalableTarget does and moto does not."""
+        _, cluster, service = self.properties["ResourceId"].split("/")
+        named = {"Cluster": cluster, "Services": [service]}
+        count = self.call("ecs", "describe_services", named)["services"][0]["desiredCount"]
+        within = min(max(count, int(self.properties["MinCapacity"])), int(self.properties["MaxCapacity"]))
+        if within != count:
+            self.call("ecs", "update_service", {"Cluster": cluster, "Service": service, "DesiredCount": within})
 
 
 class ScalingPolicy(Resource):

@@ -27,7 +27,7 @@ def judged(targets: Sequence[tuple[str, str]], count: int = 1) -> Result:
         ("describe_target_health", {"TargetHealthDescriptions": health}),
     )
     cloudformation = stack(("AWS::ElasticLoadBalancingV2::TargetGroup", TARGETS))
-    wanted = deployment("openai", gateway__count=count)
+    wanted = deployment("openai", gateway__min_count=count)
     return judge("gateway-ready", wanted, cloudformation=cloudformation, elbv2=balancing)
 
 
