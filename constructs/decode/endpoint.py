@@ -53,7 +53,14 @@ class DecodeEndpoint(Construct):
         if isinstance(endpoint, Cs3) and endpoint.endpoint_service:
             self._private_link(vpc, endpoint.endpoint_service, deployment)
         self.probe = EndpointProbe(
-            self, "Probe", vpc=vpc, secret=self.secret, url=self.url, model=self.model, log_retention=log_retention
+            self,
+            "Probe",
+            vpc=vpc,
+            deployment=deployment.name,
+            secret=self.secret,
+            url=self.url,
+            model=self.model,
+            log_retention=log_retention,
         )
         CfnOutput(self, "SecretArn", value=self.secret.secret_arn, description="where the keys are to be put")
 

@@ -13,9 +13,10 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from constructs.observability.published import published
 from constructs.packaging.assets import function_code
 from constructs.review.acknowledge import acknowledge_finding
-from runtime.handoff import settings
+from runtime.handoff import metrics, settings
 
 _INTERVAL = Duration.minutes(5)
 
@@ -29,12 +30,14 @@ class EndpointProbe(Construct):
         construct_id: str,
         *,
         vpc: ec2.IVpc,
+        deployment: str,
         secret: secretsmanager.ISecret,
         url: str,
         model: str,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._deployment = deployment
         self.function = lambda_.Function(
             self,
             "Function",
@@ -46,6 +49,7 @@ class EndpointProbe(Construct):
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             environment={
+                settings.DEPLOYMENT: deployment,
                 settings.DECODE_ENDPOINT: url,
                 settings.DECODE_MODEL: model,
                 settings.DECODE_SECRET_ARN: secret.secret_arn,
@@ -62,14 +66,7 @@ class EndpointProbe(Construct):
 
     def metric_up(self) -> cloudwatch.Metric:
         """Return 1 while the endpoint answers and lists the model."""
-        return cloudwatch.Metric(
-            namespace="Tandem",
-            metric_name="DecodeEndpointUp",
-            # the function's name tells deployments of one model apart
-            dimensions_map={"FunctionName": self.function.function_name},
-            period=_INTERVAL,
-            statistic="Minimum",
-        )
+        return published(metrics.DECODE_ENDPOINT_UP, self._deployment, period=_INTERVAL)
 
     def _role(self) -> iam.Role:
         name = "service-role/AWSLambdaVPCAccessExecutionRole"

@@ -120,6 +120,8 @@ class GatewayService(Construct):
             "gateway",
             image=container_image("gateway"),
             environment={
+                settings.DEPLOYMENT: deployment.name,
+                settings.METRICS_PORT: str(gateway.metrics_port),
                 settings.MODEL: deployment.model.id,
                 settings.MAX_MODEL_LEN: str(deployment.model.max_model_len),
                 settings.LISTEN_PORT: str(gateway.port),
@@ -134,7 +136,8 @@ class GatewayService(Construct):
             # a stream in flight may go on for a while after the task is told to stop
             stop_timeout=Duration.seconds(60),
         )
-        container.add_port_mappings(ecs.PortMapping(container_port=gateway.port))
+        for port in (gateway.port, gateway.metrics_port):
+            container.add_port_mappings(ecs.PortMapping(container_port=port))
         acknowledge_task(task)
         return container
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,12 +12,9 @@ from typing import Any, Final
 
 import boto3
 
-from runtime.handoff import contract, settings
+from runtime.handoff import contract, emf, metrics, settings
 from runtime.handoff.settings import SettingError, required
 
-NAMESPACE: Final = "Tandem"
-METRIC: Final = "DecodeEndpointUp"
-DIMENSION: Final = "FunctionName"
 _TIMEOUT_SECONDS: Final = 5.0
 _MAX_ANSWER_BYTES: Final = 2**20
 
@@ -35,6 +31,7 @@ def handler(event: object, context: object) -> dict[str, Any]:
     """
     endpoint = required(os.environ, settings.DECODE_ENDPOINT).rstrip("/")
     model = required(os.environ, settings.DECODE_MODEL)
+    deployment = required(os.environ, settings.DEPLOYMENT)
     key = _key(required(os.environ, settings.DECODE_SECRET_ARN))
     start = time.perf_counter()
     try:
@@ -43,8 +40,10 @@ def handler(event: object, context: object) -> dict[str, Any]:
     except ProbeError as error:
         up, reason = False, str(error)
     latency_ms = round((time.perf_counter() - start) * 1000, 3)
-    _log(model, up=up, reason=reason, latency_ms=latency_ms)
-    return {"up": up, "reason": reason, "latency_ms": latency_ms}
+    said = {"reason": reason, "latency_ms": latency_ms}
+    values = {metrics.DECODE_ENDPOINT_UP: int(up)}
+    print(emf.line(values, dimensions={metrics.DEPLOYMENT: deployment}, began=time.time(), model=model, **said))
+    return {"up": up, **said}
 
 
 def _check(url: str, key: str, model: str) -> None:
@@ -93,18 +92,3 @@ def _key(secret_arn: str) -> str:
         # without "from": the cause would quote the secret
         raise SettingError(f"secret {secret_arn} has no field {settings.API_KEY_FIELD!r}: write one as JSON") from None
     return key
-
-
-def _log(model: str, *, up: bool, reason: str, latency_ms: float) -> None:
-    """Write one line in CloudWatch's embedded metric format, from which CloudWatch Logs makes the metric."""
-    metrics = [{"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": [{"Name": METRIC, "Unit": "None"}]}]
-    line = {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": metrics},
-        DIMENSION: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
-        "model": model,
-        METRIC: int(up),
-        "reason": reason,
-        "latency_ms": latency_ms,
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()

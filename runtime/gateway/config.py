@@ -95,9 +95,11 @@ _PROVIDERS: Mapping[str, type[Cs3Config] | type[VllmConfig] | type[OpenAIConfig]
 class GatewayConfig:
     """Configure the gateway: ``model`` is the public name, ``key`` what clients present."""
 
+    deployment: str
     model: str
     max_model_len: int
     port: int
+    metrics_port: int
     key: str = field(repr=False)
     provider: ProviderConfig
 
@@ -105,9 +107,11 @@ class GatewayConfig:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read everything; raise ``SettingError`` on the first variable that is missing or unusable."""
         return cls(
+            deployment=required(environment, settings.DEPLOYMENT),
             model=required(environment, settings.MODEL),
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
             port=_port(environment, settings.LISTEN_PORT),
+            metrics_port=_port(environment, settings.METRICS_PORT),
             key=required(environment, settings.GATEWAY_KEY),
             provider=_provider(environment),
         )

@@ -27,8 +27,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _GONE: Final = (ConnectionResetError, asyncio.CancelledError)
 
 
-def guard(key: str) -> Any:
-    """Return the middleware; ``key`` is what clients present."""
+def guard(key: str, ended: Callable[[Record, int], None]) -> Any:
+    """Return the middleware; ``key`` is what clients present, ``ended`` is told of each request and its status."""
 
     @web.middleware
     async def run(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -43,7 +43,7 @@ def guard(key: str) -> Any:
             record.code = "client_gone"
             raise
         finally:
-            record.write(status)
+            ended(record, status)
         return response
 
     return run

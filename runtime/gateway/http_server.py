@@ -8,8 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from runtime.gateway import chat as bodies
+from runtime.gateway.chat import Chat
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.guard import HEALTH, READY, RECORD, guard, label
+from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.sse import Tail
@@ -18,20 +20,21 @@ from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
 MAX_BODY_BYTES: Final = 4 * 2**20
-_OWN_PHASES: Final = ("reserve", "prefill")
+_KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
 
 
 class Gateway:
     """Answer the gateway's routes."""
 
-    def __init__(self, config: GatewayConfig, provider: Provider) -> None:
+    def __init__(self, config: GatewayConfig, provider: Provider, metrics: Metrics) -> None:
         self._config = config
         self._provider = provider
+        self._metrics = metrics
         self._started = int(time.time())
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(middlewares=[guard(self._config.key)], client_max_size=MAX_BODY_BYTES)
+        app = web.Application(middlewares=[guard(self._config.key, self._ended)], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(label)
         app.router.add_get(HEALTH, self._health)
         app.router.add_get(READY, self._ready)
@@ -58,6 +61,11 @@ class Gateway:
         }
         return web.json_response({"object": "list", "data": [model]})
 
+    def _ended(self, record: Record, status: int) -> None:
+        record.write(status)
+        if record.path == contract.CHAT_COMPLETIONS:
+            self._metrics.ended(record, status)
+
     async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
         record = request[RECORD]
         chat = bodies.read(
@@ -67,7 +75,12 @@ class Gateway:
             max_model_len=self._config.max_model_len,
         )
         record.stream = chat.body.get("stream") is True
+        with self._metrics.streams.holding(1):
+            return await self._answer(request, chat, record)
+
+    async def _answer(self, request: web.Request, chat: Chat, record: Record) -> web.StreamResponse:
         async with self._provider.answer(chat, record.phases) as upstream:
+            record.kv_bytes = _kv_bytes(upstream)
             if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
                 return await _relay_stream(request, upstream, record)
             return await _relay_whole(upstream, record)
@@ -89,6 +102,8 @@ async def _relay_stream(request: web.Request, upstream: Response, record: Record
     tail = Tail()
     try:
         async for chunk in upstream.chunks():
+            if not record.bytes_out:
+                record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
             tail.push(chunk)
             record.bytes_out += len(chunk)
             await response.write(chunk)
@@ -105,8 +120,13 @@ def _broken(error: UnreachableError) -> HandoffError:
     return HandoffError(Code.DECODE_FAILED, f"the decode endpoint broke off its answer ({error})")
 
 
+def _kv_bytes(upstream: Response) -> int:
+    told = upstream.headers.get(contract.KV_BYTES_HEADER, "")
+    return int(told) if told.isascii() and told.isdecimal() and len(told) < _KV_BYTES_DIGITS else 0
+
+
 def _headers(upstream: Response, record: Record) -> dict[str, str]:
-    timing = record.phases.server_timing(_OWN_PHASES, upstream.headers.get(contract.SERVER_TIMING))
+    timing = record.phases.server_timing(upstream.headers.get(contract.SERVER_TIMING))
     headers = {
         "Content-Type": upstream.headers.get("Content-Type", "application/json"),
         contract.SERVER_TIMING: timing,

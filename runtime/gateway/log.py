@@ -10,5 +10,10 @@ from datetime import UTC, datetime
 def write(event: str, **fields: object) -> None:
     """Write one line: ``time`` (ISO 8601, UTC), ``event``, then the fields."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
-    sys.stdout.write(json.dumps(line) + "\n")
+    write_line(json.dumps(line))
+
+
+def write_line(line: str) -> None:
+    """Write a line that is JSON already."""
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()

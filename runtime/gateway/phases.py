@@ -1,29 +1,83 @@
-"""Measure the phases of one request."""
+"""Divide the time from a request to the first bytes of its answer into phases that sum to it.
+
+This is the one place where phases are measured; log line, metrics and spans all take them from here.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from runtime.handoff.metrics import PHASES
+
+_OWN: Final = ("reserve", "prefill")
+_AT_ENDPOINT: Final = ("handshake", "transfer", "verify")
+_TIMING: Final = re.compile(r"([a-z_]+);dur=([0-9]+(?:\.[0-9]+)?)(?![0-9.])")
 
 
 class Phases:
-    """Hold one request's phases in milliseconds, in order, and the prefill worker that it was given to."""
+    """Hold one request's phases in milliseconds, and the prefill worker that it was given to.
+
+    A phase that is measured twice, since its leg was tried again, adds up.
+    """
 
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
         self.worker: str | None = None
+        self.ttft_ms: float | None = None
+        self._started = time.perf_counter()
+        self._decoding = self._started
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
         """Measure a block, whether it ends well or not."""
         start = time.perf_counter()
+        if name == "decode":
+            self._decoding = start
         try:
             yield
         finally:
-            self.milliseconds[name] = round((time.perf_counter() - start) * 1000, 3)
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + _since(start)
 
-    def server_timing(self, names: tuple[str, ...], endpoint: str | None) -> str:
-        """Return a ``Server-Timing`` value: the measured ones of ``names``, then the endpoint's own."""
-        own = [f"{name};dur={self.milliseconds[name]}" for name in names if name in self.milliseconds]
+    @property
+    def total_ms(self) -> float:
+        """The time since the request came."""
+        return _since(self._started)
+
+    def first_bytes(self, endpoint: str | None) -> None:
+        """Note that the answer begins; ``endpoint`` is the ``Server-Timing`` of the decode peer, if it sends one."""
+        self.ttft_ms = self.total_ms
+        waited = _since(self._decoding)
+        self.milliseconds.pop("decode", None)  # its parts take its place
+        self.milliseconds |= _within(waited, endpoint or "")
+        own = sum(self.milliseconds.get(name, 0.0) for name in _OWN)
+        self.milliseconds["first_token"] = waited - sum(self.milliseconds.get(name, 0.0) for name in _AT_ENDPOINT)
+        self.milliseconds["gateway"] = self.ttft_ms - own - waited
+
+    @property
+    def of_first_token(self) -> dict[str, float]:
+        """Every phase of the time to first token, in its order: zero where the request had none."""
+        return {name: self.milliseconds.get(name, 0.0) for name in PHASES}
+
+    @property
+    def rounded(self) -> dict[str, float]:
+        """The phases to a microsecond, for people."""
+        return {name: round(spent, 3) for name, spent in self.milliseconds.items()}
+
+    def server_timing(self, endpoint: str | None) -> str:
+        """Return a ``Server-Timing`` value: the gateway's own phases, then the endpoint's as it sent them."""
+        own = [f"{name};dur={self.milliseconds[name]:.3f}" for name in _OWN if name in self.milliseconds]
         return ", ".join([*own, endpoint] if endpoint else own)
+
+
+def _within(waited: float, endpoint: str) -> dict[str, float]:
+    """Return the endpoint's phases, none where they claim more than the gateway waited for all of them."""
+    told = {name: float(spent) for name, spent in _TIMING.findall(endpoint[:1000]) if name in _AT_ENDPOINT}
+    return told if sum(told.values()) <= waited else {}
+
+
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

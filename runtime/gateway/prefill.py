@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime.gateway import chat as bodies
 from runtime.gateway.chat import Chat
+from runtime.gateway.gauge import Gauge
 from runtime.gateway.phases import Phases
 from runtime.gateway.upstream import Client, Response, UnreachableError, headers, refusal
 from runtime.gateway.workers import Pool, Worker
@@ -15,16 +16,17 @@ from runtime.handoff.contract import Code, HandoffError
 
 
 class Prefill:
-    """Send prompts to prefill workers; ``key`` is what they ask for."""
+    """Send prompts to prefill workers; ``key`` is what they ask for, ``queued`` holds the tokens they work on."""
 
-    def __init__(self, pool: Pool, client: Client, *, key: str) -> None:
+    def __init__(self, pool: Pool, client: Client, *, key: str, queued: Gauge) -> None:
         self.pool = pool
+        self._queued = queued
         self._client = client
         self._key = key
 
     async def run(self, chat: Chat, phases: Phases) -> dict[str, Any]:
         """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``."""
-        with self.pool.borrow() as worker, phases.measure("prefill"):
+        with self.pool.borrow() as worker, phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
             phases.worker = str(worker)
             try:
                 return await self._ask(worker, chat)

@@ -1,8 +1,7 @@
-"""Keep what is logged about one request."""
+"""Keep what is logged and counted about one request."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from runtime.gateway import log
@@ -22,11 +21,12 @@ class Record:
     phases: Phases = field(default_factory=Phases)
     stream: bool = False
     bytes_out: int = 0
+    kv_bytes: int = 0
     code: str | None = None
-    _started: float = field(default_factory=time.perf_counter)
 
     def write(self, status: int) -> None:
         """Write the line."""
+        ttft_ms = self.phases.ttft_ms
         log.write(
             "request",
             request_id=self.request_id,
@@ -36,7 +36,9 @@ class Record:
             code=self.code,
             stream=self.stream,
             worker=self.phases.worker,
-            phases_ms=self.phases.milliseconds,
-            total_ms=round((time.perf_counter() - self._started) * 1000, 3),
+            phases_ms=self.phases.rounded,
+            ttft_ms=None if ttft_ms is None else round(ttft_ms, 3),
+            total_ms=round(self.phases.total_ms, 3),
             bytes_out=self.bytes_out,
+            kv_bytes=self.kv_bytes,
         )

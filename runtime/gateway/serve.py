@@ -14,18 +14,21 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from runtime.gateway import log, readiness
+from runtime.gateway import fill, log, readiness
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, WorkersConfig
 from runtime.gateway.discovery import Discovery
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.http_server import Gateway
+from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.providers.cs3 import Cs3Provider
 from runtime.gateway.providers.openai import OpenAIProvider
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.providers.vllm import VllmProvider
 from runtime.gateway.releases import Releases
+from runtime.gateway.scrape import scraped
 from runtime.gateway.workers import Pool
+from runtime.handoff import periods
 from runtime.handoff.contract import Code
 
 DRAIN_SECONDS: Final = 20.0
@@ -38,9 +41,18 @@ async def serve(config: GatewayConfig, host: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with provider(config.provider) as chosen:
+    metrics = Metrics(deployment=config.deployment, model=config.model)
+
+    async def publish(began: float) -> None:
+        log.write_line(metrics.take_line(began))
+
+    async with (
+        periods.publishing(publish),
+        scraped(metrics.exposition, host, config.metrics_port),
+        provider(config.provider, metrics) as chosen,
+    ):
         runner = web.AppRunner(
-            Gateway(config, chosen).application(),
+            Gateway(config, chosen, metrics).application(),
             handler_cancellation=True,  # a client that leaves ends its handler, and so what peers hold for it
             access_log=None,
             shutdown_timeout=DRAIN_SECONDS,
@@ -56,7 +68,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
 
 
 @asynccontextmanager
-async def provider(config: ProviderConfig) -> AsyncIterator[Provider]:
+async def provider(config: ProviderConfig, metrics: Metrics) -> AsyncIterator[Provider]:
     """Yield the configured provider, discovery running; on leaving, finish clean-ups, then close connections."""
     async with AsyncExitStack() as stack:
         client = AiohttpClient()
@@ -67,8 +79,9 @@ async def provider(config: ProviderConfig) -> AsyncIterator[Provider]:
             yield OpenAIProvider(config, client)
             return
         prefill_pool = _pool(stack, config.prefill, "prefill", Code.PREFILL_UNAVAILABLE)
-        prefill = Prefill(prefill_pool, client, key=config.prefill.key)
+        prefill = Prefill(prefill_pool, client, key=config.prefill.key, queued=metrics.queued)
         if isinstance(config, Cs3Config):
+            await stack.enter_async_context(fill.watching(client, config, metrics.filled))
             yield Cs3Provider(config, prefill, client, releases)
         else:
             decode_pool = _pool(stack, config.decode, "decode", Code.DECODE_UNAVAILABLE)

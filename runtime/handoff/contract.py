@@ -18,6 +18,8 @@ CAPABILITIES: Final = "/tandem/v1/capabilities"
 RESERVATIONS: Final = "/tandem/v1/reservations"
 ABORT: Final = "/tandem/v1/abort"
 
+RESERVATION_FILL: Final = "reservation_fill"
+"""The field of ``CAPABILITIES`` that says which share of the KV memory is reserved now, 0 to 1."""
 SERVER_TIMING: Final = "Server-Timing"
 """Phases in milliseconds, ``handshake;dur=1.2, transfer;dur=3.4``: sent with the headers, before the first token."""
 KV_BYTES_HEADER: Final = "X-Tandem-KV-Bytes"

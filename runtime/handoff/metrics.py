@@ -82,6 +82,9 @@ REQUESTS_WAITING: Final = Metric("RequestsWaiting", Unit.COUNT, "Sum", "requests
 EFA_IN_USE: Final = Metric(
     "EfaInUse", Unit.NONE, "Minimum", "1 where a running worker has EFA devices open, 0 where it goes another way"
 )
+DECODE_ENDPOINT_UP: Final = Metric(
+    "DecodeEndpointUp", Unit.NONE, "Minimum", "1 where the decode endpoint answers its probe and lists the model"
+)
 
 GATEWAY: Final = (
     QUEUED_PROMPT_TOKENS,
@@ -107,3 +110,5 @@ WORKER: Final = (
     EFA_IN_USE,
 )
 """What workers publish, by ``DEPLOYMENT`` and ``STAGE``."""
+PROBE: Final = (DECODE_ENDPOINT_UP,)
+"""What the probe of a decode endpoint publishes every five minutes, by ``DEPLOYMENT``."""

@@ -168,6 +168,7 @@ class Gateway(Section):
     cpu: Literal[256, 512, 1024, 2048, 4096] = 1024
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 2048
     port: Port = 8080
+    metrics_port: Annotated[Port, Field(description="where Prometheus may scrape a gateway, inside the VPC")] = 9464
     domain: Domain | None = None
     certificate_arn: CertificateArn | None = None
 

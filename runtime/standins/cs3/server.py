@@ -69,7 +69,10 @@ class Endpoint:
             "max_model_len": geometry.context,
             "kv_bytes_per_token": geometry.kv_bytes_per_token,
         }
-        return web.json_response({"contract": contract.VERSION, "models": [model], "handoff": "kv"})
+        held = self._reservations
+        fill = held.reserved_bytes(now=time.monotonic()) / held.memory
+        about = {"contract": contract.VERSION, "models": [model], "handoff": "kv"}
+        return web.json_response({**about, contract.RESERVATION_FILL: round(fill, 6)})
 
     async def _reserve(self, request: web.Request) -> web.Response:
         body = chat.read_object(await request.read())

@@ -46,6 +46,7 @@ RULES: Final[tuple[Rule, ...]] = (
     access.certificate_in_region,
     access.plain_http_known,
     access.memory_fits_cpu,
+    access.gateway_ports_distinct,
     registration.agentcore_needs_https,
     registration.agentcore_can_name_model,
     registration.import_has_weights,

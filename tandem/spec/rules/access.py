@@ -67,6 +67,19 @@ def plain_http_known(deployment: Deployment) -> Iterator[Finding]:
         )
 
 
+def gateway_ports_distinct(deployment: Deployment) -> Iterator[Finding]:
+    """Require a port for clients and another for metrics, which no client may see."""
+    gateway = deployment.gateway
+    if gateway.metrics_port == gateway.port:
+        yield Finding(
+            code="gateway-port-repeated",
+            path="gateway.metrics_port",
+            got=str(gateway.metrics_port),
+            allowed=f"another port than gateway.port ({gateway.port})",
+            change="change one of them",
+        )
+
+
 def memory_fits_cpu(deployment: Deployment) -> Iterator[Finding]:
     """Require a memory size that Fargate sells with the CPU."""
     gateway = deployment.gateway

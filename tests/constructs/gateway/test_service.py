@@ -126,7 +126,7 @@ def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
     )
     gateway.has_resource_properties("AWS::ECS::TaskDefinition", {"Cpu": "512", "Memory": "4096"})
     container = _container(**sizes, gateway__port=9000)
-    assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [9000]
+    assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [9000, 9464]
     assert container["ReadonlyRootFilesystem"] is True
     assert container["StopTimeout"] <= 120  # Fargate's limit
 

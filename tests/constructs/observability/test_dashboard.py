@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from aws_cdk.assertions import Match
 
-from runtime.functions import decode_probe
+from runtime.handoff import metrics
 from tests.templates import only, resources, stack, templates
 
 
@@ -39,9 +38,9 @@ def test_the_probes_alarm_watches_the_probes_metric() -> None:
     stack("observability").has_resource_properties(
         "AWS::CloudWatch::Alarm",
         {
-            "Namespace": decode_probe.NAMESPACE,
-            "MetricName": decode_probe.METRIC,
-            "Dimensions": [{"Name": decode_probe.DIMENSION, "Value": Match.any_value()}],
+            "Namespace": metrics.NAMESPACE,
+            "MetricName": metrics.DECODE_ENDPOINT_UP.name,
+            "Dimensions": [{"Name": metrics.DEPLOYMENT, "Value": "small"}],
             "Threshold": 1,
             "ComparisonOperator": "LessThanThreshold",
             "TreatMissingData": "breaching",  # a probe that does not run is no sign of health

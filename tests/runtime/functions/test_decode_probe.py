@@ -85,7 +85,7 @@ def endpoint(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[typ
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv(settings.DECODE_ENDPOINT, f"https://127.0.0.1:{server.server_port}")
         monkeypatch.setenv(settings.DECODE_MODEL, MODEL)
-        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "probe")
+        monkeypatch.setenv(settings.DEPLOYMENT, "small")
         yield kind
         server.shutdown()
         thread.join()
@@ -120,11 +120,11 @@ def test_an_endpoint_that_lists_the_model_is_up(capsys: pytest.CaptureFixture[st
     assert line["_aws"]["CloudWatchMetrics"] == [
         {
             "Namespace": "Tandem",
-            "Dimensions": [["FunctionName"]],
+            "Dimensions": [["Deployment"]],
             "Metrics": [{"Name": "DecodeEndpointUp", "Unit": "None"}],
         }
     ]
-    assert (line["DecodeEndpointUp"], line["FunctionName"], line["model"]) == (1, "probe", MODEL)
+    assert (line["DecodeEndpointUp"], line["Deployment"], line["model"]) == (1, "small", MODEL)
     assert isinstance(line["_aws"]["Timestamp"], int)
 
 
@@ -180,7 +180,9 @@ def test_nobody_there_is_down(capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 @pytest.mark.usefixtures("endpoint")
-@pytest.mark.parametrize("name", [settings.DECODE_ENDPOINT, settings.DECODE_MODEL, settings.DECODE_SECRET_ARN])
+@pytest.mark.parametrize(
+    "name", [settings.DEPLOYMENT, settings.DECODE_ENDPOINT, settings.DECODE_MODEL, settings.DECODE_SECRET_ARN]
+)
 def test_a_missing_variable_raises(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)
     with pytest.raises(SettingError, match=name):

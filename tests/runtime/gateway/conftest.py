@@ -14,6 +14,7 @@ import pytest
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, VllmConfig, WorkersConfig
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.http_server import Gateway
+from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.providers.cs3 import Cs3Provider
 from runtime.gateway.providers.openai import OpenAIProvider
@@ -39,6 +40,7 @@ class Setup:
     prefill_workers: list[Worker]
     session: aiohttp.ClientSession
     releases: Releases
+    metrics: Metrics
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """Send a chat completion with the right key."""
@@ -89,11 +91,12 @@ async def start() -> AsyncIterator[Start]:
             releases = Releases()
             stack.push_async_callback(client.close)
             stack.push_async_callback(releases.drain)
-            provider = _provider(name, workers, decoders, client, releases)
-            app = Gateway(_config(provider[0]), provider[1]).application()
+            metrics = Metrics(deployment="small", model=MODEL)
+            provider = _provider(name, workers, decoders, client, releases, metrics)
+            app = Gateway(_config(provider[0]), provider[1], metrics).application()
             gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases)
+            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases, metrics)
 
         yield run
 
@@ -105,11 +108,16 @@ async def cs3(start: Start) -> Setup:
 
 
 def _provider(
-    name: str, workers: list[Worker], decoders: list[Worker], client: AiohttpClient, releases: Releases
+    name: str,
+    workers: list[Worker],
+    decoders: list[Worker],
+    client: AiohttpClient,
+    releases: Releases,
+    metrics: Metrics,
 ) -> tuple[ProviderConfig, Provider]:
     where = WorkersConfig(namespace="n", service="s", status_port=1, key="prefill-key")
     pool = Pool(lambda: workers, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    prefill = Prefill(pool, client, key=where.key)
+    prefill = Prefill(pool, client, key=where.key, queued=metrics.queued)
     endpoint = decoders[0].url
     if name == "openai":
         text = OpenAIConfig(endpoint=endpoint, model="other-name", key="decode-key")
@@ -126,4 +134,12 @@ def _provider(
 
 
 def _config(provider: ProviderConfig) -> GatewayConfig:
-    return GatewayConfig(model=MODEL, max_model_len=4096, port=1, key=GATEWAY_KEY, provider=provider)
+    return GatewayConfig(
+        deployment="small",
+        model=MODEL,
+        max_model_len=4096,
+        port=1,
+        metrics_port=2,
+        key=GATEWAY_KEY,
+        provider=provider,
+    )

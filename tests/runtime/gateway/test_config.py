@@ -9,6 +9,8 @@ from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
 
 COMMON = {
+    settings.DEPLOYMENT: "small",
+    settings.METRICS_PORT: "9464",
     settings.MODEL: "org/model",
     settings.MAX_MODEL_LEN: "4096",
     settings.LISTEN_PORT: "8000",

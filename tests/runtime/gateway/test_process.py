@@ -58,11 +58,13 @@ async def decode() -> AsyncIterator[tuple[DecodePeer, dict[str, str]]]:
     app.router.add_get("/task", metadata)
     async with serving(app) as server:
         url = f"http://127.0.0.1:{server.port}"
-        with socket.create_server((ADDRESS, 0)) as free:
-            port = free.getsockname()[1]
+        with socket.create_server((ADDRESS, 0)) as free, socket.create_server((ADDRESS, 0)) as other:
+            port, metrics_port = free.getsockname()[1], other.getsockname()[1]
         yield (
             peer,
             {
+                settings.DEPLOYMENT: "small",
+                settings.METRICS_PORT: str(metrics_port),
                 settings.MODEL: "m",
                 settings.MAX_MODEL_LEN: "4096",
                 settings.LISTEN_PORT: str(port),
@@ -96,7 +98,9 @@ async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
         assert await answer.content.read() == b"".join(CHUNKS[1:])
     out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert (process.returncode, error) == (0, b"")
-    assert json.loads(out)["status"] == 200
+    ended, counted = map(json.loads, out.splitlines())
+    assert ended["status"] == 200
+    assert (counted["Requests"], counted["Deployment"]) == (1, "small")
 
 
 async def test_a_client_that_leaves_is_noticed_though_nothing_is_written(

@@ -6,7 +6,7 @@ import re
 
 from runtime.handoff import metrics
 
-_ALL = {metric.name: metric for metric in (*metrics.GATEWAY, *metrics.WORKER)}
+_ALL = {metric.name: metric for metric in (*metrics.GATEWAY, *metrics.WORKER, *metrics.PROBE)}
 
 
 def test_names_are_cloudwatchs_kind_and_no_two_metrics_share_one() -> None:

@@ -127,6 +127,13 @@ CASES = [
         right={"prefill__groups__0__tensor_parallel": 64},
     ),
     Case(
+        rule="gateway_ports_distinct",
+        code="gateway-port-repeated",
+        path="gateway.metrics_port",
+        wrong={"gateway__metrics_port": 8080},
+        right={"gateway__metrics_port": 8081},
+    ),
+    Case(
         rule="group_names_unique",
         code="group-name-repeated",
         path="prefill.groups",

@@ -1,0 +1,56 @@
+"""Ask the decode endpoint how much of its KV memory is reserved, off the request path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from runtime.gateway import log
+from runtime.gateway.config import Cs3Config
+from runtime.gateway.upstream import Client, UnreachableError, headers
+from runtime.handoff import contract
+
+INTERVAL_SECONDS: Final = 10.0
+_SILENCE_SECONDS: Final = 5.0
+
+
+@asynccontextmanager
+async def watching(client: Client, config: Cs3Config, filled: Callable[[float], None]) -> AsyncIterator[None]:
+    """Tell ``filled`` the share every ten seconds; an endpoint that does not say is logged, and nothing is told."""
+    task = asyncio.create_task(_watch(client, config, filled))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch(client: Client, config: Cs3Config, filled: Callable[[float], None]) -> None:
+    while True:
+        try:
+            filled(share(await _ask(client, config)))
+        except (UnreachableError, ValueError) as error:
+            log.write("reservation_fill_unknown", error=f"{type(error).__name__}: {error}"[:300])
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def _ask(client: Client, config: Cs3Config) -> bytes:
+    url = config.endpoint + contract.CAPABILITIES
+    sent = headers(config.key, "reservation-fill")
+    async with client.send("GET", url, headers=sent, silence=_SILENCE_SECONDS) as response:
+        if response.status != 200:
+            raise UnreachableError(f"{contract.CAPABILITIES} was answered with status {response.status}")
+        return await response.read()
+
+
+def share(capabilities: bytes) -> float:
+    """Return ``reservation_fill`` of an endpoint's capabilities; raise ``ValueError`` where it is no share."""
+    told = json.loads(capabilities)
+    fill = told.get(contract.RESERVATION_FILL) if isinstance(told, dict) else None
+    if not isinstance(fill, int | float) or isinstance(fill, bool) or not 0 <= fill <= 1:
+        raise ValueError(f"{contract.RESERVATION_FILL} is {fill!r:.80}: a number of 0 to 1 is needed")
+    return float(fill)
