@@ -70,13 +70,6 @@ API_KEY_FIELD: Final = "api_key"
 TICKET_KEY_FIELD: Final = "ticket_key"
 """The field of that secret for ``TICKET_KEY``."""
 
-FI_PROVIDER: Final = "FI_PROVIDER"
-"""libfabric's own: the provider that it may use."""
-SIDE_CHANNEL_HOST: Final = "VLLM_NIXL_SIDE_CHANNEL_HOST"
-"""vLLM's own: the address that it binds its handshake to and gives to readers as ``remote_host``."""
-SIDE_CHANNEL_PORT: Final = "VLLM_NIXL_SIDE_CHANNEL_PORT"
-"""vLLM's own: the port of the handshake."""
-
 
 class SettingError(ValueError):
     """Name the environment variable that is missing or unusable."""

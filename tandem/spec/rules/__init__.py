@@ -32,7 +32,7 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.block_size_divides,
     workers.block_sizes_equal,
     workers.connector_suits_model,
-    capacity.block_offered,
+    capacity.mode_offered,
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,
     capacity.resource_group_in_region,
