@@ -40,6 +40,6 @@ class GatewayStack(DeploymentStack):
         if prefill:
             self.gateway.use_prefill(prefill)
         if isinstance(decode, DecodeEndpoint):
-            self.gateway.use_decode_endpoint(decode, tickets=prefill is not None)
+            self.gateway.use_decode_endpoint(decode)
         else:
             self.gateway.use_decode_workers(decode)

@@ -66,7 +66,7 @@ class RegistrationStack(DeploymentStack):
             endpoint=f"https://{deployment.gateway.domain}",
             vpc=network.vpc,
             load_balancer=gateway.load_balancer,
-            client_key=gateway.key,
+            client_key=gateway.admit_agentcore(),
         )
 
 

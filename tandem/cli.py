@@ -64,7 +64,32 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--profile", help="the AWS profile to ask with; default: as every AWS tool finds it")
     doctor.add_argument("--output", choices=["text", "json"], default="text")
     doctor.set_defaults(run=_doctor)
+    _add_tenant(commands.add_parser("tenant", help="say who may call a deployment's gateway"))
     return parser
+
+
+def _add_tenant(tenant: argparse.ArgumentParser) -> None:
+    actions = tenant.add_subparsers(required=True, metavar="ACTION", dest="action")
+    add = actions.add_parser("add", help="add a tenant and print its key, which is shown only now")
+    rotate = actions.add_parser("rotate", help="print another key; the one before stays valid until the next rotation")
+    revoke = actions.add_parser("revoke", help="refuse every key of a tenant")
+    show = actions.add_parser("list", help="list tenants, never keys")
+    for action in (add, rotate, revoke, show):
+        action.add_argument("file", type=Path)
+        action.add_argument("--profile", help="the AWS profile to act with; default: as every AWS tool finds it")
+        action.set_defaults(run=_tenant)
+    for action in (add, rotate, revoke):
+        action.add_argument("id", metavar="TENANT")
+    for limit in ("requests-per-minute", "tokens-per-minute", "concurrency"):
+        add.add_argument(f"--{limit}", type=_positive, metavar="N")
+    rotate.add_argument("--at-once", action="store_true", help="refuse the key before at once: it has leaked")
+    show.add_argument("--output", choices=["text", "json"], default="text")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}, a positive whole number is needed")
+    return int(text)
 
 
 def _with_templates(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -128,6 +153,15 @@ def _doctor(options: argparse.Namespace) -> int:
     from tandem.doctor.command import doctor
 
     return doctor(options.file, live=options.live, profile=options.profile, as_json=options.output == "json")
+
+
+def _tenant(options: argparse.Namespace) -> int:
+    if (deployment := _usable(options.file, sys.stderr)) is None:
+        return 1
+    # loads boto3, which the other commands need not wait for
+    from tandem.tenants.command import tenant
+
+    return tenant(deployment, options)
 
 
 def _usable(file: Path, told: TextIO) -> Deployment | None:

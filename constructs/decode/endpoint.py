@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
-from aws_cdk import CfnOutput
+from aws_cdk import CfnOutput, SecretValue
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -18,10 +17,10 @@ from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
 
 class DecodeEndpoint(Construct):
-    """Hold the endpoint's keys; an operator replaces the generated ones by those of the endpoint's owner.
+    """Hold what is presented to the endpoint, and what signs tickets for it where KV is handed over.
 
-    The secret is JSON: ``api_key`` is presented to the endpoint, ``ticket_key`` signs handoff tickets and is known to
-    both sides.
+    ``secret`` is JSON, whose ``api_key`` an operator replaces by what the endpoint's owner issued. ``ticket_key`` is
+    known to both sides.
     """
 
     def __init__(
@@ -41,15 +40,11 @@ class DecodeEndpoint(Construct):
         self.secret = secretsmanager.Secret(
             self,
             "Secret",
-            description=f"Keys of the decode endpoint {endpoint.endpoint}",
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=json.dumps({settings.API_KEY_FIELD: "to-be-replaced"}),
-                generate_string_key=settings.TICKET_KEY_FIELD,
-                exclude_punctuation=True,
-                password_length=64,
-            ),
+            description=f"Key of the decode endpoint {endpoint.endpoint}",
+            secret_object_value={settings.API_KEY_FIELD: SecretValue.unsafe_plain_text("to-be-replaced")},
         )
         acknowledge(self.secret, AwsSolutions_SMG4="the endpoint's owner issues the key, so no function can rotate it")
+        self.ticket_key = _ticket_key(self) if isinstance(endpoint, Cs3) else None
         if isinstance(endpoint, Cs3) and endpoint.endpoint_service:
             self._private_link(vpc, endpoint.endpoint_service, deployment)
         self.probe = EndpointProbe(
@@ -62,7 +57,8 @@ class DecodeEndpoint(Construct):
             model=self.model,
             log_retention=log_retention,
         )
-        CfnOutput(self, "SecretArn", value=self.secret.secret_arn, description="where the keys are to be put")
+        output = CfnOutput(self, "SecretArn", value=self.secret.secret_arn, description="where the key is to be put")
+        output.override_logical_id(settings.DECODE_SECRET_OUTPUT)
 
     def _private_link(self, vpc: ec2.IVpc, service: str, deployment: Deployment) -> None:
         group = ec2.SecurityGroup(self, "LinkGroup", vpc=vpc, allow_all_outbound=False)
@@ -76,3 +72,14 @@ class DecodeEndpoint(Construct):
             open=False,
             private_dns_enabled=True,
         )
+
+
+def _ticket_key(scope: Construct) -> secretsmanager.Secret:
+    secret = secretsmanager.Secret(
+        scope,
+        "TicketKey",
+        description="What signs handoff tickets",
+        generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=64),
+    )
+    acknowledge(secret, AwsSolutions_SMG4="known to the endpoint, too, which must be told of another one")
+    return secret

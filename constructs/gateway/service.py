@@ -13,17 +13,18 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
+from constructs.gateway.clients import agentcore_secret, tenants_secret
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.gateway.scaling import follow_streams
 from constructs.packaging.assets import container_image
-from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
+from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import settings
 from tandem.spec.deployment import Deployment
 
 
 class GatewayService(Construct):
-    """Hold the gateway's task, its service and what it may reach.
+    """Hold the gateway's task, its service and what it may reach; ``tenants`` is the secret of those who may call.
 
     ``use_prefill``, ``use_decode_workers`` and ``use_decode_endpoint`` each wire one peer: environment, secret grant
     and network path together, so that none of the three can be forgotten.
@@ -40,11 +41,12 @@ class GatewayService(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.key = _client_key(self)
+        self.tenants = tenants_secret(self)
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="gateway tasks")
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.container = self._task(deployment, log_retention)
+        self._use_secret(settings.TENANTS_SECRET_ARN, self.tenants)
         self.service = ecs.FargateService(
             self,
             "Service",
@@ -70,33 +72,41 @@ class GatewayService(Construct):
         if deployment.gateway.scales:
             follow_streams(self.service, deployment.gateway, deployment.name)
         CfnOutput(self, "Url", value=self.load_balancer.url, description="where clients in the VPC call")
-        CfnOutput(self, "ClientKeyArn", value=self.key.secret_arn, description="the secret that clients present")
 
     def use_prefill(self, workers: VllmWorkers) -> None:
         """Let the gateway find, reach and call the prefill workers."""
         self._discover(workers, settings.PREFILL_NAMESPACE, settings.PREFILL_SERVICE, settings.PREFILL_STATUS_PORT)
         self.container.add_environment(settings.KV_LEASE_SECONDS, str(workers.workers.kv_lease_seconds))
-        self.container.add_secret(settings.PREFILL_KEY, ecs.Secret.from_secrets_manager(workers.key))
+        self._use_secret(settings.PREFILL_SECRET_ARN, workers.key)
 
     def use_decode_workers(self, workers: VllmWorkers) -> None:
         """Let the gateway find, reach and call vLLM decode workers."""
         self._discover(workers, settings.DECODE_NAMESPACE, settings.DECODE_SERVICE, settings.DECODE_STATUS_PORT)
-        self.container.add_secret(settings.DECODE_KEY, ecs.Secret.from_secrets_manager(workers.key))
+        self._use_secret(settings.DECODE_SECRET_ARN, workers.key)
 
-    def use_decode_endpoint(self, endpoint: DecodeEndpoint, *, tickets: bool) -> None:
+    def use_decode_endpoint(self, endpoint: DecodeEndpoint) -> None:
         """Let the gateway reach and call an endpoint elsewhere, with signed tickets where KV is handed over."""
         self.service.connections.allow_to(ec2.Peer.any_ipv4(), endpoint.port, "decode endpoint")
         self.container.add_environment(settings.DECODE_ENDPOINT, endpoint.url)
         self.container.add_environment(settings.DECODE_MODEL, endpoint.model)
-        api_key = ecs.Secret.from_secrets_manager(endpoint.secret, settings.API_KEY_FIELD)
-        self.container.add_secret(settings.DECODE_KEY, api_key)
-        if tickets:
-            ticket_key = ecs.Secret.from_secrets_manager(endpoint.secret, settings.TICKET_KEY_FIELD)
-            self.container.add_secret(settings.TICKET_KEY, ticket_key)
+        self._use_secret(settings.DECODE_SECRET_ARN, endpoint.secret)
+        if endpoint.ticket_key:
+            self._use_secret(settings.TICKET_SECRET_ARN, endpoint.ticket_key)
+
+    def admit_agentcore(self) -> secretsmanager.ISecret:
+        """Return the key by which AgentCore may call, as a tenant of its own."""
+        secret = agentcore_secret(self)
+        self._use_secret(settings.AGENTCORE_SECRET_ARN, secret)
+        return secret
 
     def metric_cpu(self) -> cloudwatch.Metric:
         """Return the share of the tasks' CPU in use, in percent."""
         return self.service.metric_cpu_utilization()
+
+    def _use_secret(self, variable: str, secret: secretsmanager.ISecret) -> None:
+        """Let the task read a secret while it runs: one that is injected at its start cannot be rotated."""
+        self.container.add_environment(variable, secret.secret_arn)
+        secret.grant_read(self.container.task_definition.task_role)
 
     def _discover(self, workers: VllmWorkers, namespace: str, service: str, status_port: str) -> None:
         self.container.add_environment(namespace, workers.namespace.namespace_name)
@@ -127,7 +137,6 @@ class GatewayService(Construct):
                 settings.LISTEN_PORT: str(gateway.port),
                 settings.DECODE_PROVIDER: deployment.decode.provider,
             },
-            secrets={settings.GATEWAY_KEY: ecs.Secret.from_secrets_manager(self.key, settings.API_KEY_FIELD)},
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="gateway",
                 log_group=logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY),
@@ -140,19 +149,3 @@ class GatewayService(Construct):
             container.add_port_mappings(ecs.PortMapping(container_port=port))
         acknowledge_task(task)
         return container
-
-
-def _client_key(scope: Construct) -> secretsmanager.Secret:
-    secret = secretsmanager.Secret(
-        scope,
-        "ClientKey",
-        description="What clients present to the gateway",
-        generate_secret_string=secretsmanager.SecretStringGenerator(
-            secret_string_template="{}",  # noqa: S106 - the empty document that the key is put into
-            generate_string_key=settings.API_KEY_FIELD,
-            exclude_punctuation=True,
-            password_length=48,
-        ),
-    )
-    acknowledge(secret, AwsSolutions_SMG4="clients hold the key, so a function alone cannot rotate it")
-    return secret

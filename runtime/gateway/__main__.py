@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError
 
 from runtime.gateway.address import MetadataError, listen_address
 from runtime.gateway.config import GatewayConfig
+from runtime.gateway.secrets import SecretError
 from runtime.gateway.serve import serve
 from runtime.handoff.settings import SettingError
 
@@ -21,7 +22,7 @@ def main() -> int:
         asyncio.run(serve(config, listen_address(os.environ)))
     except SettingError as error:
         return _failed(error, 2)
-    except (MetadataError, OSError, BotoCoreError) as error:
+    except (MetadataError, SecretError, OSError, BotoCoreError) as error:
         return _failed(error, 1)
     return 0
 

@@ -31,13 +31,14 @@ class Chat:
     """Hold one request: ``body`` is the client's without handoff fields, ``request_id`` is the gateway's own."""
 
     request_id: str
+    tenant: str
     body: Mapping[str, Any]
     max_tokens: int
     prompt_tokens: int
     """An estimate, for the reservation only."""
 
 
-def read(raw: bytes, *, request_id: str, model: str, max_model_len: int) -> Chat:
+def read(raw: bytes, *, request_id: str, tenant: str, model: str, max_model_len: int) -> Chat:
     """Check and strip a request's body.
 
     Raise ``HandoffError``: ``invalid_request``, ``model_not_found``, or ``context_length_exceeded`` where the answer
@@ -55,7 +56,7 @@ def read(raw: bytes, *, request_id: str, model: str, max_model_len: int) -> Chat
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
     # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
     prompt_tokens = min(room, estimate_tokens(body))
-    return Chat(request_id=request_id, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
+    return Chat(request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
 
 
 def stripped(body: Mapping[str, Any]) -> dict[str, Any]:

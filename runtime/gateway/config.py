@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -13,12 +13,12 @@ from runtime.handoff.settings import SettingError, required, required_int
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkersConfig:
-    """Say where vLLM workers are registered, where they tell their state, and what key they ask for."""
+    """Say where vLLM workers are registered, where they tell their state, and which secret is the key they ask for."""
 
     namespace: str
     service: str
     status_port: int
-    key: str = field(repr=False)
+    secret_arn: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +29,8 @@ class Cs3Config:
     lease_seconds: int
     endpoint: str
     model: str
-    key: str = field(repr=False)
-    ticket_key: bytes = field(repr=False)
+    secret_arn: str
+    ticket_secret_arn: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -40,8 +40,8 @@ class Cs3Config:
             lease_seconds=required_int(environment, settings.KV_LEASE_SECONDS),
             endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
             model=required(environment, settings.DECODE_MODEL),
-            key=required(environment, settings.DECODE_KEY),
-            ticket_key=required(environment, settings.TICKET_KEY).encode(),
+            secret_arn=required(environment, settings.DECODE_SECRET_ARN),
+            ticket_secret_arn=required(environment, settings.TICKET_SECRET_ARN),
         )
 
 
@@ -59,7 +59,7 @@ class VllmConfig:
             namespace=required(environment, settings.DECODE_NAMESPACE),
             service=required(environment, settings.DECODE_SERVICE),
             status_port=_port(environment, settings.DECODE_STATUS_PORT),
-            key=required(environment, settings.DECODE_KEY),
+            secret_arn=required(environment, settings.DECODE_SECRET_ARN),
         )
         return cls(prefill=_prefill(environment), decode=decode)
 
@@ -70,7 +70,7 @@ class OpenAIConfig:
 
     endpoint: str
     model: str
-    key: str = field(repr=False)
+    secret_arn: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -78,7 +78,7 @@ class OpenAIConfig:
         return cls(
             endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
             model=required(environment, settings.DECODE_MODEL),
-            key=required(environment, settings.DECODE_KEY),
+            secret_arn=required(environment, settings.DECODE_SECRET_ARN),
         )
 
 
@@ -93,14 +93,15 @@ _PROVIDERS: Mapping[str, type[Cs3Config] | type[VllmConfig] | type[OpenAIConfig]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayConfig:
-    """Configure the gateway: ``model`` is the public name, ``key`` what clients present."""
+    """Configure the gateway: ``model`` is the public name, secrets are named by their ARN."""
 
     deployment: str
     model: str
     max_model_len: int
     port: int
     metrics_port: int
-    key: str = field(repr=False)
+    tenants_secret_arn: str
+    agentcore_secret_arn: str | None
     provider: ProviderConfig
 
     @classmethod
@@ -112,7 +113,8 @@ class GatewayConfig:
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
             port=_port(environment, settings.LISTEN_PORT),
             metrics_port=_port(environment, settings.METRICS_PORT),
-            key=required(environment, settings.GATEWAY_KEY),
+            tenants_secret_arn=required(environment, settings.TENANTS_SECRET_ARN),
+            agentcore_secret_arn=environment.get(settings.AGENTCORE_SECRET_ARN) or None,
             provider=_provider(environment),
         )
 
@@ -130,7 +132,7 @@ def _prefill(environment: Mapping[str, str]) -> WorkersConfig:
         namespace=required(environment, settings.PREFILL_NAMESPACE),
         service=required(environment, settings.PREFILL_SERVICE),
         status_port=_port(environment, settings.PREFILL_STATUS_PORT),
-        key=required(environment, settings.PREFILL_KEY),
+        secret_arn=required(environment, settings.PREFILL_SECRET_ARN),
     )
 
 

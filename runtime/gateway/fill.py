@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from runtime.gateway import log
-from runtime.gateway.config import Cs3Config
 from runtime.gateway.upstream import Client, UnreachableError, headers
 from runtime.handoff import contract
 
@@ -18,9 +17,11 @@ _SILENCE_SECONDS: Final = 5.0
 
 
 @asynccontextmanager
-async def watching(client: Client, config: Cs3Config, filled: Callable[[float], None]) -> AsyncIterator[None]:
+async def watching(
+    client: Client, endpoint: str, filled: Callable[[float], None], *, key: Callable[[], str]
+) -> AsyncIterator[None]:
     """Tell ``filled`` the share every ten seconds; an endpoint that does not say is logged, and nothing is told."""
-    task = asyncio.create_task(_watch(client, config, filled))
+    task = asyncio.create_task(_watch(client, endpoint, filled, key))
     try:
         yield
     finally:
@@ -29,18 +30,18 @@ async def watching(client: Client, config: Cs3Config, filled: Callable[[float], 
             await task
 
 
-async def _watch(client: Client, config: Cs3Config, filled: Callable[[float], None]) -> None:
+async def _watch(client: Client, endpoint: str, filled: Callable[[float], None], key: Callable[[], str]) -> None:
     while True:
         try:
-            filled(share(await _ask(client, config)))
+            filled(share(await _ask(client, endpoint, key())))
         except (UnreachableError, ValueError) as error:
             log.write("reservation_fill_unknown", error=f"{type(error).__name__}: {error}"[:300])
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
-async def _ask(client: Client, config: Cs3Config) -> bytes:
-    url = config.endpoint + contract.CAPABILITIES
-    sent = headers(config.key, "reservation-fill")
+async def _ask(client: Client, endpoint: str, key: str) -> bytes:
+    url = endpoint + contract.CAPABILITIES
+    sent = headers(key, "reservation-fill")
     async with client.send("GET", url, headers=sent, silence=_SILENCE_SECONDS) as response:
         if response.status != 200:
             raise UnreachableError(f"{contract.CAPABILITIES} was answered with status {response.status}")

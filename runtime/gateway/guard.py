@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import sys
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from aiohttp import web
 
+from runtime.gateway import tenants
 from runtime.gateway.record import CLIENT_GONE, Record
+from runtime.gateway.tenants import Tenant
 from runtime.gateway.upstream import PeerError
 from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
@@ -27,8 +28,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _GONE: Final = (ConnectionResetError, asyncio.CancelledError)
 
 
-def guard(key: str, ended: Callable[[Record, int], None]) -> Any:
-    """Return the middleware; ``key`` is what clients present, ``ended`` is told of each request and its status."""
+def guard(known: Callable[[], Iterable[Tenant]], ended: Callable[[Record, int], None]) -> Any:
+    """Return the middleware; ``known`` returns the tenants of the moment, ``ended`` is told each request's status."""
 
     @web.middleware
     async def run(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -37,7 +38,7 @@ def guard(key: str, ended: Callable[[Record, int], None]) -> Any:
         record = request[RECORD] = Record(uuid.uuid4().hex, request.method, request.path)
         status = CLIENT_GONE
         try:
-            response = await _answer(request, handler, key)
+            response = await _answer(request, handler, known())
             status = response.status
         except _GONE:
             record.code = "client_gone"
@@ -55,10 +56,10 @@ async def label(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[fields.REQUEST_ID_HEADER] = request[RECORD].request_id
 
 
-async def _answer(request: web.Request, handler: _Handler, key: str) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: _Handler, known: Iterable[Tenant]) -> web.StreamResponse:
     record = request[RECORD]
     try:
-        _authorize(request, key)
+        record.tenant = _authorize(request, known).id
         return await handler(request)
     except _GONE:
         raise
@@ -77,12 +78,12 @@ async def _answer(request: web.Request, handler: _Handler, key: str) -> web.Stre
         return _shaped(HandoffError(Code.DECODE_FAILED, "the gateway failed: its log tells why"), 500)
 
 
-def _authorize(request: web.Request, key: str) -> None:
+def _authorize(request: web.Request, known: Iterable[Tenant]) -> Tenant:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    # bytes, since compare_digest takes no text beyond ASCII
-    matches = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), key.encode())
-    if scheme.lower() != "bearer" or not matches:
+    tenant = tenants.identify(given.strip(), known)
+    if scheme.lower() != "bearer" or tenant is None:
         raise HandoffError(Code.UNAUTHORIZED, "the key is missing or wrong: send Authorization: Bearer <key>")
+    return tenant
 
 
 def _shaped(error: HandoffError, status: int) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.sse import Tail
+from runtime.gateway.tenants import Tenant
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
@@ -24,17 +26,20 @@ _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a pee
 
 
 class Gateway:
-    """Answer the gateway's routes."""
+    """Answer the gateway's routes to the tenants that ``known`` returns."""
 
-    def __init__(self, config: GatewayConfig, provider: Provider, metrics: Metrics) -> None:
+    def __init__(
+        self, config: GatewayConfig, provider: Provider, metrics: Metrics, known: Callable[[], Iterable[Tenant]]
+    ) -> None:
         self._config = config
+        self._known = known
         self._provider = provider
         self._metrics = metrics
         self._started = int(time.time())
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(middlewares=[guard(self._config.key, self._ended)], client_max_size=MAX_BODY_BYTES)
+        app = web.Application(middlewares=[guard(self._known, self._ended)], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(label)
         app.router.add_get(HEALTH, self._health)
         app.router.add_get(READY, self._ready)
@@ -71,6 +76,7 @@ class Gateway:
         chat = bodies.read(
             await request.read(),
             request_id=record.request_id,
+            tenant=record.tenant or "",
             model=self._config.model,
             max_model_len=self._config.max_model_len,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from runtime.gateway import chat as bodies
@@ -16,9 +17,12 @@ from runtime.handoff.contract import Code, HandoffError
 
 
 class Prefill:
-    """Send prompts to prefill workers; ``key`` is what they ask for, ``queued`` holds the tokens they work on."""
+    """Send prompts to prefill workers.
 
-    def __init__(self, pool: Pool, client: Client, *, key: str, queued: Gauge) -> None:
+    ``key`` returns what they ask for at this moment, ``queued`` holds the tokens they work on.
+    """
+
+    def __init__(self, pool: Pool, client: Client, *, key: Callable[[], str], queued: Gauge) -> None:
         self.pool = pool
         self._queued = queued
         self._client = client
@@ -37,7 +41,7 @@ class Prefill:
     async def _ask(self, worker: Worker, chat: Chat) -> dict[str, Any]:
         body = bodies.encode(bodies.for_prefill(chat.body))
         url = worker.url + contract.CHAT_COMPLETIONS
-        async with self._client.send("POST", url, headers=headers(self._key, chat.request_id), body=body) as response:
+        async with self._client.send("POST", url, headers=headers(self._key(), chat.request_id), body=body) as response:
             if response.status != 200:
                 raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
             return handoff(await _json(response), worker)

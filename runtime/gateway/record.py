@@ -19,6 +19,7 @@ class Record:
     method: str
     path: str
     phases: Phases = field(default_factory=Phases)
+    tenant: str | None = None
     stream: bool = False
     bytes_out: int = 0
     kv_bytes: int = 0
@@ -34,6 +35,7 @@ class Record:
             path=self.path[:200],
             status=status,
             code=self.code,
+            tenant=self.tenant,
             stream=self.stream,
             worker=self.phases.worker,
             phases_ms=self.phases.rounded,

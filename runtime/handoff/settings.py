@@ -18,8 +18,10 @@ LISTEN_PORT: Final = "TANDEM_LISTEN_PORT"
 """The port the gateway listens on."""
 METRICS_PORT: Final = "TANDEM_METRICS_PORT"
 """The port where Prometheus may scrape the gateway; no load balancer forwards to it."""
-GATEWAY_KEY: Final = "TANDEM_GATEWAY_KEY"
-"""The key that clients present (secret)."""
+TENANTS_SECRET_ARN: Final = "TANDEM_TENANTS_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that holds tenants and digests of their keys."""
+AGENTCORE_SECRET_ARN: Final = "TANDEM_AGENTCORE_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that holds the key of AgentCore's calls, as JSON; absent where it is not registered there."""
 PREFILL_NAMESPACE: Final = "TANDEM_PREFILL_NAMESPACE"
 """The Cloud Map namespace of the prefill workers; absent where there are none."""
 PREFILL_SERVICE: Final = "TANDEM_PREFILL_SERVICE"
@@ -28,6 +30,8 @@ PREFILL_STATUS_PORT: Final = "TANDEM_PREFILL_STATUS_PORT"
 """The ``STATUS_PORT`` of prefill workers."""
 PREFILL_KEY: Final = "TANDEM_PREFILL_KEY"
 """The key that prefill workers ask for (secret)."""
+PREFILL_SECRET_ARN: Final = "TANDEM_PREFILL_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that is the key of the prefill workers."""
 NEURON_DEVICES: Final = "TANDEM_NEURON_DEVICES"
 """How many Neuron devices the construct gives a worker: ``/dev/neuron0`` and on."""
 EFA_INTERFACES: Final = "TANDEM_EFA_INTERFACES"
@@ -59,16 +63,20 @@ DECODE_STATUS_PORT: Final = "TANDEM_DECODE_STATUS_PORT"
 DECODE_MODEL: Final = "TANDEM_DECODE_MODEL"
 """The model's name at the decode endpoint."""
 DECODE_KEY: Final = "TANDEM_DECODE_KEY"
-"""The key of the decode endpoint (secret)."""
+"""The key of the decode endpoint, as its stand-in is told it (secret)."""
 TICKET_KEY: Final = "TANDEM_TICKET_KEY"
-"""The key that tickets are signed with, known to gateway and decode endpoint (secret)."""
+"""The key that tickets are signed with, as the stand-in of a decode endpoint is told it (secret)."""
+TICKET_SECRET_ARN: Final = "TANDEM_TICKET_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that is the key of tickets, known to gateway and decode endpoint."""
 
 DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"  # noqa: S105 - a name
-"""The secret that holds both keys of the decode endpoint, as JSON."""
+"""The secret that holds the key of the decode endpoint, as JSON; for decode workers, the secret that is their key."""
 API_KEY_FIELD: Final = "api_key"
-"""The field of that secret for ``DECODE_KEY``."""
-TICKET_KEY_FIELD: Final = "ticket_key"
-"""The field of that secret for ``TICKET_KEY``."""
+"""The field of that secret, and of AgentCore's, that is the key."""
+DECODE_SECRET_OUTPUT: Final = "DecodeSecretArn"  # noqa: S105 - a name
+"""The output of the decode stack that names that secret."""
+TENANTS_OUTPUT: Final = "TenantsSecretArn"
+"""The output of the gateway's stack that names the secret of tenants, which ``tandem tenant`` writes."""
 
 
 class SettingError(ValueError):

@@ -50,6 +50,21 @@ def physical_ids(aws: Aws, deployment: Deployment, kind: str, resource_type: str
     return [row["PhysicalResourceId"] for row in found if row.get("PhysicalResourceId")]
 
 
+def output(aws: Aws, deployment: Deployment, kind: str, key: str) -> str:
+    """Return an output of a stack, named by its kind; raise ``UndeterminedError`` where it is not there."""
+    stack = f"{deployment.name}-{kind}"
+    try:
+        [described] = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            raise UndeterminedError(f"stack {stack} is not deployed", "deploy first, then ask again") from error
+        raise
+    found = [entry["OutputValue"] for entry in described.get("Outputs", []) if entry["OutputKey"] == key]
+    if not found:
+        raise UndeterminedError(f"stack {stack} has no output {key} yet", "finish the deploy, then ask again")
+    return str(found[0])
+
+
 def ecs_services(aws: Aws, deployment: Deployment) -> list[dict[str, Any]]:
     """Return ECS's description of every service: the workers' and the gateway's."""
     kinds = [*(stage for stage, _ in stages(deployment)), GATEWAY]

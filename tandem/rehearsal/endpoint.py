@@ -16,7 +16,6 @@ from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.launch import Machine
 from tandem.rehearsal.processes import Program
 from tandem.rehearsal.programs import ENDPOINTS, require_stand_in
-from tandem.rehearsal.secrets import secret_arn
 from tandem.rehearsal.tasks import Task
 
 _PORT = 8443
@@ -38,13 +37,11 @@ class Endpoint:
 
 
 def issue_keys(aws: Api, gateway: Task) -> tuple[str, str]:
-    """Write fresh keys into the deployed secret, as an operator does with those that the endpoint's owner issued."""
-    source = gateway.secrets.get(settings.DECODE_KEY)
-    if source is None:
-        raise TaskError(f"service {gateway.service} has no secret {settings.DECODE_KEY}: add it to the container")
-    api_key, ticket_key = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
-    document = {settings.API_KEY_FIELD: api_key, settings.TICKET_KEY_FIELD: ticket_key}
-    aws.client("secretsmanager").put_secret_value(SecretId=secret_arn(source), SecretString=json.dumps(document))
+    """Write a fresh key into the deployed secret, as an operator does, and return it and the key of tickets."""
+    client, api_key = aws.client("secretsmanager"), secrets.token_urlsafe(24)
+    arn = _variable(gateway, settings.DECODE_SECRET_ARN)
+    client.put_secret_value(SecretId=arn, SecretString=json.dumps({settings.API_KEY_FIELD: api_key}))
+    ticket_key = client.get_secret_value(SecretId=_variable(gateway, settings.TICKET_SECRET_ARN))["SecretString"]
     return api_key, ticket_key
 
 

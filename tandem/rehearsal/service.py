@@ -18,8 +18,11 @@ from tandem.rehearsal.launch import READY_SECONDS, Machine, healthy, listening, 
 from tandem.rehearsal.paths import require_admission, require_path
 from tandem.rehearsal.processes import Process, Processes
 from tandem.rehearsal.registrations import client_url, register
-from tandem.rehearsal.secrets import secret_environment
 from tandem.rehearsal.tasks import Task, deployed_tasks
+from tandem.tenants import command as tenants
+from tandem.tenants.store import Store
+
+_TENANT = "rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         agent = stack.enter_context(HostAgent(aws))
         addresses = Addresses(machine.hosts_file)
         endpoint = endpoints.prepare(aws, gateway, machine, addresses)
+        key = _add_tenant(aws, gateway)
         outside = processes.start(endpoints.program(endpoint, machine))
         placed = [start_task(aws, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
         entries = [_ready_endpoint(processes, outside, endpoint)]
@@ -51,8 +55,15 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         placement, process = placed[-1]
         url = client_url(aws, placement)
         processes.wait_ready(process, lambda: healthy(f"{url}/ready"), READY_SECONDS)
-        key = secret_environment(aws, gateway)[settings.GATEWAY_KEY]
         yield Service(url, key, gateway.environment[settings.MODEL], processes, entries)
+
+
+def _add_tenant(aws: Api, gateway: Task) -> str:
+    """Return the key of a tenant, added as ``tandem tenant add`` does."""
+    arn = gateway.environment.get(settings.TENANTS_SECRET_ARN)
+    if arn is None:
+        raise TaskError(f"service {gateway.service} has no variable {settings.TENANTS_SECRET_ARN}: add it")
+    return tenants.add(Store(aws.client("secretsmanager"), arn), _TENANT, {})
 
 
 def _gateway(tasks: Sequence[Task]) -> Task:

@@ -25,7 +25,8 @@ _CS3 = {
     ("storage", "ArtifactsBucket88671897"),
     ("prefill", "WorkersKeyD30C07F6"),
     ("decode", "EndpointSecretD2FA9858"),
-    ("gateway", "GatewayClientKeyCE4EEE8C"),
+    ("decode", "EndpointTicketKey5BF58547"),
+    ("gateway", "GatewayTenantsE147A12F"),
 }
 
 

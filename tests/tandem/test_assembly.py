@@ -23,8 +23,8 @@ def test_a_fresh_synth_has_every_stack_and_the_place_of_each_resource(monkeypatc
         "gateway",
         "observability",
     }
-    key = found["gpt-oss-120b-cerebras-gateway"]["Resources"]["GatewayClientKeyCE4EEE8C"]
-    assert key["Metadata"]["aws:cdk:path"] == "gpt-oss-120b-cerebras-gateway/Gateway/ClientKey/Resource"
+    key = found["gpt-oss-120b-cerebras-gateway"]["Resources"]["GatewayTenantsE147A12F"]
+    assert key["Metadata"]["aws:cdk:path"] == "gpt-oss-120b-cerebras-gateway/Gateway/Tenants/Resource"
 
 
 def test_a_synth_that_cannot_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

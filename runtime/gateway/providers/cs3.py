@@ -24,8 +24,6 @@ from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.ticket import Ticket
 
-TENANT: Final = "default"
-"""One client key, so one tenant."""
 _CLOCK_SKEW_SECONDS: Final = 30
 """Allowed between gateway and endpoint when a ticket's expiry is checked; the lease itself needs no shared clock."""
 _QUICK_SECONDS: Final = 10.0
@@ -41,10 +39,23 @@ class Reservation:
 
 
 class Cs3Provider:
-    """Hold capacity at the endpoint first, since its memory is the narrow point, then prefill for it."""
+    """Hold capacity at the endpoint first, since its memory is the narrow point, then prefill for it.
 
-    def __init__(self, config: Cs3Config, prefill: Prefill, client: Client, releases: Releases) -> None:
+    ``key`` returns what the endpoint asks for, ``ticket_key`` what tickets are signed with, both at this moment.
+    """
+
+    def __init__(
+        self,
+        config: Cs3Config,
+        prefill: Prefill,
+        client: Client,
+        releases: Releases,
+        *,
+        key: Callable[[], str],
+        ticket_key: Callable[[], bytes],
+    ) -> None:
         self._config = config
+        self._key, self._ticket_key = key, ticket_key
         self._prefill = prefill
         self._client = client
         self._releases = releases
@@ -66,7 +77,7 @@ class Cs3Provider:
             release = partial(self._abort, chat, params)
             body = bodies.with_kv(bodies.renamed(chat.body, self._config.model), params)
             url = self._config.endpoint + contract.CHAT_COMPLETIONS
-            async with decode(self._client, url, self._config.key, chat.request_id, body, phases) as response:
+            async with decode(self._client, url, self._key(), chat.request_id, body, phases) as response:
                 release = None  # from here on the endpoint frees everything when this connection ends
                 yield response
         finally:
@@ -103,7 +114,7 @@ class Cs3Provider:
     def _signed(self, params: Mapping[str, Any], chat: Chat, reservation: Reservation, gap_ms: int) -> dict[str, Any]:
         claims = Ticket.for_params(
             params,
-            tenant=TENANT,
+            tenant=chat.tenant,
             request_id=chat.request_id,
             attempt=_ATTEMPT,
             model=self._config.model,
@@ -112,7 +123,7 @@ class Cs3Provider:
             prefill_gap_ms=gap_ms,
             expires_at=time.time() + self._config.lease_seconds + _CLOCK_SKEW_SECONDS,
         )
-        return {**params, fields.TANDEM: {fields.TICKET: ticket.sign(claims, self._config.ticket_key)}}
+        return {**params, fields.TANDEM: {fields.TICKET: ticket.sign(claims, self._ticket_key())}}
 
     async def _withdraw_when_known(self, chat: Chat, asking: asyncio.Future[Reservation]) -> None:
         try:
@@ -134,7 +145,7 @@ class Cs3Provider:
 
     def _send(self, method: str, path: str, chat: Chat, body: bytes) -> AbstractAsyncContextManager[Response]:
         url = self._config.endpoint + path
-        sent = headers(self._config.key, chat.request_id)
+        sent = headers(self._key(), chat.request_id)
         return self._client.send(method, url, headers=sent, body=body, silence=_QUICK_SECONDS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from runtime.gateway import chat as bodies
@@ -15,10 +15,11 @@ from runtime.handoff import contract
 
 
 class OpenAIProvider:
-    """Pass requests on under the endpoint's name for the model."""
+    """Pass requests on under the endpoint's name for the model; ``key`` returns what it asks for at this moment."""
 
-    def __init__(self, config: OpenAIConfig, client: Client) -> None:
+    def __init__(self, config: OpenAIConfig, client: Client, *, key: Callable[[], str]) -> None:
         self._config = config
+        self._key = key
         self._client = client
 
     @property
@@ -31,5 +32,5 @@ class OpenAIProvider:
         """Yield the endpoint's answer; see ``Provider``."""
         body = bodies.renamed(chat.body, self._config.model)
         url = self._config.endpoint + contract.CHAT_COMPLETIONS
-        async with decode(self._client, url, self._config.key, chat.request_id, body, phases) as response:
+        async with decode(self._client, url, self._key(), chat.request_id, body, phases) as response:
             yield response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from runtime.gateway import chat as bodies
@@ -22,7 +22,7 @@ class VllmProvider:
     their lease ends.
     """
 
-    def __init__(self, prefill: Prefill, decode_pool: Pool, client: Client, *, decode_key: str) -> None:
+    def __init__(self, prefill: Prefill, decode_pool: Pool, client: Client, *, decode_key: Callable[[], str]) -> None:
         self._prefill = prefill
         self._decode_pool = decode_pool
         self._client = client
@@ -42,5 +42,5 @@ class VllmProvider:
             params = await self._prefill.run(chat, phases)
             url = worker.url + contract.CHAT_COMPLETIONS
             body = bodies.with_kv(chat.body, params)
-            async with decode(self._client, url, self._decode_key, chat.request_id, body, phases) as response:
+            async with decode(self._client, url, self._decode_key(), chat.request_id, body, phases) as response:
                 yield response

@@ -1,4 +1,4 @@
-"""Check that the decode endpoint's keys are in its secret."""
+"""Check that the decode endpoint's key is in its secret."""
 
 from __future__ import annotations
 
@@ -7,33 +7,28 @@ from typing import Any
 
 from runtime.handoff import settings
 from tandem.doctor.aws import Aws
-from tandem.doctor.deployed import DECODE, physical_ids
-from tandem.doctor.result import Result, UndeterminedError, failed, passed
+from tandem.doctor.deployed import DECODE, output
+from tandem.doctor.result import Result, failed, passed
 from tandem.spec.deployment import Deployment, VllmDecode
 
 _PLACEHOLDER = "to-be-replaced"
 """What the decode stack writes for the operator to replace."""
-_CHANGE = "write the endpoint owner's keys into the decode stack's secret, as JSON"
+_CHANGE = "write the endpoint owner's key into the decode stack's secret, as JSON"
 
 
 def check(deployment: Deployment, aws: Aws) -> Result:
     """Read the deployed secret; its values are never shown."""
     if isinstance(deployment.decode, VllmDecode):
         return passed("no secret: decode workers are the deployment's own")
-    keys = read(deployment, aws)
-    needed = [settings.API_KEY_FIELD, *([settings.TICKET_KEY_FIELD] if deployment.prefill else [])]
-    empty = [name for name in needed if keys.get(name) in (None, "", _PLACEHOLDER)]
-    if empty:
-        return failed(f"{' and '.join(empty)} not filled in", _CHANGE)
-    return passed(f"{' and '.join(needed)} filled in")
+    if api_key(deployment, aws) is None:
+        return failed(f"{settings.API_KEY_FIELD} not filled in", _CHANGE)
+    return passed(f"{settings.API_KEY_FIELD} filled in")
 
 
 def read(deployment: Deployment, aws: Aws) -> dict[str, Any]:
     """Return the secret's fields, none where it is no JSON mapping; raise ``UndeterminedError`` before a deploy."""
-    arns = physical_ids(aws, deployment, DECODE, "AWS::SecretsManager::Secret")
-    if not arns:
-        raise UndeterminedError("the decode stack has no secret yet", "finish the deploy, then ask again")
-    text = aws.client("secretsmanager").get_secret_value(SecretId=arns[0])["SecretString"]
+    arn = output(aws, deployment, DECODE, settings.DECODE_SECRET_OUTPUT)
+    text = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
     try:
         document = json.loads(text)
     except ValueError:

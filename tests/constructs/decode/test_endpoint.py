@@ -13,13 +13,17 @@ _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123abcd"
 
 
 @pytest.mark.parametrize("provider", ["cs3", "openai"])
-def test_the_secret_has_both_fields_from_the_start(provider: str) -> None:
-    secret = only(templates(provider)["decode"], "AWS::SecretsManager::Secret")
-    generated = secret["GenerateSecretString"]
-    assert json.loads(generated["SecretStringTemplate"]) == {settings.API_KEY_FIELD: "to-be-replaced"}
-    assert generated["GenerateStringKey"] == settings.TICKET_KEY_FIELD
-    outputs = templates(provider)["decode"]["Outputs"]
-    assert any(key.startswith("EndpointSecretArn") for key in outputs)
+def test_the_key_is_for_the_operator_to_fill_in(provider: str) -> None:
+    decode = templates(provider)["decode"]
+    secret = decode["Outputs"][settings.DECODE_SECRET_OUTPUT]["Value"]["Ref"]
+    value = resources(decode, "AWS::SecretsManager::Secret")[secret]["SecretString"]
+    assert json.loads(value) == {settings.API_KEY_FIELD: "to-be-replaced"}
+
+
+@pytest.mark.parametrize(("provider", "keys"), [("cs3", 1), ("openai", 0)])
+def test_a_key_of_tickets_is_generated_where_kv_is_handed_over(provider: str, keys: int) -> None:
+    secrets = resources(templates(provider)["decode"], "AWS::SecretsManager::Secret").values()
+    assert len([secret for secret in secrets if "GenerateSecretString" in secret]) == keys
 
 
 def test_without_a_service_there_is_no_private_link() -> None:

@@ -30,9 +30,8 @@ def test_it_is_told_the_endpoint_the_model_and_the_secret() -> None:
 
 def test_it_may_read_that_secret_alone() -> None:
     decode = templates()["decode"]
-    [secret] = resources(decode, "AWS::SecretsManager::Secret")
     [statement] = statements(decode, "ProbeRole")
-    assert statement["Resource"] == {"Ref": secret}
+    assert statement["Resource"] == decode["Outputs"][settings.DECODE_SECRET_OUTPUT]["Value"]
     assert "secretsmanager:GetSecretValue" in statement["Action"]
 
 

@@ -10,6 +10,7 @@ from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, VllmC
 from runtime.handoff import settings
 from tests.templates import named, only, resources, stack, statements, templates
 
+_OWN = {settings.TENANTS_SECRET_ARN, settings.DECODE_SECRET_ARN}
 _FORMS = {"cs3": Cs3Config, "vllm": VllmConfig, "openai": OpenAIConfig}
 
 
@@ -21,7 +22,7 @@ def _container(provider: str = "cs3", **changes: object) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", _FORMS)
 def test_the_program_starts_with_what_the_task_gives_it(provider: str) -> None:
     container = _container(provider)
-    given = named(container["Environment"]) | named(container["Secrets"], "ValueFrom")
+    given = named(container["Environment"])
     # references stand for text that is known only once deployed
     environment = {name: value if isinstance(value, str) else "deployed" for name, value in given.items()}
     config = GatewayConfig.from_environment(environment)
@@ -32,50 +33,49 @@ def test_the_program_starts_with_what_the_task_gives_it(provider: str) -> None:
 @pytest.mark.parametrize(
     ("provider", "secrets"),
     [
-        ("cs3", {settings.GATEWAY_KEY, settings.PREFILL_KEY, settings.DECODE_KEY, settings.TICKET_KEY}),
-        ("vllm", {settings.GATEWAY_KEY, settings.PREFILL_KEY, settings.DECODE_KEY}),
-        ("openai", {settings.GATEWAY_KEY, settings.DECODE_KEY}),
+        ("cs3", {*_OWN, settings.PREFILL_SECRET_ARN, settings.TICKET_SECRET_ARN}),
+        ("vllm", {*_OWN, settings.PREFILL_SECRET_ARN}),
+        ("openai", _OWN),
     ],
 )
-def test_the_execution_role_may_read_exactly_the_secrets_used(provider: str, secrets: set[str]) -> None:
-    used = named(_container(provider)["Secrets"], "ValueFrom")
+def test_the_task_may_read_exactly_the_secrets_used_and_is_given_none(provider: str, secrets: set[str]) -> None:
+    assert "Secrets" not in _container(provider)
+    used = _secrets(provider)
     assert set(used) == secrets
     reading = [s for s in statements(templates(provider)["gateway"], "") if _reads_secrets(s)]
     granted = [r for s in reading for r in (s["Resource"] if isinstance(s["Resource"], list) else [s["Resource"]])]
-    assert sorted(map(str, granted)) == sorted({str(_secret(value)) for value in used.values()})
-    in_execution_role = [s for s in statements(templates(provider)["gateway"], "ExecutionRole") if _reads_secrets(s)]
-    assert in_execution_role == reading
+    assert sorted(map(str, granted)) == sorted({str(value) for value in used.values()})
+    assert reading == [s for s in statements(templates(provider)["gateway"], "TaskTaskRole") if _reads_secrets(s)]
 
 
 def _reads_secrets(statement: dict[str, Any]) -> bool:
     return "secretsmanager:GetSecretValue" in statement["Action"]
 
 
-def _secret(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the ARN that a ``valueFrom`` names, without the field of its JSON."""
-    return next(p for p in value["Fn::Join"][1] if isinstance(p, dict)) if "Fn::Join" in value else value
+def _secrets(provider: str) -> dict[str, Any]:
+    """Return the ARNs of the secrets that the program is told, by variable."""
+    environment = named(_container(provider)["Environment"])
+    return {name: value for name, value in environment.items() if name.endswith("_SECRET_ARN")}
 
 
 @pytest.mark.parametrize(
     ("provider", "origins"),
     [
-        ("cs3", {settings.PREFILL_KEY: "small-prefill:", settings.DECODE_KEY: "small-decode:"}),
-        ("vllm", {settings.PREFILL_KEY: "small-prefill:", settings.DECODE_KEY: "small-decode:"}),
-        ("openai", {settings.DECODE_KEY: "small-decode:"}),
+        ("cs3", {settings.PREFILL_SECRET_ARN: "small-prefill:", settings.DECODE_SECRET_ARN: "small-decode:"}),
+        ("vllm", {settings.PREFILL_SECRET_ARN: "small-prefill:", settings.DECODE_SECRET_ARN: "small-decode:"}),
+        ("openai", {settings.DECODE_SECRET_ARN: "small-decode:"}),
     ],
 )
 def test_each_peer_is_shown_its_own_key(provider: str, origins: dict[str, str]) -> None:
-    used = named(_container(provider)["Secrets"], "ValueFrom")
+    used = _secrets(provider)
     for name, stack_name in origins.items():
-        assert _secret(used[name])["Fn::ImportValue"].startswith(stack_name), name
-    assert "Ref" in _secret(used[settings.GATEWAY_KEY])
+        assert used[name]["Fn::ImportValue"].startswith(stack_name), name
+    assert "Ref" in used[settings.TENANTS_SECRET_ARN]
 
 
-def test_keys_are_fields_of_one_secret_of_the_endpoint() -> None:
-    used = named(_container()["Secrets"], "ValueFrom")
-    api, ticket = used[settings.DECODE_KEY]["Fn::Join"][1], used[settings.TICKET_KEY]["Fn::Join"][1]
-    assert api[0] == ticket[0]
-    assert (api[1], ticket[1]) == (":api_key::", ":ticket_key::")
+def test_the_secret_of_tenants_is_written_by_operators_alone() -> None:
+    found = resources(templates()["gateway"], "AWS::SecretsManager::Secret")
+    assert [secret.keys() for secret in found.values()] == [{"Description", "Tags"}]
 
 
 @pytest.mark.parametrize(("provider", "stages"), [("cs3", ["prefill"]), ("vllm", ["decode", "prefill"])])
@@ -90,12 +90,12 @@ def test_the_gateway_reaches_the_workers_it_discovers(provider: str, stages: lis
     assert sorted(incoming) == sorted((port, port, f"small-{s}") for s in stages for port in ports[s])
     outgoing = [r["FromPort"] for r in resources(gateway, "AWS::EC2::SecurityGroupEgress").values()]
     assert {port for s in stages for port in ports[s]} <= set(outgoing)
-    actions = [s["Action"] for s in statements(gateway, "TaskTaskRole")]
+    actions = [s["Action"] for s in statements(gateway, "TaskTaskRole") if not _reads_secrets(s)]
     assert actions == ["servicediscovery:DiscoverInstances"]
 
 
-def test_without_workers_the_gateway_has_no_rights_in_aws() -> None:
-    assert list(statements(templates("openai")["gateway"], "TaskTaskRole")) == []
+def test_without_workers_the_gateway_may_read_its_secrets_and_nothing_else() -> None:
+    assert all(map(_reads_secrets, statements(templates("openai")["gateway"], "TaskTaskRole")))
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
     assert container["StopTimeout"] <= 120  # Fargate's limit
 
 
-def test_operators_are_told_where_to_call_and_which_key() -> None:
+def test_operators_are_told_where_to_call_and_where_tenants_are() -> None:
     outputs = templates()["gateway"]["Outputs"]
     [url] = [output["Value"] for key, output in outputs.items() if key.startswith("GatewayUrl")]
     assert url["Fn::Join"][1][0] == "http://"
-    assert any(key.startswith("GatewayClientKeyArn") for key in outputs)
+    assert "Ref" in outputs[settings.TENANTS_OUTPUT]["Value"]

@@ -90,7 +90,7 @@ def test_the_target_is_made_when_its_role_may_read_the_key(registration: dict[st
     [policy] = resources(registration, "AWS::IAM::Policy")
     assert policy in target["DependsOn"]
     reading = [s for s in statements(registration, "Role") if "secretsmanager:GetSecretValue" in s["Action"]]
-    assert ["ClientKey" in s["Resource"]["Fn::ImportValue"] for s in reading] == [True]
+    assert ["AgentCoreKey" in s["Resource"]["Fn::ImportValue"] for s in reading] == [True]
 
 
 def test_the_load_balancer_is_reached_privately(registration: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
     with mock_aws():
         secrets = boto3.client("secretsmanager")
-        value = json.dumps({settings.API_KEY_FIELD: KEY, settings.TICKET_KEY_FIELD: "ticket-key-1234"})
+        value = json.dumps({settings.API_KEY_FIELD: KEY})
         arn = secrets.create_secret(Name="decode", SecretString=value)["ARN"]
         monkeypatch.setenv(settings.DECODE_SECRET_ARN, arn)
         yield secrets

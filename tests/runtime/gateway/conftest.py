@@ -21,13 +21,16 @@ from runtime.gateway.providers.openai import OpenAIProvider
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.providers.vllm import VllmProvider
 from runtime.gateway.releases import Releases
+from runtime.gateway.tenants import Tenant, digest
 from runtime.gateway.workers import Pool, Worker
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
 from tests.runtime.gateway.peers import DecodePeer, PrefillPeer, serving
 
 MODEL = "org/model"
 GATEWAY_KEY = "client-key"
+TENANT = "acme"
 TICKET_KEY = b"ticket-key"
+TENANTS = (Tenant(id=TENANT, keys=(digest(GATEWAY_KEY),)),)
 
 
 @dataclass
@@ -93,7 +96,7 @@ async def start() -> AsyncIterator[Start]:
             stack.push_async_callback(releases.drain)
             metrics = Metrics(deployment="small", model=MODEL)
             provider = _provider(name, workers, decoders, client, releases, metrics)
-            app = Gateway(_config(provider[0]), provider[1], metrics).application()
+            app = Gateway(_config(provider[0]), provider[1], metrics, lambda: TENANTS).application()
             gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
             return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases, metrics)
@@ -115,22 +118,27 @@ def _provider(
     releases: Releases,
     metrics: Metrics,
 ) -> tuple[ProviderConfig, Provider]:
-    where = WorkersConfig(namespace="n", service="s", status_port=1, key="prefill-key")
+    where = WorkersConfig(namespace="n", service="s", status_port=1, secret_arn="arn")
     pool = Pool(lambda: workers, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    prefill = Prefill(pool, client, key=where.key, queued=metrics.queued)
+    prefill = Prefill(pool, client, key=lambda: "prefill-key", queued=metrics.queued)
     endpoint = decoders[0].url
     if name == "openai":
-        text = OpenAIConfig(endpoint=endpoint, model="other-name", key="decode-key")
-        return text, OpenAIProvider(text, client)
+        text = OpenAIConfig(endpoint=endpoint, model="other-name", secret_arn="arn")
+        return text, OpenAIProvider(text, client, key=lambda: "decode-key")
     if name == "vllm":
         decode_pool = Pool(lambda: decoders, stage="decode", absent=Code.DECODE_UNAVAILABLE)
         return VllmConfig(prefill=where, decode=where), VllmProvider(
-            prefill, decode_pool, client, decode_key="decode-key"
+            prefill, decode_pool, client, decode_key=lambda: "decode-key"
         )
     kv = Cs3Config(
-        prefill=where, lease_seconds=30, endpoint=endpoint, model=MODEL, key="decode-key", ticket_key=TICKET_KEY
+        prefill=where,
+        lease_seconds=30,
+        endpoint=endpoint,
+        model=MODEL,
+        secret_arn="arn",
+        ticket_secret_arn="arn",
     )
-    return kv, Cs3Provider(kv, prefill, client, releases)
+    return kv, Cs3Provider(kv, prefill, client, releases, key=lambda: "decode-key", ticket_key=lambda: TICKET_KEY)
 
 
 def _config(provider: ProviderConfig) -> GatewayConfig:
@@ -140,6 +148,7 @@ def _config(provider: ProviderConfig) -> GatewayConfig:
         max_model_len=4096,
         port=1,
         metrics_port=2,
-        key=GATEWAY_KEY,
+        tenants_secret_arn="arn",
+        agentcore_secret_arn=None,
         provider=provider,
     )

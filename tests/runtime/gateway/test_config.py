@@ -14,18 +14,18 @@ COMMON = {
     settings.MODEL: "org/model",
     settings.MAX_MODEL_LEN: "4096",
     settings.LISTEN_PORT: "8000",
-    settings.GATEWAY_KEY: "secret-1",
-    settings.DECODE_KEY: "secret-2",
+    settings.TENANTS_SECRET_ARN: "arn-1",
+    settings.DECODE_SECRET_ARN: "arn-2",
 }
 PREFILL = {
     settings.PREFILL_NAMESPACE: "n",
     settings.PREFILL_SERVICE: "s",
     settings.PREFILL_STATUS_PORT: "8099",
-    settings.PREFILL_KEY: "secret-3",
+    settings.PREFILL_SECRET_ARN: "arn-3",
 }
 DECODE = {settings.DECODE_NAMESPACE: "n", settings.DECODE_SERVICE: "d", settings.DECODE_STATUS_PORT: "8099"}
 ENDPOINT = {settings.DECODE_ENDPOINT: "https://decode.example.com/", settings.DECODE_MODEL: "org/model"}
-TICKETS = {settings.TICKET_KEY: "secret-4", settings.KV_LEASE_SECONDS: "30"}
+TICKETS = {settings.TICKET_SECRET_ARN: "arn-4", settings.KV_LEASE_SECONDS: "30"}
 WHOLE = {
     "cs3": {**COMMON, **PREFILL, **ENDPOINT, **TICKETS},
     "vllm": {**COMMON, **PREFILL, **DECODE},
@@ -35,10 +35,14 @@ EACH = [(provider, name) for provider, variables in WHOLE.items() for name in va
 
 
 @pytest.mark.parametrize("provider", WHOLE)
-def test_what_the_constructs_set_is_enough_and_no_key_is_shown(provider: str) -> None:
+def test_what_the_constructs_set_is_enough(provider: str) -> None:
     config = GatewayConfig.from_environment({**WHOLE[provider], settings.DECODE_PROVIDER: provider})
-    assert config.port == 8000
-    assert "secret" not in repr(config)
+    assert (config.port, config.agentcore_secret_arn) == (8000, None)
+
+
+def test_agentcore_has_a_secret_where_it_is_registered() -> None:
+    environment = {**WHOLE["openai"], settings.DECODE_PROVIDER: "openai", settings.AGENTCORE_SECRET_ARN: "arn-5"}
+    assert GatewayConfig.from_environment(environment).agentcore_secret_arn == "arn-5"
 
 
 @pytest.mark.parametrize(("provider", "name"), EACH)

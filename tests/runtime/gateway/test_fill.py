@@ -9,10 +9,9 @@ import pytest
 from aiohttp import web
 
 from runtime.gateway import fill
-from runtime.gateway.config import Cs3Config, WorkersConfig
 from runtime.gateway.http_client import AiohttpClient
 from runtime.handoff import contract
-from tests.runtime.gateway.conftest import TICKET_KEY, Captured
+from tests.runtime.gateway.conftest import Captured
 from tests.runtime.gateway.peers import DEADLINE_SECONDS, serving
 
 
@@ -53,16 +52,10 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
 
     async with serving(app) as server:
         client = AiohttpClient()
-        async with fill.watching(client, _config(f"http://127.0.0.1:{server.port}"), filled):
+        endpoint = f"http://127.0.0.1:{server.port}"
+        async with fill.watching(client, endpoint, filled, key=lambda: "decode-key"):
             await asyncio.wait_for(full.wait(), DEADLINE_SECONDS)
         await client.close()
     assert told[:3] == [0.5, 0.75, 1.0]
     assert set(keys) == {"Bearer decode-key"}
     assert "reservation_fill_unknown" in log.text()
-
-
-def _config(endpoint: str) -> Cs3Config:
-    where = WorkersConfig(namespace="n", service="s", status_port=1, key="prefill-key")
-    return Cs3Config(
-        prefill=where, lease_seconds=30, endpoint=endpoint, model="m", key="decode-key", ticket_key=TICKET_KEY
-    )

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS
-from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, TICKET_KEY, Captured, Setup
+from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, TENANT, TICKET_KEY, Captured, Setup
 from tests.runtime.gateway.peers import CHUNKS, COMPLETION
 
 FORGED = {fields.REMOTE_HOST: "10.0.0.66", fields.REMOTE_ENGINE_ID: "stolen"}
@@ -65,7 +65,7 @@ async def test_the_ticket_covers_what_the_worker_returned(cs3: Setup) -> None:
     claims = ticket.verify(params[fields.TANDEM][fields.TICKET], TICKET_KEY, now=time.time())
     assert claims.covers(params)
     assert claims.request_id == answer.headers["X-Request-Id"]
-    assert (claims.reservation_id, claims.model, claims.attempt, claims.tenant) == ("r/1", MODEL, 1, "default")
+    assert (claims.reservation_id, claims.model, claims.attempt, claims.tenant) == ("r/1", MODEL, 1, TENANT)
     assert (claims.lease_ms, claims.remote_address) == (30_000, "127.0.0.1:5600")
     assert 0 <= claims.prefill_gap_ms < 1000
     assert 30 < claims.expires_at - time.time() <= 60

@@ -8,15 +8,18 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import boto3
 import pytest
 from aiohttp import web
+from moto.server import ThreadedMotoServer
 
 from runtime.gateway.address import METADATA_VARIABLE, MetadataError, listen_address
+from runtime.gateway.tenants import Tenant, digest, dump
 from runtime.handoff import settings
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tests.runtime.gateway.peers import CHUNKS, DEADLINE_SECONDS, DecodePeer, serving
@@ -50,8 +53,27 @@ async def event(process: asyncio.subprocess.Process, name: str) -> dict[str, Any
     raise AssertionError(f"the process ended without the event {name}")
 
 
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """Serve Secrets Manager with the gateway's secrets, and return the environment that names them."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    access = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    url = f"http://{host}:{port}"
+    options = {name.lower(): value for name, value in access.items()}
+    client = boto3.client("secretsmanager", endpoint_url=url, region_name="us-east-2", **options)
+    values = {
+        settings.TENANTS_SECRET_ARN: dump([Tenant(id="acme", keys=(digest("key"),))]),
+        settings.DECODE_SECRET_ARN: '{"api_key": "secret"}',
+    }
+    arns = {name: client.create_secret(Name=name, SecretString=value)["ARN"] for name, value in values.items()}
+    yield {**access, **arns, "AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-2"}
+    server.stop()
+
+
 @pytest.fixture
-async def decode() -> AsyncIterator[tuple[DecodePeer, dict[str, str]]]:
+async def decode(aws: dict[str, str]) -> AsyncIterator[tuple[DecodePeer, dict[str, str]]]:
     """Serve a decode endpoint and ECS task metadata, and return the environment that names both."""
     peer = DecodePeer()
     app = peer.application()
@@ -68,11 +90,10 @@ async def decode() -> AsyncIterator[tuple[DecodePeer, dict[str, str]]]:
                 settings.MODEL: "m",
                 settings.MAX_MODEL_LEN: "4096",
                 settings.LISTEN_PORT: str(port),
-                settings.GATEWAY_KEY: "key",
+                **aws,
                 settings.DECODE_PROVIDER: "openai",
                 settings.DECODE_ENDPOINT: url,
                 settings.DECODE_MODEL: "other",
-                settings.DECODE_KEY: "secret",
                 METADATA_VARIABLE: url,
             },
         )
@@ -99,7 +120,8 @@ async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
     out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert (process.returncode, error) == (0, b"")
     ended, counted = map(json.loads, out.splitlines())
-    assert ended["status"] == 200
+    assert (ended["status"], ended["tenant"]) == (200, "acme")
+    assert peer.seen[-1].headers["Authorization"] == "Bearer secret"
     assert (counted["Requests"], counted["Deployment"]) == (1, "small")
 
 
@@ -139,12 +161,20 @@ async def refused(url: str) -> None:
 
 
 async def test_a_missing_variable_is_one_line_and_exit_2(decode: tuple[DecodePeer, dict[str, str]]) -> None:
-    process = await run({**decode[1], settings.DECODE_KEY: ""})
+    process = await run({**decode[1], settings.DECODE_SECRET_ARN: ""})
     out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert (process.returncode, out) == (2, b"")
     assert error.decode().splitlines() == [
-        f"gateway: environment variable {settings.DECODE_KEY} is not set: the task definition must supply it"
+        f"gateway: environment variable {settings.DECODE_SECRET_ARN} is not set: the task definition must supply it"
     ]
+
+
+async def test_a_secret_that_cannot_be_read_is_one_line_and_exit_1(decode: tuple[DecodePeer, dict[str, str]]) -> None:
+    process = await run({**decode[1], settings.TENANTS_SECRET_ARN: "absent"})
+    _, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    assert process.returncode == 1
+    [line] = error.decode().splitlines()
+    assert line.startswith("gateway: secret absent cannot be read")
 
 
 async def test_a_port_in_use_is_one_line_and_exit_1(decode: tuple[DecodePeer, dict[str, str]]) -> None:

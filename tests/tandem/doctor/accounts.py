@@ -78,3 +78,10 @@ def stack(*resources: tuple[str, str]) -> Any:
         for index, (kind, physical_id) in enumerate(resources)
     ]
     return answering("cloudformation", ("list_stack_resources", {"StackResourceSummaries": rows}))
+
+
+def outputs(*found: tuple[str, str]) -> Any:
+    """Return a CloudFormation client that knows one stack's outputs, for one question."""
+    entries = [{"OutputKey": key, "OutputValue": value} for key, value in found]
+    described = {"StackName": "s", "CreationTime": 0, "StackStatus": "CREATE_COMPLETE", "Outputs": entries}
+    return answering("cloudformation", ("describe_stacks", {"Stacks": [described]}))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from runtime.handoff import settings
 from tandem.cli import main
 from tandem.doctor import command
 from tandem.doctor.checks import BEFORE, LIVE
@@ -32,7 +33,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
         for kind in ("prefill", "gateway"):
             create(running.api, f"small-{kind}", resources())
         keys = {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": '{"api_key": "to-be-replaced"}'}}
-        create(running.api, "small-decode", {"Keys": keys})
+        outputs = {settings.DECODE_SECRET_OUTPUT: {"Value": {"Ref": "Keys"}}}
+        template = json.dumps({"Resources": {"Keys": keys}, "Outputs": outputs})
+        running.api.client("cloudformation").create_stack(StackName="small-decode", TemplateBody=template)
         yield running
 
 

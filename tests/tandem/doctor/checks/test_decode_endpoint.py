@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from runtime.handoff import settings
 from tandem.doctor.result import Result, Verdict
 from tandem.rehearsal.certificates import Certificate
 from tests.documents import deployment
-from tests.tandem.doctor.accounts import answering, client, judge, stack
+from tests.tandem.doctor.accounts import answering, client, judge, outputs
 from tests.tandem.doctor.servers import Reply, serving
 
 KEY = "tell-nobody"
@@ -37,7 +38,7 @@ def judged(address: str, key: str = KEY, provider: str = "cs3", **changes: objec
     """Judge an endpoint whose key is in the deployed secret."""
     secret = json.dumps({"api_key": key})
     arn = client("secretsmanager").create_secret(Name="keys", SecretString=secret)["ARN"]
-    clients = {"cloudformation": stack(("AWS::SecretsManager::Secret", arn))}
+    clients = {"cloudformation": outputs((settings.DECODE_SECRET_OUTPUT, arn))}
     wanted = deployment(provider, decode__endpoint=f"https://{address}", **changes)
     return judge("decode-endpoint", wanted, **clients)
 
@@ -128,7 +129,7 @@ def test_an_endpoint_behind_private_link_is_out_of_reach() -> None:
 def test_without_the_key_only_tls_is_known(trusted: Certificate, filled: str) -> None:
     clients: dict[str, Any] = {}
     if filled == "denied":
-        clients["cloudformation"] = answering("cloudformation", ("list_stack_resources", "AccessDenied"))
+        clients["cloudformation"] = answering("cloudformation", ("describe_stacks", "AccessDenied"))
     with serving(endpoint(models("example/model")), trusted) as address:
         wanted = deployment(decode__endpoint=f"https://{address}")
         result = (

@@ -1,0 +1,39 @@
+"""Hold the secrets by which the gateway knows who calls: tenants, and AgentCore."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from constructs.review.acknowledge import acknowledge
+from runtime.handoff import settings
+
+
+def tenants_secret(scope: Construct) -> secretsmanager.Secret:
+    """Make the secret of tenants without a value, so that no deployment ever writes over what operators wrote."""
+    secret = secretsmanager.Secret(scope, "Tenants", description="Tenants, and digests of their keys")
+    made = secret.node.default_child
+    assert isinstance(made, secretsmanager.CfnSecret)  # noqa: S101 - for the type checker
+    made.add_property_deletion_override("GenerateSecretString")
+    acknowledge(secret, AwsSolutions_SMG4="it holds digests; each tenant's key is rotated by `tandem tenant rotate`")
+    output = CfnOutput(scope, "TenantsArn", value=secret.secret_arn, description="what `tandem tenant` writes")
+    output.override_logical_id(settings.TENANTS_OUTPUT)
+    return secret
+
+
+def agentcore_secret(scope: Construct) -> secretsmanager.Secret:
+    """Make the key that AgentCore presents; JSON, since its credential provider reads a field."""
+    secret = secretsmanager.Secret(
+        scope,
+        "AgentCoreKey",
+        description="What AgentCore presents to the gateway",
+        generate_secret_string=secretsmanager.SecretStringGenerator(
+            secret_string_template="{}",  # noqa: S106 - the empty document that the key is put into
+            generate_string_key=settings.API_KEY_FIELD,
+            exclude_punctuation=True,
+            password_length=48,
+        ),
+    )
+    acknowledge(secret, AwsSolutions_SMG4="replaced by writing another value; the one before stays valid meanwhile")
+    return secret

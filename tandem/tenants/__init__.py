@@ -1,0 +1,1 @@
+"""Manage who may call a deployment's gateway."""

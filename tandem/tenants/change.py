@@ -1,0 +1,53 @@
+"""Decide what a change makes of the tenants; all pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from runtime.gateway.tenants import ACTIVE, AGENTCORE, ID, KEYS, REVOKED, Tenant
+
+Tenants = tuple[Tenant, ...]
+Change = Callable[[Tenants], Tenants]
+
+
+class TenantError(ValueError):
+    """Tell why a change cannot be made."""
+
+
+def add(tenants: Tenants, tenant_id: str, key_digest: str, limits: Mapping[str, int]) -> Tenants:
+    """Add a tenant with its first key; one that was revoked comes back, and none of its old keys does."""
+    if not ID.fullmatch(tenant_id):
+        raise TenantError(
+            f"tenant id {tenant_id[:80]!r} is not allowed: lower-case letters, digits, hyphens, at most 63"
+        )
+    if tenant_id == AGENTCORE:
+        raise TenantError(f"tenant id {AGENTCORE} is reserved for calls through AgentCore: choose another")
+    if any(tenant.id == tenant_id and tenant.state == ACTIVE for tenant in tenants):
+        raise TenantError(f"tenant {tenant_id} is there already: rotate its key, or revoke it first")
+    added = Tenant(id=tenant_id, keys=(key_digest,), limits=dict(limits))
+    return (*(tenant for tenant in tenants if tenant.id != tenant_id), added)
+
+
+def rotate(tenants: Tenants, tenant_id: str, key_digest: str, *, at_once: bool) -> Tenants:
+    """Give a tenant another key; the one before stays valid until the next rotation, unless ``at_once``."""
+    tenant = _active(tenants, tenant_id)
+    kept = () if at_once else tenant.keys[: KEYS - 1]
+    return _with(tenants, dataclasses.replace(tenant, keys=(key_digest, *kept)))
+
+
+def revoke(tenants: Tenants, tenant_id: str) -> Tenants:
+    """Refuse every key of a tenant from now on, and forget them; the tenant stays listed."""
+    return _with(tenants, dataclasses.replace(_active(tenants, tenant_id), keys=(), state=REVOKED))
+
+
+def _active(tenants: Tenants, tenant_id: str) -> Tenant:
+    for tenant in tenants:
+        if tenant.id == tenant_id and tenant.state == ACTIVE:
+            return tenant
+    known = ", ".join(tenant.id for tenant in tenants if tenant.state == ACTIVE) or "none"
+    raise TenantError(f"there is no active tenant {tenant_id[:80]}: active are {known}")
+
+
+def _with(tenants: Tenants, changed: Tenant) -> Tenants:
+    return tuple(changed if tenant.id == changed.id else tenant for tenant in tenants)

@@ -1,0 +1,89 @@
+"""``tandem tenant`` against a deployed secret: each key is printed once, and is one that the gateway takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runtime.gateway.tenants import identify, load
+from runtime.handoff import settings
+from tandem.cli import main
+from tandem.rehearsal.cloud.server import EmbeddedCloud
+from tests.documents import document
+
+ACCOUNT = "111122223333"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
+    with EmbeddedCloud(ACCOUNT, "us-east-2", tmp_path_factory.mktemp("cloud")) as running:
+        template = {
+            "Resources": {"Tenants": {"Type": "AWS::SecretsManager::Secret", "Properties": {}}},
+            "Outputs": {settings.TENANTS_OUTPUT: {"Value": {"Ref": "Tenants"}}},
+        }
+        formation = running.api.client("cloudformation")
+        formation.create_stack(StackName="small-gateway", TemplateBody=json.dumps(template))
+        yield running
+
+
+@pytest.fixture
+def run(
+    cloud: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def ran(action: str, *arguments: str, name: str = "small") -> tuple[int, str, str]:
+        file = tmp_path / "deployment.yaml"
+        file.write_text(yaml.safe_dump({**document(), "name": name}))
+        status = main(["tenant", action, str(file), *arguments])
+        said = capsys.readouterr()
+        return status, said.out.strip(), said.err
+
+    return ran
+
+
+def stored(cloud: EmbeddedCloud) -> str:
+    client = cloud.api.client("secretsmanager")
+    [secret] = client.list_secrets()["SecretList"]
+    text: str = client.get_secret_value(SecretId=secret["ARN"], VersionStage="AWSCURRENT")["SecretString"]
+    return text
+
+
+def test_a_tenant_from_its_first_key_to_its_last(cloud: EmbeddedCloud, run: Run) -> None:
+    first = run("add", "acme", "--requests-per-minute=60")[1]
+    second = run("rotate", "acme")[1]
+    text = stored(cloud)
+    for key in (first, second):
+        found = identify(key, load(text))
+        assert found is not None
+        assert (found.id, found.limits) == ("acme", {"requests_per_minute": 60})
+        assert key not in text
+    third = run("rotate", "acme", "--at-once")[1]
+    known = [identify(key, load(stored(cloud))) is not None for key in (first, second, third)]
+    assert known == [False, False, True]
+    listed = json.loads(run("list", "--output=json")[1])
+    assert listed == [{"id": "acme", "state": "active", "keys": 1, "limits": {"requests_per_minute": 60}}]
+    assert run("revoke", "acme")[1] == "acme is revoked"
+    table = run("list")[1].splitlines()
+    assert [line.split()[:3] for line in table] == [["tenant", "state", "keys"], ["acme", "revoked", "0"]]
+    assert identify(third, load(stored(cloud))) is None
+
+
+def test_what_cannot_be_done_is_one_line_and_status_1(run: Run) -> None:
+    status, out, error = run("rotate", "nobody")
+    assert (status, out) == (1, "")
+    assert error.splitlines()[-1].startswith("tandem tenant: there is no active tenant nobody")
+    assert run("list", name="other")[2].endswith("tandem tenant: stack other-gateway is not deployed\n")
+
+
+def test_limits_are_positive_numbers(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("add", "acme", "--concurrency=0")
+    assert ended.value.code == 2
+    assert "a positive whole number is needed" in capsys.readouterr().err
