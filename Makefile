@@ -9,7 +9,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse test check test-unit test-rehearsal synth bench-synth lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal synth bench-synth lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -35,6 +35,9 @@ $(NODE_READY): package-lock.json $(READY)
 
 rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
 	@tandem rehearse --since $(STARTED) $(DEPLOYMENT)
+
+rehearse-changes: setup ## the same, then an update, one that fails, and a teardown that keeps its data
+	@tandem rehearse --changes --since $(STARTED) $(DEPLOYMENT)
 
 test: setup check test-unit ## everything that must pass before a commit lands, within 10 minutes
 

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     rehearse.add_argument("file", type=Path)
     rehearse.add_argument("--since", type=float, metavar="UNIX_TIME", help="count the time from here on, as make does")
     rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
+    rehearse.add_argument("--changes", action="store_true", help="also update it, fail an update, and tear it down")
     rehearse.add_argument("--prompt", action="append", metavar="TEXT", help="ask this instead of the default prompts")
     rehearse.set_defaults(run=_rehearse)
     doctor = commands.add_parser("doctor", help="ask AWS whether a file can be deployed, and what runs is sound")
@@ -145,7 +146,15 @@ def _rehearse(options: argparse.Namespace) -> int:
     from tandem.rehearsal.command import rehearse
 
     setup = time.time() - options.since if options.since else 0.0
-    return rehearse(options.file, deployment, root=_ROOT, keep=options.keep, texts=options.prompt, setup_seconds=setup)
+    return rehearse(
+        options.file,
+        deployment,
+        root=_ROOT,
+        keep=options.keep,
+        changes=options.changes,
+        texts=options.prompt,
+        setup_seconds=setup,
+    )
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -50,9 +50,9 @@ class Cdk:
         done = (_STACK_DONE.search(line) for line in output)
         return {match["stack"]: not match["unchanged"] for match in done if match}
 
-    def destroy(self) -> None:
-        """Destroy every stack."""
-        self._run("destroy", "--all", "--force", "--app", str(self.assembly))
+    def destroy(self, stack: str = "--all") -> None:
+        """Destroy every stack, or one with all that depend on it."""
+        self._run("destroy", stack, "--force", "--app", str(self.assembly))
 
     def _run(self, *arguments: str, cwd: Path | None = None) -> list[str]:
         with self._started(arguments, cwd or self.root) as process:

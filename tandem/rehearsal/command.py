@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from tandem.rehearsal.changes import rehearse_changes
 from tandem.rehearsal.cloud.images import ImageError
 from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
 from tandem.rehearsal.errors import RehearsalError
@@ -31,10 +32,14 @@ def rehearse(
     *,
     root: Path,
     keep: bool = False,
+    changes: bool = False,
     texts: Sequence[str] | None = None,
     setup_seconds: float = 0.0,
 ) -> int:
-    """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written."""
+    """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written.
+
+    With ``changes`` it is also updated, rolled back, and torn down with its data kept; only the first prompt is asked.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         require_stand_in(deployment.decode.provider)
@@ -42,15 +47,19 @@ def rehearse(
             rehearsal = Rehearsal(
                 file.resolve(), deployment, root=root, work=work, say=_say, setup_seconds=setup_seconds
             )
-            return _rehearse(rehearsal, work, keep, texts)
+            prompts = _prompts(texts)
+            if changes:
+                return _rehearse(rehearsal, work, partial(rehearse_changes, rehearsal, prompts[0]))
+            hold = partial(_hold, rehearsal.report, work) if keep else None
+            return _rehearse(rehearsal, work, partial(rehearsal.run, prompts, hold=hold))
     except (ProgramError, WorkspaceError) as error:
         return _failed(str(error))
 
 
-def _rehearse(rehearsal: Rehearsal, work: Path, keep: bool, texts: Sequence[str] | None) -> int:
+def _rehearse(rehearsal: Rehearsal, work: Path, run: Callable[[], None]) -> int:
     report = rehearsal.report
     try:
-        rehearsal.run(_prompts(texts), hold=partial(_hold, report, work) if keep else None)
+        run()
     except (RehearsalError, EmbeddedCloudError, ImageError) as error:
         report.error = str(error)
         return _failed(report.error)

@@ -25,6 +25,7 @@ class Report:
     processes: list[dict[str, Any]] = field(default_factory=list)
     functions: list[dict[str, Any]] = field(default_factory=list)
     prompts: list[dict[str, Any]] = field(default_factory=list)
+    changes: dict[str, Any] = field(default_factory=dict)
     destroyed: bool = False
     retained: list[str] = field(default_factory=list)
 

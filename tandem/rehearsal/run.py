@@ -6,31 +6,28 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from tandem.rehearsal import stacks
-from tandem.rehearsal.cdk import Cdk
-from tandem.rehearsal.cloud import docker, preconditions
-from tandem.rehearsal.cloud.api import Api
-from tandem.rehearsal.cloud.images import STORE_VARIABLE
+from tandem.rehearsal.cloud import preconditions
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.errors import RehearsalError
 from tandem.rehearsal.functions import run_scheduled
-from tandem.rehearsal.launch import Machine
 from tandem.rehearsal.prompts import Answer, Prompt, ask
 from tandem.rehearsal.reference import single_process
 from tandem.rehearsal.report import Report, phase_table, prompt_entry
 from tandem.rehearsal.route import NAME, AgentCoreRoute, deployed_route
 from tandem.rehearsal.service import Service, serving
+from tandem.rehearsal.site import Site, site
 from tandem.spec.deployment import Deployment
 
-_ACCOUNT = "123456789012"
+Hold = Callable[[Service, EmbeddedCloud], None]
+"""Keep a service up as long as this runs."""
 
 
 class Say(Protocol):
@@ -53,117 +50,109 @@ class Rehearsal:
     def __init__(
         self, file: Path, deployment: Deployment, *, root: Path, work: Path, say: Say, setup_seconds: float = 0.0
     ) -> None:
-        self._file, self._deployment, self._root, self._work, self._say = file, deployment, root, work, say
+        self.file, self.deployment, self.root, self.work, self.say = file, deployment, root, work, say
         self._started = time.monotonic() - setup_seconds
         self.report = Report(deployment=deployment.name, file=str(file))
         self.report.seconds["setup"] = round(setup_seconds, 3)
 
-    def run(self, prompts: Sequence[Prompt], *, hold: Callable[[Service, EmbeddedCloud], None] | None = None) -> None:
+    def run(self, prompts: Sequence[Prompt], *, hold: Hold | None = None) -> None:
         """Deploy, serve, ask, compare, deploy again and destroy; ``hold`` keeps everything up as long as it runs."""
-        account = self._deployment.account or _ACCOUNT
-        with EmbeddedCloud(account, self._deployment.region, self._work / "cloud") as cloud:
-            machine = Machine(root=self._root, work=self._work, endpoint=cloud.endpoint, region=cloud.region)
-            cloud.functions.prelude = machine.resolver.read_text()
-            # Lambda's Node runtime brings the AWS SDK along; here npm did
-            cloud.functions.environment = {**machine.environment(), "NODE_PATH": str(self._root / "node_modules")}
-            aws = cloud.api
-            cdk = self._cdk(cloud)
-            self._deploy(cloud, cdk, aws)
-            self._serve(aws, machine, cloud, prompts, hold)
-            self._deploy_again(cdk)
-            self._destroy(cdk, aws)
+        with self.site() as here:
+            self.deploy(here)
+            answers = self.serve(here, prompts, hold)
+            self.compare(answers)
+            self._deploy_again(here)
+            self.destroy(here)
         self.report.ok = True
 
-    def _serve(
-        self,
-        aws: Api,
-        machine: Machine,
-        cloud: EmbeddedCloud,
-        prompts: Sequence[Prompt],
-        hold: Callable[[Service, EmbeddedCloud], None] | None,
-    ) -> None:
-        self._say("starting what was deployed")
-        with self._timed("start_and_answer"), serving(aws, machine) as service:
-            self.report.processes = service.entries
-            answers = self._ask(service, prompts, deployed_route(aws))
-            self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(aws)]
-            if hold:
-                hold(service, cloud)
-        self._compare(answers)
+    def site(self) -> AbstractContextManager[Site]:
+        """Return an empty account to rehearse in."""
+        return site(self.deployment, self.root, self.work, self.say)
 
-    def _cdk(self, cloud: EmbeddedCloud) -> Cdk:
-        program = docker.write_program(self._work / "docker", self._root)
-        environment = {**os.environ, **cloud.environment(), "CDK_DOCKER": str(program)}
-        environment[STORE_VARIABLE] = str(self._work / "images")
-        return Cdk(self._root, self._work / "cdk.out", environment, self._work / "cdk.log", self._say)
-
-    def _deploy(self, cloud: EmbeddedCloud, cdk: Cdk, aws: Api) -> None:
-        self._say("synthesizing and bootstrapping")
-        with self._timed("synth_and_bootstrap"), ThreadPoolExecutor(1) as pool:
-            bootstrapped = pool.submit(cdk.bootstrap, cloud.account, cloud.region)
-            cdk.synth(self._file)
+    def deploy(self, here: Site) -> None:
+        """Bootstrap the account and deploy the file."""
+        self.say("synthesizing and bootstrapping")
+        with self.timed("synth_and_bootstrap"), ThreadPoolExecutor(1) as pool:
+            bootstrapped = pool.submit(here.cdk.bootstrap, here.cloud.account, here.cloud.region)
+            here.cdk.synth(self.file)
             bootstrapped.result()
-        gateway = self._deployment.gateway
+        gateway = self.deployment.gateway
         if gateway.certificate_arn and gateway.domain:
             preconditions.certificate(gateway.certificate_arn, gateway.domain)
-        if self._deployment.model.weights:
-            preconditions.weights(aws, self._deployment.model.weights)
-        self._say("deploying")
-        with self._timed("deploy"):
-            cdk.deploy()
-        self.report.stacks = stacks.describe(aws)
+        if self.deployment.model.weights:
+            preconditions.weights(here.aws, self.deployment.model.weights)
+        self.say("deploying")
+        with self.timed("deploy"):
+            here.cdk.deploy()
+        self.report.stacks = stacks.describe(here.aws)
 
-    def _ask(self, service: Service, prompts: Sequence[Prompt], route: AgentCoreRoute | None) -> list[Answer]:
-        answers = []
-        for prompt in prompts:
-            self._say(f"\n[{prompt.name}] ", end="")
-            answers.append(ask(service.url, service.key, service.model, prompt, self._show))
-            self.report.seconds.setdefault("command_to_first_answer", self._elapsed())
-        if route:
-            prompt = dataclasses.replace(prompts[0], name=NAME)
-            self._say(f"\n[{prompt.name}] ", end="")
-            # the gateway's key is the target's to add: this client has none
-            answer = ask(route.url, "unused", service.model, prompt, self._show, route.client())
-            answers.append(dataclasses.replace(answer, route=NAME))
-        self._say("\n\n" + phase_table(answers) + "\n")
+    def serve(
+        self, here: Site, prompts: Sequence[Prompt], hold: Hold | None = None, *, step: str = "start_and_answer"
+    ) -> list[Answer]:
+        """Start what is deployed, ask it everything, and stop it; the time goes to ``step``."""
+        self.say("starting what was deployed")
+        with self.timed(step), serving(here.aws, here.machine) as service:
+            self.report.processes = service.entries
+            answers = self._ask(service, prompts, deployed_route(here.aws))
+            self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(here.aws)]
+            if hold:
+                hold(service, here.cloud)
         return answers
 
-    def _show(self, text: str) -> None:
-        self._say(text, end="")
-
-    def _compare(self, answers: Sequence[Answer]) -> None:
-        self._say("comparing with a single-process run")
-        with self._timed("single_process"):
-            alone = single_process(self._root, [answer.prompt for answer in answers])
+    def compare(self, answers: Sequence[Answer]) -> None:
+        """Raise ``DifferenceError`` for an answer that differs from a single process's to the same prompt."""
+        self.say("comparing with a single-process run")
+        with self.timed("single_process"):
+            alone = single_process(self.root, [answer.prompt for answer in answers])
         for answer, reference in zip(answers, alone, strict=True):
             equal = answer.token_ids == reference["token_ids"] and answer.text == reference["text"]
             self.report.prompts.append(prompt_entry(answer, equal=equal))
             if not equal:
                 raise DifferenceError(f"prompt {answer.prompt.name}: the tokens differ from the single-process run's")
 
-    def _deploy_again(self, cdk: Cdk) -> None:
-        self._say("deploying again: nothing may change")
-        with self._timed("second_deploy"):
-            changed = cdk.deploy()
-        self.report.second_deploy_changed = [name for name, whether in changed.items() if whether]
-        if self.report.second_deploy_changed or len(changed) != len(self.report.stacks):
-            raise DifferenceError(f"a second deploy of the same file changed {self.report.second_deploy_changed}")
-
-    def _destroy(self, cdk: Cdk, aws: Api) -> None:
-        self._say("destroying")
-        self.report.retained = stacks.retained(aws)
-        with self._timed("destroy"):
-            stacks.unprotect(aws)
-            cdk.destroy()
-        if left := stacks.left(aws):
+    def destroy(self, here: Site) -> None:
+        """Destroy every stack, protected ones too; raise ``DifferenceError`` where one is left."""
+        self.say("destroying")
+        self.report.retained = stacks.retained(here.aws)
+        with self.timed("destroy"):
+            stacks.unprotect(here.aws)
+            here.cdk.destroy()
+        if left := stacks.left(here.aws):
             raise DifferenceError(f"the destroy left {', '.join(left)}")
         self.report.destroyed = True
 
     @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
+    def timed(self, step: str) -> Iterator[None]:
+        """Put how long the context lasts into the report, under ``step``."""
         started = time.monotonic()
         yield
         self.report.seconds[step] = round(time.monotonic() - started, 3)
+
+    def _ask(self, service: Service, prompts: Sequence[Prompt], route: AgentCoreRoute | None) -> list[Answer]:
+        answers = []
+        for prompt in prompts:
+            self.say(f"\n[{prompt.name}] ", end="")
+            answers.append(ask(service.url, service.key, service.model, prompt, self._show))
+            self.report.seconds.setdefault("command_to_first_answer", self._elapsed())
+        if route:
+            prompt = dataclasses.replace(prompts[0], name=NAME)
+            self.say(f"\n[{prompt.name}] ", end="")
+            # the gateway's key is the target's to add: this client has none
+            answer = ask(route.url, "unused", service.model, prompt, self._show, route.client())
+            answers.append(dataclasses.replace(answer, route=NAME))
+        self.say("\n\n" + phase_table(answers) + "\n")
+        return answers
+
+    def _show(self, text: str) -> None:
+        self.say(text, end="")
+
+    def _deploy_again(self, here: Site) -> None:
+        self.say("deploying again: nothing may change")
+        with self.timed("second_deploy"):
+            changed = here.cdk.deploy()
+        self.report.second_deploy_changed = [name for name, whether in changed.items() if whether]
+        if self.report.second_deploy_changed or len(changed) != len(self.report.stacks):
+            raise DifferenceError(f"a second deploy of the same file changed {self.report.second_deploy_changed}")
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._started, 3)

@@ -51,7 +51,7 @@ class Checkout:
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run ``tandem`` to its end; return the exit status and what it printed."""
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=400)
         return process.returncode, output
 
     def report(self) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def _run(resource: Resource, action: str, step: Callable[[], Any], report: Repor
         result = step()
     except Exception as error:  # a model may raise anything: its cause must reach who deploys, not become HTTP 500
         failure = ResourceError(resource, action, error)
-        log.exception("%s", failure)
+        log.debug("%s", failure, exc_info=True)
         report(resource, f"{action}_FAILED", failure.reason)
         raise failure from error
     if not quiet:

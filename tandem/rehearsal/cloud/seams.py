@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from moto.bedrock.models import BedrockBackend
 from moto.bedrock.responses import BedrockResponse
 from moto.bedrockagentcorecontrol.responses import BedrockAgentCoreControlResponse
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.cloudtrail.responses import CloudTrailResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.ec2.responses import EC2Response
 from moto.ecs.models import EC2ContainerServiceBackend
@@ -56,6 +58,8 @@ def installed(invoke: Invoke) -> Iterator[None]:
     added += [(BedrockResponse, name, action) for name, action in bedrock_actions.ACTIONS.items()]
     # moto's metric alarms take a rule, as composite ones have, but no call makes one
     added.append((CloudWatchResponse, "put_composite_alarm", CloudWatchResponse.put_metric_alarm))
+    # CDK's CLI looks for the cause of a failed deployment there as well
+    added.append((CloudTrailResponse, "lookup_events", lambda _: json.dumps({"Events": []})))
     protection = stack.update_termination_protection
     added.append((CloudFormationResponse, "update_termination_protection", protection))
     with ExitStack() as undo:

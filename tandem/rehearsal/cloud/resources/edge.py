@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tandem.rehearsal.cloud.resource import MotoResource, Resource
@@ -56,6 +58,16 @@ class Listener(Resource):
         listener = self.without("ListenerAttributes")
         made = self.call("elbv2", "create_listener", listener)["Listeners"][0]
         self.physical_resource_id = self.attributes["ListenerArn"] = made["ListenerArn"]
+
+    def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
+        if properties["LoadBalancerArn"] != self.properties["LoadBalancerArn"]:
+            super().update(properties)
+            return
+        self.properties = copy.deepcopy(dict(properties))
+        changed = self.without("ListenerAttributes", "LoadBalancerArn", "Tags")
+        self.call("elbv2", "modify_listener", changed, ListenerArn=self.physical_resource_id)
+        if tags := self.only("Tags"):
+            self.call("elbv2", "add_tags", tags, ResourceArns=[self.physical_resource_id])
 
     def delete(self) -> None:  # noqa: D102
         self.call("elbv2", "delete_listener", {"ListenerArn": self.physical_resource_id})

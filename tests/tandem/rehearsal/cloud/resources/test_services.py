@@ -232,6 +232,15 @@ def test_load_balancing(deployer: Deployer) -> None:
     assert deployer.outputs("balancing")["Name"].startswith("app/balancing")
     listener = deployer.client("elbv2").describe_listeners(ListenerArns=[ids["Listener"]])["Listeners"][0]
     assert listener["Certificates"][0]["CertificateArn"] == ids["Certificate"]
+    changed = one("AWS::ElasticLoadBalancingV2::Listener", **{**resources["Listener"]["Properties"], "Port": 8443})
+    assert deployer.update("balancing", {**resources, "Listener": changed})["StackStatus"] == "UPDATE_COMPLETE"
+    unknown = [{"CertificateArn": f"{ids['Certificate'][:-4]}0000"}]
+    changed["Properties"].update(Port=9443, Certificates=unknown)
+    rolled_back = deployer.update("balancing", {**resources, "Listener": changed})
+    assert "0000 not found" in rolled_back["StackStatusReason"]
+    assert rolled_back["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    [listener] = deployer.client("elbv2").describe_listeners(ListenerArns=[ids["Listener"]])["Listeners"]
+    assert (listener["Port"], listener["Certificates"][0]["CertificateArn"]) == (8443, ids["Certificate"])
     assert deployer.delete("balancing") == "DELETE_COMPLETE", deployer.stack("balancing").get("StackStatusReason")
     assert deployer.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
 

@@ -1,0 +1,51 @@
+"""A changed file is another valid deployment of the same name; a failing one, as far as a rule can know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tandem.rehearsal.variants import NO_SUCH_CERTIFICATE, changed, failing
+from tandem.spec.deployment import Deployment
+from tandem.spec.findings import has_errors
+from tandem.spec.read import read
+
+FOLDER = Path(__file__).parents[3] / "deployments"
+
+
+def good(file: Path) -> Deployment:
+    deployment, findings = read(file)
+    assert not has_errors(findings), findings
+    assert deployment
+    return deployment
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_has_a_valid_change(file: Path, tmp_path: Path) -> None:
+    old = good(file)
+    new = good(changed(file, old, tmp_path / "changed.yaml"))
+    assert new.name == old.name
+    assert new.gateway.cpu != old.gateway.cpu
+    if old.prefill:
+        assert new.prefill
+        assert new.prefill.max_num_seqs == 2 * old.prefill.max_num_seqs
+
+
+def test_a_change_of_a_change_is_one(tmp_path: Path) -> None:
+    once = changed(FOLDER / "rehearsal.yaml", good(FOLDER / "rehearsal.yaml"), tmp_path / "once.yaml")
+    twice = changed(once, good(once), tmp_path / "twice.yaml")
+    assert good(once).gateway.cpu != good(twice).gateway.cpu
+
+
+@pytest.mark.parametrize("name", ["rehearsal", "llama-3.3-70b-trn2-cs3"])
+def test_what_fails_only_at_aws_differs_in_the_certificate_and_in_another_stack(name: str, tmp_path: Path) -> None:
+    file = FOLDER / f"{name}.yaml"
+    first = good(file)
+    deployed = changed(file, first, tmp_path / "changed.yaml")
+    account = first.account or "123456789012"
+    wrong = good(failing(deployed, first, account, tmp_path / "failing.yaml"))
+    expected = f"arn:aws:acm:us-east-2:{account}:{NO_SUCH_CERTIFICATE}"
+    assert wrong.gateway.certificate_arn == expected
+    assert wrong.gateway.domain == first.gateway.domain or first.gateway.domain is None
+    assert wrong.prefill == first.prefill != good(deployed).prefill
