@@ -9,7 +9,7 @@ from constructs.serving.workers import VllmWorkers
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
-from tandem.spec.deployment import Cs3, Deployment, Workers
+from tandem.spec.deployment import Cs3, Deployment, Prefill, Workers
 
 
 class WorkersStack(DeploymentStack):
@@ -40,6 +40,8 @@ class WorkersStack(DeploymentStack):
             log_retention=self.log_retention,
         )
         self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)
+        if isinstance(workers, Prefill):
+            self.workers.follow_prompts(workers, deployment.name, reserved=isinstance(deployment.decode, Cs3))
         if self.role is Role.PREFILL and isinstance(deployment.decode, Cs3):
             self.workers.allow_readers_from(deployment.decode.peer_cidr)
 

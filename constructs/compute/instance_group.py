@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from aws_cdk import CfnResource, Duration
@@ -13,19 +14,19 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs.compute.capacity import empty_before_end, launch_template_data
-from constructs.compute.user_data import user_data
 from constructs.network.efa import efa_interfaces
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
-from tandem.spec.capacity import Spot
 from tandem.spec.deployment import InstanceGroup
 from tandem.spec.instances import InstanceType
 
+ATTRIBUTE = "tandem.group"
+"""The attribute by which ECS tells the hosts of one group from another's."""
 _ROOT_VOLUME_GIB = 500
-"""Room for the image and, on a type without a disk of its own, the weights of a 70B model (141 GB in bf16)."""
+"""Room for the image, compiled artifacts and the weights of a 70B model (141 GB in bf16)."""
 
 
 class TrainiumGroup(Construct):
-    """Hold a launch template with every EFA interface, an Auto Scaling group of fixed size and its capacity provider.
+    """Hold a launch template with every EFA interface, an Auto Scaling group and its capacity provider.
 
     All hosts stand in ``subnet``, and but for those of a block in ``placement_group``: both end at the zone's border,
     and EFA's bypass with them. ECS knows the hosts by the attribute ``tandem.group``, the group's name.
@@ -51,19 +52,18 @@ class TrainiumGroup(Construct):
             security_group_id=security_group.security_group_id,
         )
         capacity = launch_template_data(group.capacity, placement_group.ref)
-        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group)
+        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group.name)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnets=[subnet]),
             launch_template=self.launch_template,
-            # below the size that is asked for, so that missing capacity holds up no deployment
+            # below the size that is asked for, so that missing capacity holds up no deployment; what scales the group
+            # in keeps the file's minimum
             min_capacity=0,
             desired_capacity=group.count,
             max_capacity=group.most,
-            # a Spot host at risk is replaced while it still serves: two minutes' notice are less than any start takes
-            capacity_rebalance=isinstance(group.capacity, Spot) or None,
             group_metrics=[autoscaling.GroupMetrics.all()],
         )
         acknowledge_finding(
@@ -78,14 +78,14 @@ class TrainiumGroup(Construct):
             auto_scaling_group=self.auto_scaling_group,
             # daemons, which the workers are, do not count in ECS's own scaling
             enable_managed_scaling=False,
-            # the size is fixed, and protected hosts outlive their stack: it could not be deleted (aws-cdk#18179)
+            # any host may go, and protected ones outlive their stack: it could not be deleted (aws-cdk#18179)
             enable_managed_termination_protection=False,
             # ECS itself moves workers off a host that is to go, without CDK's function for it
             enable_managed_draining=True,
         )
         acknowledge(
             self.auto_scaling_group,
-            AwsSolutions_AS3="the group has a fixed size; the dashboard shows hosts in service and ECS events the rest",
+            AwsSolutions_AS3="an alarm tells of missing hosts, the dashboard of those in service, ECS of the rest",
         )
 
     def acknowledge_agent(self) -> None:
@@ -115,7 +115,7 @@ class TrainiumGroup(Construct):
         group = {"AutoScalingGroupName": self.auto_scaling_group.auto_scaling_group_name}
         return cloudwatch.Metric(namespace="AWS/AutoScaling", metric_name=name, dimensions_map=group, label=label)
 
-    def _launch_template(self, kind: InstanceType, data: dict[str, Any], group: InstanceGroup) -> ec2.LaunchTemplate:
+    def _launch_template(self, kind: InstanceType, data: dict[str, Any], name: str) -> ec2.LaunchTemplate:
         role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
@@ -123,7 +123,7 @@ class TrainiumGroup(Construct):
             instance_type=ec2.InstanceType(kind.name),
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.NEURON),
             role=role,
-            user_data=user_data(group.name, spot=isinstance(group.capacity, Spot)),
+            user_data=_user_data(name),
             require_imdsv2=True,
             # containers reach IMDS by the host network, so one hop is enough
             http_put_response_hop_limit=1,
@@ -134,6 +134,12 @@ class TrainiumGroup(Construct):
         for key, value in data.items():
             resource.add_property_override(f"LaunchTemplateData.{key}", value)
         return template
+
+
+def _user_data(group: str) -> ec2.UserData:
+    script = ec2.UserData.for_linux()
+    script.add_commands(f"echo 'ECS_INSTANCE_ATTRIBUTES={json.dumps({ATTRIBUTE: group})}' >> /etc/ecs/ecs.config")
+    return script
 
 
 def _root_volume() -> ec2.BlockDevice:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 
+from constructs.observability.published import published
 from runtime.handoff import metrics
 from tandem.spec.deployment import Gateway
 
@@ -22,13 +22,7 @@ def follow_streams(service: ecs.FargateService, gateway: Gateway, deployment: st
     count = service.auto_scale_task_count(min_capacity=gateway.min_count, max_capacity=gateway.max_count)
     count.scale_to_track_custom_metric(
         "Streams",
-        metric=cloudwatch.Metric(
-            namespace=metrics.NAMESPACE,
-            metric_name=metrics.ACTIVE_STREAMS.name,
-            dimensions_map={metrics.DEPLOYMENT: deployment},
-            statistic="Average",
-            period=Duration.seconds(metrics.PERIOD_SECONDS),
-        ),
+        metric=published(metrics.ACTIVE_STREAMS, deployment, statistic="Average"),
         target_value=gateway.streams_per_task,
         scale_in_cooldown=_SCALE_IN_PAUSE,
         scale_out_cooldown=Duration.minutes(1),

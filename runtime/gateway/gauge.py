@@ -17,11 +17,13 @@ class Gauge:
         self._clock = clock
         self._since = clock()
         self._area = 0.0
+        self._raised = 0.0
 
     @contextmanager
     def holding(self, amount: float) -> Iterator[None]:
         """Raise the level by ``amount`` during the block."""
         self._change(amount)
+        self._raised += amount
         try:
             yield
         finally:
@@ -35,6 +37,11 @@ class Gauge:
         self._change(0.0)
         area, self._area = self._area, 0.0
         return area / PERIOD_SECONDS
+
+    def take_raised(self) -> float:
+        """Return by how much the level was raised since the last call, whatever it fell."""
+        raised, self._raised = self._raised, 0.0
+        return raised
 
     def _change(self, amount: float) -> None:
         now = self._clock()

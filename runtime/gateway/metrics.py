@@ -55,6 +55,7 @@ class Metrics:
         """Return the document of the period that ``began`` then, without what was not measured, and begin the next."""
         values: dict[Metric, emf.Value] = {name: self._counts[name] for name in _COUNTED}
         values[names.QUEUED_PROMPT_TOKENS] = round(self.queued.take_mean(), 6)
+        values[names.PROMPT_TOKENS] = round(self.queued.take_raised(), 6)
         values[names.ACTIVE_STREAMS] = round(self.streams.take_mean(), 6)
         if self._fill is not None:
             values[names.RESERVATION_FILL] = self._fill

@@ -43,6 +43,7 @@ QUEUED_PROMPT_TOKENS: Final = Metric(
     "Sum",
     "estimated prompt tokens of requests waiting for or inside prefill",
 )
+PROMPT_TOKENS: Final = Metric("PromptTokens", Unit.COUNT, "Sum", "estimated prompt tokens sent to prefill")
 ACTIVE_STREAMS: Final = Metric("ActiveStreams", Unit.COUNT, "Sum", "requests under way, prefill and decode together")
 RESERVATION_FILL: Final = Metric(
     "ReservationFill", Unit.NONE, "Maximum", "share of the decode endpoint's KV memory that is reserved, 0 to 1"
@@ -88,6 +89,7 @@ DECODE_ENDPOINT_UP: Final = Metric(
 
 GATEWAY: Final = (
     QUEUED_PROMPT_TOKENS,
+    PROMPT_TOKENS,
     ACTIVE_STREAMS,
     RESERVATION_FILL,
     REQUESTS,

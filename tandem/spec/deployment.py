@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from tandem.spec.capacity import Capacity, OnDemand
 from tandem.spec.facts import InstanceFacts
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
-from tandem.spec.load import DeclaredLoad
+from tandem.spec.scaling import PrefillScaling
 from tandem.spec.section import Section, Zone
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=40)]
@@ -80,6 +80,10 @@ class InstanceGroup(Section):
     count: Annotated[int, Field(ge=1, le=500, description="hosts at first; without bounds, hosts always")]
     min_count: Annotated[int | None, Field(ge=1, le=500, description="default: count")] = None
     max_count: Annotated[int | None, Field(ge=1, le=500, description="default: count")] = None
+    tokens_per_second: Annotated[
+        int | None,
+        Field(ge=1, le=10_000_000, description="prompt tokens that one worker prefills a second, as you measured it"),
+    ] = None
     tensor_parallel: Annotated[int, Field(ge=1, description="logical NeuronCores of one worker")]
     efa_interfaces: Annotated[int | None, Field(ge=1, description="default: every interface of the type")] = None
     efa_layout: Annotated[
@@ -127,15 +131,18 @@ class Workers(Section):
     ] = 5400
 
 
+class Prefill(Workers):
+    """Produce KV, on as many hosts of the groups with bounds as the prompts need."""
+
+    scaling: PrefillScaling = PrefillScaling()
+
+
 class Cs3(Section):
     """Decode on Cerebras CS-3 by the decode endpoint contract; no such public endpoint exists today."""
 
     provider: Literal["cs3"]
     endpoint: HttpsUrl
     peer_cidr: Annotated[Cidr, Field(description="from where the CS-3 side reaches the workers' side channel")]
-    systems: Annotated[
-        int | None, Field(ge=1, le=2048, description="CS-3 systems that serve the model, to check a declared load")
-    ] = None
     endpoint_service: Annotated[
         EndpointService | None,
         Field(description="the PrivateLink service of the endpoint, whose private DNS name is the endpoint's"),
@@ -232,9 +239,8 @@ class Deployment(Section):
     account: Account | None = None
     model: Model
     network: Network
-    prefill: Workers | None = None
+    prefill: Prefill | None = None
     decode: Decode
     gateway: Gateway = Gateway()
     registration: Registration = NoRegistration(registrar="none")
     observability: Observability = Observability()
-    load: Annotated[DeclaredLoad | None, Field(description="the traffic that the deployment must carry")] = None

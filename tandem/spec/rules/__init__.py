@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, load, network, registration, scaling, workers
+from tandem.spec.rules import access, capacity, network, registration, scaling, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -32,7 +32,7 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.block_size_divides,
     workers.block_sizes_equal,
     workers.connector_suits_model,
-    capacity.mode_offered,
+    capacity.block_offered,
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,
     capacity.resource_group_in_region,
@@ -42,14 +42,12 @@ RULES: Final[tuple[Rule, ...]] = (
     scaling.decode_fixed,
     scaling.ultraservers_fixed,
     scaling.paid_capacity_used,
+    scaling.worker_speed_known,
     access.prefill_present,
     access.certificate_in_region,
     access.plain_http_known,
     access.memory_fits_cpu,
     access.gateway_ports_distinct,
-    load.model_fits,
-    load.load_carried,
-    load.systems_known,
     registration.agentcore_needs_https,
     registration.agentcore_can_name_model,
     registration.import_has_weights,

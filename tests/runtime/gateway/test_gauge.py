@@ -45,6 +45,15 @@ def test_what_lasts_longer_than_a_period_counts_in_each() -> None:
         assert gauge.take_mean() == 4
 
 
+def test_what_came_in_is_told_once_whatever_went_out_again() -> None:
+    gauge = Gauge()
+    with gauge.holding(8):
+        pass
+    with gauge.holding(5):
+        assert (gauge.take_raised(), gauge.level) == (13, 5)
+        assert gauge.take_raised() == 0
+
+
 def test_a_block_that_fails_lowers_the_level_again() -> None:
     gauge = Gauge()
     with pytest.raises(KeyError), gauge.holding(3):

@@ -40,6 +40,7 @@ async def test_a_streamed_answer_is_counted_with_its_phases(cs3: Setup) -> None:
     assert counted["RequestTime"][0] >= first
     assert counted["ActiveStreams"] > 0
     assert counted["QueuedPromptTokens"] > 0
+    assert counted["PromptTokens"] == cs3.decode.body(RESERVATIONS)["prompt_tokens"]
     assert _sample(cs3, "dynamo_frontend_time_to_first_token_seconds_count") == 1
     assert _sample(cs3, "tandem_gateway_phase_seconds_count", phase="prefill") == 1
     assert _sample(cs3, "tandem_gateway_kv_transfer_bytes_total") == 921600
@@ -74,6 +75,7 @@ async def test_refusals_and_failures_are_told_apart(cs3: Setup) -> None:
         assert answer.status == 502
     counted = _taken(cs3)
     assert (counted["Requests"], counted["Throttles"], counted["Errors"]) == (2, 1, 1)
+    assert counted["PromptTokens"] == 0  # nothing was prefilled, so none of it calls for hosts
     assert _sample(cs3, "tandem_gateway_errors_total", code="capacity") == 1
     assert _sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="error") == 2
 

@@ -70,6 +70,14 @@ SCALING = [
         for capacity in (_BLOCK, _RESERVATION)
     ),
     Case(
+        rule="worker_speed_known",
+        code="worker-speed-assumed",
+        path="prefill.groups.0.tokens_per_second",
+        wrong={"prefill__groups__0__max_count": 2},
+        right={"prefill__groups__0__max_count": 2, "prefill__groups__0__tokens_per_second": 20_000},
+        severity=Severity.WARNING,
+    ),
+    Case(
         rule="block_large_enough",
         code="block-exceeded",
         path="prefill.groups.0.count",
