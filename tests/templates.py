@@ -70,3 +70,9 @@ def statements(template: dict[str, Any], role: str) -> Iterator[dict[str, Any]]:
 def named(pairs: list[dict[str, Any]], value: str = "Value") -> dict[str, Any]:
     """Return a list of ``Name`` and ``Value`` as a mapping."""
     return {pair["Name"]: pair[value] for pair in pairs}
+
+
+def script(data: dict[str, Any]) -> str:
+    """Return the user data of a launch template's data, without what only a deployment knows."""
+    parts = data["UserData"]["Fn::Base64"]["Fn::Join"][1]
+    return "".join(part for part in parts if isinstance(part, str))

@@ -76,6 +76,7 @@ def test_constructs_take_only_constants_from_what_ships() -> None:
     assert {module for _, module in _importing("constructs", "runtime")} == {
         "runtime.handoff",
         "runtime.handoff.contract",
+        "runtime.handoff.fabric",
         "runtime.handoff.metrics",
         "runtime.handoff.settings",
     }

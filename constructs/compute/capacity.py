@@ -7,7 +7,7 @@ from typing import Any
 from aws_cdk import aws_autoscaling as autoscaling
 from constructs import Construct
 
-from tandem.spec.capacity import Capacity, CapacityBlock, OnDemand, Reservation, UltraServerBlock
+from tandem.spec.capacity import Capacity, CapacityBlock, OnDemand, Reservation, Spot, UltraServerBlock
 
 
 def launch_template_data(capacity: Capacity, placement_group_name: str) -> dict[str, Any]:
@@ -19,6 +19,13 @@ def launch_template_data(capacity: Capacity, placement_group_name: str) -> dict[
     match capacity:
         case OnDemand():
             return {"Placement": {"GroupName": placement_group_name}}
+        case Spot():
+            # one-time: Auto Scaling itself asks again, and a persistent request would do so beside it
+            market = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+            return {
+                "Placement": {"GroupName": placement_group_name},
+                "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": market},
+            }
         case Reservation():
             target = _target(capacity.target)
             only = {"CapacityReservationPreference": "capacity-reservations-only"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 from aws_cdk import CfnResource, Duration
@@ -14,15 +13,15 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from constructs.compute.capacity import empty_before_end, launch_template_data
+from constructs.compute.user_data import user_data
 from constructs.network.efa import efa_interfaces
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
+from tandem.spec.capacity import Spot
 from tandem.spec.deployment import InstanceGroup
 from tandem.spec.instances import InstanceType
 
-ATTRIBUTE = "tandem.group"
-"""The attribute by which ECS tells the hosts of one group from another's."""
 _ROOT_VOLUME_GIB = 500
-"""Room for the image, compiled artifacts and the weights of a 70B model (141 GB in bf16)."""
+"""Room for the image and, on a type without a disk of its own, the weights of a 70B model (141 GB in bf16)."""
 
 
 class TrainiumGroup(Construct):
@@ -52,7 +51,7 @@ class TrainiumGroup(Construct):
             security_group_id=security_group.security_group_id,
         )
         capacity = launch_template_data(group.capacity, placement_group.ref)
-        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group.name)
+        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
@@ -64,6 +63,8 @@ class TrainiumGroup(Construct):
             min_capacity=0,
             desired_capacity=group.count,
             max_capacity=group.most,
+            # a Spot host at risk is replaced while it still serves: two minutes' notice are less than any start takes
+            capacity_rebalance=isinstance(group.capacity, Spot) or None,
             group_metrics=[autoscaling.GroupMetrics.all()],
         )
         acknowledge_finding(
@@ -115,7 +116,7 @@ class TrainiumGroup(Construct):
         group = {"AutoScalingGroupName": self.auto_scaling_group.auto_scaling_group_name}
         return cloudwatch.Metric(namespace="AWS/AutoScaling", metric_name=name, dimensions_map=group, label=label)
 
-    def _launch_template(self, kind: InstanceType, data: dict[str, Any], name: str) -> ec2.LaunchTemplate:
+    def _launch_template(self, kind: InstanceType, data: dict[str, Any], group: InstanceGroup) -> ec2.LaunchTemplate:
         role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
@@ -123,7 +124,7 @@ class TrainiumGroup(Construct):
             instance_type=ec2.InstanceType(kind.name),
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.NEURON),
             role=role,
-            user_data=_user_data(name),
+            user_data=user_data(group.name, spot=isinstance(group.capacity, Spot)),
             require_imdsv2=True,
             # containers reach IMDS by the host network, so one hop is enough
             http_put_response_hop_limit=1,
@@ -134,12 +135,6 @@ class TrainiumGroup(Construct):
         for key, value in data.items():
             resource.add_property_override(f"LaunchTemplateData.{key}", value)
         return template
-
-
-def _user_data(group: str) -> ec2.UserData:
-    script = ec2.UserData.for_linux()
-    script.add_commands(f"echo 'ECS_INSTANCE_ATTRIBUTES={json.dumps({ATTRIBUTE: group})}' >> /etc/ecs/ecs.config")
-    return script
 
 
 def _root_volume() -> ec2.BlockDevice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 
-from runtime.handoff import settings
+from runtime.handoff import fabric
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 
 
@@ -34,13 +34,9 @@ def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) ->
 def environment(workers: Workers, role: Role) -> dict[str, str]:
     """Return the variables that vLLM, NIXL and libfabric read."""
     variables = {
-        settings.SIDE_CHANNEL_PORT: str(workers.side_channel_port),
-        settings.FI_PROVIDER: "efa",
+        **fabric.variables(workers.side_channel_port),
         # vLLM's own bound on its engine's start, 600 s by default, which a compilation exceeds
         "VLLM_ENGINE_READY_TIMEOUT_S": str(workers.start_seconds),
-        "FI_EFA_USE_DEVICE_RDMA": "1",
-        # with shared memory between workers of one host Neuron's answers are silently wrong (vllm-neuron DI design)
-        "FI_EFA_ENABLE_SHM_TRANSFER": "0",
     }
     if role is Role.PREFILL:
         variables["VLLM_NEURON_SKIP_DECODE_WARMUP"] = "1"
@@ -53,6 +49,6 @@ def _kv_transfer_config(model: Model, workers: Workers, role: Role) -> str:
         "kv_role": role.value,
         # "cuda" on Trainium too: vllm-neuron's disaggregated inference design, 12 Aug 2026
         "kv_buffer_device": "cuda",
-        "kv_connector_extra_config": {"backends": ["LIBFABRIC"], "kv_lease_duration": workers.kv_lease_seconds},
+        "kv_connector_extra_config": {"backends": list(fabric.BACKENDS), "kv_lease_duration": workers.kv_lease_seconds},
     }
     return json.dumps(config, separators=(",", ":"))

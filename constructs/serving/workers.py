@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
@@ -15,23 +14,15 @@ from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from constructs.compute.demand import demand
-from constructs.compute.instance_group import ATTRIBUTE, TrainiumGroup
+from constructs.compute.instance_group import TrainiumGroup
 from constructs.compute.queue_scaling import QueueScaling
+from constructs.compute.user_data import ATTRIBUTE
 from constructs.network.efa import EfaSecurityGroup
-from constructs.packaging.assets import container_image
-from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_grant, acknowledge_task
-from constructs.serving import vllm
+from constructs.review.acknowledge import acknowledge, acknowledge_grant
+from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Role
-from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Prefill, Workers
-from tandem.spec.instances import InstanceType
 
-_SHARED_MEMORY_MIB = 10 * 1024
-_HOST_MEMORY_SHARE = 0.9
-_STOP_SECONDS = 120
-"""The longest that ECS documents between SIGTERM and SIGKILL (aws/containers-roadmap#1808)."""
-_DRAIN_SECONDS = _STOP_SECONDS - 15
-"""The rest is for vLLM's own end."""
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 
 
@@ -149,11 +140,23 @@ class VllmWorkers(Construct):
         self._hosts.append(hosts)
         self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
         hosts.acknowledge_agent()
+        task = WorkerTask(
+            area,
+            "Worker",
+            model=self._model,
+            workers=self.workers,
+            group=group,
+            kind=kind,
+            role=self._role,
+            key=self.key,
+            log_group=self._logs,
+        )
+        self._containers.append(task.container)
         service = ecs.Ec2Service(
             area,
             "Service",
             cluster=self.cluster,
-            task_definition=self._container(area, group, kind).task_definition,
+            task_definition=task.definition,
             # one worker a host, and none where there is no host: a deployment never waits for capacity
             daemon=True,
             # a host holds one worker, so a new one can start only where an old one has stopped
@@ -166,71 +169,6 @@ class VllmWorkers(Construct):
         service.node.add_dependency(self.cluster)
         service.associate_cloud_map_service(service=self.discovery, container_port=self.workers.api_port)
         return service
-
-    def _container(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.ContainerDefinition:
-        interfaces = group.efa_interfaces or kind.efa_interfaces
-        task = ecs.Ec2TaskDefinition(area, "Task", network_mode=ecs.NetworkMode.HOST)
-        container = task.add_container(
-            "vllm",
-            image=container_image("prefill", build_args={"BASE_IMAGE": self.workers.image}),
-            command=vllm.command(self._model, self.workers, group, self._role),
-            environment={
-                **vllm.environment(self.workers, self._role),
-                "AWS_REGION": Stack.of(self).region,
-                "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
-                settings.STATUS_PORT: str(self.workers.status_port),
-                settings.START_SECONDS: str(self.workers.start_seconds),
-                settings.DRAIN_SECONDS: str(_DRAIN_SECONDS),
-                settings.NEURON_DEVICES: str(kind.neuron_devices),
-                settings.EFA_INTERFACES: str(interfaces),
-                **({settings.WEIGHTS: self._model.weights} if self._model.weights else {}),
-            },
-            secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(self.key)},
-            memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
-            linux_parameters=_devices(area, kind, interfaces),
-            stop_timeout=Duration.seconds(_STOP_SECONDS),
-            logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=self._logs),
-        )
-        container.add_port_mappings(
-            *(
-                ecs.PortMapping(container_port=port, host_port=port)
-                for port in (self.workers.api_port, self.workers.side_channel_port, self.workers.status_port)
-            )
-        )
-        # EFA pins the memory that it registers
-        container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
-        task.add_volume(name="local", host=ecs.Host(source_path=settings.LOCAL_FOLDER))
-        container.add_mount_points(
-            ecs.MountPoint(container_path=settings.LOCAL_FOLDER, source_volume="local", read_only=False)
-        )
-        if self._model.weights:
-            _grant_weights(task, self._model.weights)
-        acknowledge_task(task)
-        self._containers.append(container)
-        return container
-
-
-def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:
-    # an init process reaps what vLLM's own processes leave behind
-    parameters = ecs.LinuxParameters(scope, "Devices", shared_memory_size=_SHARED_MEMORY_MIB, init_process_enabled=True)
-    neuron = [f"/dev/neuron{index}" for index in range(kind.neuron_devices)]
-    verbs = [f"/dev/infiniband/uverbs{index}" for index in range(interfaces)]
-    permissions = [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE, ecs.DevicePermission.MKNOD]
-    parameters.add_devices(*(ecs.Device(host_path=path, permissions=permissions) for path in neuron + verbs))
-    return parameters
-
-
-def _grant_weights(task: ecs.TaskDefinition, uri: str) -> None:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
-    objects = iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/{prefix}/*"])
-    listing = iam.PolicyStatement(
-        actions=["s3:ListBucket"], resources=[arn], conditions={"StringEquals": {"s3:prefix": f"{prefix}/"}}
-    )
-    for statement in (objects, listing):
-        task.add_to_task_role_policy(statement)
-    finding = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{bucket}/{prefix}/*]"
-    acknowledge_finding(task.task_role, finding, "every file of the weights lies below this prefix")
 
 
 def _worker_key(scope: Construct) -> secretsmanager.Secret:

@@ -78,13 +78,6 @@ DECODE_SECRET_OUTPUT: Final = "DecodeSecretArn"  # noqa: S105 - a name
 TENANTS_OUTPUT: Final = "TenantsSecretArn"
 """The output of the gateway's stack that names the secret of tenants, which ``tandem tenant`` writes."""
 
-FI_PROVIDER: Final = "FI_PROVIDER"
-"""libfabric's own: the provider that it may use."""
-SIDE_CHANNEL_HOST: Final = "VLLM_NIXL_SIDE_CHANNEL_HOST"
-"""vLLM's own: the address that it binds its handshake to and gives to readers as ``remote_host``."""
-SIDE_CHANNEL_PORT: Final = "VLLM_NIXL_SIDE_CHANNEL_PORT"
-"""vLLM's own: the port of the handshake."""
-
 
 class SettingError(ValueError):
     """Name the environment variable that is missing or unusable."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from runtime.handoff import settings
+from runtime.handoff import fabric, settings
 
 FI_INFO: Final = "fi_info"
 _INSTALLED: Final = "/opt/amazon/efa/bin"
@@ -30,7 +30,7 @@ def check(environment: Mapping[str, str]) -> None:
     interfaces = settings.required_int(environment, settings.EFA_INTERFACES)
     _check_devices(environment, "dev/neuron", settings.required_int(environment, settings.NEURON_DEVICES))
     _check_devices(environment, "dev/infiniband/uverbs", interfaces)
-    if environment.get(settings.FI_PROVIDER) == "efa":
+    if environment.get(fabric.PROVIDER_VARIABLE) == fabric.EFA:
         _check_provider(environment, interfaces)
 
 

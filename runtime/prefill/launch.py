@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from runtime.handoff import settings
+from runtime.handoff import fabric, settings
 
 PROGRAM: Final = "vllm"
 API_KEY: Final = "VLLM_API_KEY"
@@ -34,4 +34,4 @@ def environment(task: Mapping[str, str], address: str) -> dict[str, str]:
     """Return vLLM's environment: the task's, with our key under vLLM's name; raise ``SettingError``."""
     key = settings.required(task, settings.PREFILL_KEY)
     kept = {name: value for name, value in task.items() if name != settings.PREFILL_KEY}
-    return {**kept, API_KEY: key, settings.SIDE_CHANNEL_HOST: address}
+    return {**kept, API_KEY: key, fabric.SIDE_CHANNEL_HOST: address}

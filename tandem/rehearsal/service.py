@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.handoff import contract, settings, worker_status
+from runtime.handoff import contract, fabric, settings, worker_status
 from tandem.rehearsal import endpoint as endpoints
 from tandem.rehearsal.addresses import Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
@@ -79,10 +79,10 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
             what = f"{gateway.service} to {worker.service}"
             for port in (entry.port, *_status_port(worker)):
                 require_path(aws, gateway.security_groups, worker.security_groups, port, what)
-        side_channel = int(worker.environment.get(settings.SIDE_CHANNEL_PORT, 0))
+        side_channel = int(worker.environment.get(fabric.SIDE_CHANNEL_PORT, 0))
         if side_channel not in worker.ports:
             raise TaskError(
-                f"service {worker.service}: port {side_channel} of {settings.SIDE_CHANNEL_PORT} is not among its port "
+                f"service {worker.service}: port {side_channel} of {fabric.SIDE_CHANNEL_PORT} is not among its port "
                 f"mappings ({', '.join(map(str, worker.ports))}): add the port mapping"
             )
         require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")

@@ -37,6 +37,12 @@ class OnDemand(Section):
     mode: Literal["on-demand"]
 
 
+class Spot(Section):
+    """Take Spot hosts at up to the on-demand price; EC2 may take one back two minutes after it says so."""
+
+    mode: Literal["spot"]
+
+
 class Reservation(Section):
     """Take hosts from an On-Demand Capacity Reservation, or a resource group of several, and from nowhere else."""
 
@@ -74,4 +80,4 @@ class UltraServerBlock(_Block):
     resource_group: Annotated[ResourceGroupArn, Field(description="the resource group of the block's reservations")]
 
 
-Capacity = Annotated[OnDemand | Reservation | CapacityBlock | UltraServerBlock, Field(discriminator="mode")]
+Capacity = Annotated[OnDemand | Spot | Reservation | CapacityBlock | UltraServerBlock, Field(discriminator="mode")]

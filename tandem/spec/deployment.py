@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from tandem.spec.capacity import Capacity, OnDemand
 from tandem.spec.facts import InstanceFacts
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
+from tandem.spec.load import DeclaredLoad
 from tandem.spec.scaling import PrefillScaling
 from tandem.spec.section import Section, Zone
 
@@ -143,6 +144,9 @@ class Cs3(Section):
     provider: Literal["cs3"]
     endpoint: HttpsUrl
     peer_cidr: Annotated[Cidr, Field(description="from where the CS-3 side reaches the workers' side channel")]
+    systems: Annotated[
+        int | None, Field(ge=1, le=2048, description="CS-3 systems that serve the model, to check a declared load")
+    ] = None
     endpoint_service: Annotated[
         EndpointService | None,
         Field(description="the PrivateLink service of the endpoint, whose private DNS name is the endpoint's"),
@@ -244,3 +248,4 @@ class Deployment(Section):
     gateway: Gateway = Gateway()
     registration: Registration = NoRegistration(registrar="none")
     observability: Observability = Observability()
+    load: Annotated[DeclaredLoad | None, Field(description="the traffic that the deployment must carry")] = None

@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, network, registration, scaling, workers
+from tandem.spec.rules import access, capacity, load, network, registration, scaling, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -32,7 +32,7 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.block_size_divides,
     workers.block_sizes_equal,
     workers.connector_suits_model,
-    capacity.block_offered,
+    capacity.mode_offered,
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,
     capacity.resource_group_in_region,
@@ -48,6 +48,9 @@ RULES: Final[tuple[Rule, ...]] = (
     access.plain_http_known,
     access.memory_fits_cpu,
     access.gateway_ports_distinct,
+    load.model_fits,
+    load.load_carried,
+    load.systems_known,
     registration.agentcore_needs_https,
     registration.agentcore_can_name_model,
     registration.import_has_weights,

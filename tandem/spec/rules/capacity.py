@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tandem.spec.capacity import Capacity, CapacityBlock, OnDemand, Reservation, UltraServerBlock
+from tandem.spec.capacity import Capacity, CapacityBlock, OnDemand, Reservation, Spot, UltraServerBlock
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
@@ -17,12 +17,12 @@ _INSTANCES_OF_BLOCK = 64
 """The most that one Capacity Block holds (EC2 user guide, capacity-blocks)."""
 
 
-def block_offered(deployment: Deployment) -> Iterator[Finding]:
-    """Require a type that is sold as the block that the group asks for."""
+def mode_offered(deployment: Deployment) -> Iterator[Finding]:
+    """Require a type that is sold as the block, or the Spot hosts, that the group asks for."""
     for path, group in groups(deployment):
         if group.kind and not _offered(group.kind, group.capacity):
             yield Finding(
-                code="block-not-offered",
+                code="capacity-mode-not-offered",
                 path=f"{path}.capacity.mode",
                 got=f"{group.capacity.mode} of {group.kind.name}",
                 allowed=", ".join(kind.name for kind in INSTANCE_TYPES.values() if _offered(kind, group.capacity)),
@@ -36,6 +36,9 @@ def _offered(kind: InstanceType, capacity: Capacity) -> bool:
             return kind.capacity_block
         case UltraServerBlock():
             return kind.ultraserver
+        case Spot():
+            # UltraServers are sold by the block alone; EC2 offers every other type of the table as Spot
+            return not kind.ultraserver
         case _:
             return True
 
@@ -69,7 +72,7 @@ def block_large_enough(deployment: Deployment) -> Iterator[Finding]:
 def zone_is_efa_zone(deployment: Deployment) -> Iterator[Finding]:
     """Require reserved hosts to stand in the EFA zone: EFA reaches no further."""
     for path, group in groups(deployment):
-        if not isinstance(group.capacity, OnDemand) and group.capacity.zone != deployment.network.efa_zone:
+        if not isinstance(group.capacity, OnDemand | Spot) and group.capacity.zone != deployment.network.efa_zone:
             yield Finding(
                 code="capacity-outside-zone",
                 path=f"{path}.capacity.zone",

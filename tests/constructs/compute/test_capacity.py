@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.templates import only, resources, templates
+from tests.templates import only, resources, script, templates
 
 _ID = "cr-0123456789abcdef0"
 _ARN = "arn:aws:resource-groups:us-east-2:111122223333:group/ours"
@@ -25,6 +25,23 @@ def test_on_demand_hosts_share_the_placement_group_and_reserve_nothing() -> None
     data = _data(mode="on-demand")
     assert "Placement" in data
     assert not {_SPECIFICATION, "InstanceMarketOptions"} & set(data)
+
+
+def test_spot_hosts_share_the_placement_group_and_are_drained_and_replaced_before_they_go() -> None:
+    data = _data(mode="spot")
+    assert data["InstanceMarketOptions"] == {
+        "MarketType": "spot",
+        "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
+    }
+    assert "Placement" in data
+    assert "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config" in script(data)
+    prefill = templates(prefill__groups__0__capacity={"mode": "spot"})["prefill"]
+    assert only(prefill, "AWS::AutoScaling::AutoScalingGroup")["CapacityRebalance"] is True
+
+
+def test_hosts_that_are_no_spot_hosts_hear_of_no_interruption() -> None:
+    assert "SPOT" not in script(_data(mode="on-demand"))
+    assert "CapacityRebalance" not in only(templates()["prefill"], "AWS::AutoScaling::AutoScalingGroup")
 
 
 @pytest.mark.parametrize(

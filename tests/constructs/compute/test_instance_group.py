@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Capture, Match
 
-from tests.templates import only, resources, stack, statements, templates
+from tests.templates import only, resources, script, stack, statements, templates
 
 _SSM = "/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id"
 
@@ -80,8 +80,16 @@ def test_an_update_leaves_the_size_alone_that_a_schedule_or_an_alarm_has_set() -
 
 
 def test_ecs_knows_the_hosts_by_their_group(data: dict[str, Any]) -> None:
-    script = "".join(part for part in data["UserData"]["Fn::Base64"]["Fn::Join"][1] if isinstance(part, str))
-    assert """echo 'ECS_INSTANCE_ATTRIBUTES={"tandem.group": "trn2"}' >> /etc/ecs/ecs.config""" in script
+    assert """echo 'ECS_INSTANCE_ATTRIBUTES={"tandem.group": "trn2"}' >> /etc/ecs/ecs.config""" in script(data)
+
+
+def test_what_replaces_a_host_drains_it_first_and_no_update_replaces_one_by_itself() -> None:
+    prefill = templates()["prefill"]
+    [group] = [body for body in prefill["Resources"].values() if body["Type"] == "AWS::AutoScaling::AutoScalingGroup"]
+    assert set(group["UpdatePolicy"]) == {"AutoScalingScheduledAction"}
+    # EC2's own status checks are the default, and replace a host that fails them
+    assert not {"HealthCheckType", "LifecycleHookSpecificationList"} & set(group["Properties"])
+    assert only(prefill, "AWS::ECS::CapacityProvider")["AutoScalingGroupProvider"]["ManagedDraining"] == "ENABLED"
 
 
 def test_no_function_drains_hosts_beside_ecs() -> None:

@@ -55,6 +55,12 @@ def test_a_worker_that_stops_has_time_to_drain_and_one_that_compiles_to_start() 
     assert container["LinuxParameters"]["InitProcessEnabled"] is True
 
 
+def test_a_spot_worker_drains_within_what_is_left_of_two_minutes() -> None:
+    container = _container(prefill__groups__0__capacity={"mode": "spot"})
+    assert container["StopTimeout"] == 90
+    assert int(named(container["Environment"])[settings.DRAIN_SECONDS]) == 75
+
+
 def test_every_server_has_the_hosts_own_port() -> None:
     mappings = _container(prefill__api_port=8111, prefill__side_channel_port=5511, prefill__status_port=8011)[
         "PortMappings"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.handoff import settings
+from runtime.handoff import fabric, settings
 from runtime.handoff.settings import SettingError
 from runtime.prefill import host
 from runtime.prefill.host import HostError
@@ -36,7 +36,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         settings.HOST_ROOT: str(tmp_path),
         settings.NEURON_DEVICES: "2",
         settings.EFA_INTERFACES: "2",
-        settings.FI_PROVIDER: "efa",
+        fabric.PROVIDER_VARIABLE: "efa",
     }
 
 
@@ -100,4 +100,4 @@ def test_a_program_that_cannot_run_is_named(environment: dict[str, str], tmp_pat
 
 def test_another_provider_is_not_asked_for(environment: dict[str, str], tmp_path: Path) -> None:
     program(tmp_path, "exit 1")
-    host.check({**environment, settings.FI_PROVIDER: "tcp"})
+    host.check({**environment, fabric.PROVIDER_VARIABLE: "tcp"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.handoff import settings
+from runtime.handoff import fabric, settings
 from runtime.handoff.settings import SettingError
 from runtime.prefill import launch
 from runtime.prefill.launch import ArgumentError
@@ -38,7 +38,7 @@ def test_another_address_is_refused(host: list[str]) -> None:
 
 
 def test_the_key_is_told_under_vllm_s_name_only() -> None:
-    task = {settings.PREFILL_KEY: "secret", "FI_PROVIDER": "efa", settings.SIDE_CHANNEL_HOST: "0.0.0.0"}  # noqa: S104
+    task = {settings.PREFILL_KEY: "secret", "FI_PROVIDER": "efa", fabric.SIDE_CHANNEL_HOST: "0.0.0.0"}  # noqa: S104
     assert launch.environment(task, ADDRESS) == {
         "FI_PROVIDER": "efa",
         "VLLM_API_KEY": "secret",

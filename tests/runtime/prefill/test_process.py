@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.handoff import settings
+from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 
 ADDRESS = "127.45.6.8"
@@ -86,7 +86,7 @@ def task(path: str, metadata: str) -> dict[str, str]:
         settings.HOST_ROOT: path,
         settings.NEURON_DEVICES: "1",
         settings.EFA_INTERFACES: "1",
-        settings.FI_PROVIDER: "efa",
+        fabric.PROVIDER_VARIABLE: "efa",
         settings.PREFILL_KEY: "secret",
         settings.STATUS_PORT: str(free_port()),
         settings.START_SECONDS: "20",

@@ -55,8 +55,8 @@ CAPACITY = [
         right={"prefill__groups__0__instance_facts": {**_FACTS, "interfaces_per_card": 1}},
     ),
     Case(
-        rule="block_offered",
-        code="block-not-offered",
+        rule="mode_offered",
+        code="capacity-mode-not-offered",
         path="prefill.groups.0.capacity.mode",
         wrong={
             "prefill__groups__0__capacity": _BLOCK,
@@ -66,8 +66,8 @@ CAPACITY = [
         right={"prefill__groups__0__capacity": _BLOCK},
     ),
     Case(
-        rule="block_offered",
-        code="block-not-offered",
+        rule="mode_offered",
+        code="capacity-mode-not-offered",
         path="prefill.groups.1.capacity.mode",
         wrong={"prefill__groups": [_GROUP, {**_GROUP, "name": "ultra", "count": 4, "capacity": _ULTRA}]},
         right={
@@ -76,6 +76,13 @@ CAPACITY = [
                 {**_GROUP, "name": "ultra", "count": 4, "capacity": _ULTRA, "instance_type": "trn2u.48xlarge"},
             ]
         },
+    ),
+    Case(
+        rule="mode_offered",
+        code="capacity-mode-not-offered",
+        path="prefill.groups.0.capacity.mode",
+        wrong={"prefill__groups__0__capacity": {"mode": "spot"}, "prefill__groups__0__instance_type": "trn2u.48xlarge"},
+        right={"prefill__groups__0__capacity": {"mode": "spot"}},
     ),
     Case(
         rule="ultraservers_whole",

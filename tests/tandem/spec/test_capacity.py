@@ -45,7 +45,7 @@ def test_any_other_moment_is_refused(ends_at: str) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "path"),
     [
-        ({"mode": "spot"}, "field-invalid", f"{_PATH}.mode"),
+        ({"mode": "auction"}, "field-invalid", f"{_PATH}.mode"),
         ({"mode": ABSENT}, "field-missing", f"{_PATH}.mode"),
         ({"reservation_id": "i-0123456789abcdef0"}, "field-invalid", f"{_PATH}.reservation_id"),
         ({"lead_minutes": 30}, "field-invalid", f"{_PATH}.lead_minutes"),  # EC2 terminates then

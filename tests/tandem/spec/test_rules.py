@@ -9,6 +9,7 @@ from tandem.spec.rules import RULES
 from tests.documents import ABSENT, CERTIFICATE, deployment, read
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
+from tests.tandem.spec.load_cases import LOAD
 from tests.tandem.spec.registration_cases import REGISTRATION
 from tests.tandem.spec.scaling_cases import SCALING
 
@@ -220,6 +221,7 @@ CASES = [
         for cpu, wrong, right in [(256, 1536, 2048), (512, 512, 1024), (1024, 9216, 8192), (4096, 4096, 8192)]
     ),
     *REGISTRATION,
+    *LOAD,
     *SCALING,
 ]
 

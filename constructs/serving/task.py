@@ -1,0 +1,111 @@
+"""Define the ECS task of a vLLM worker: image, command, variables, devices, ports and the host's disk."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from constructs.packaging.assets import container_image
+from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
+from constructs.serving import vllm
+from constructs.serving.vllm import Role
+from runtime.handoff import settings
+from tandem.spec.capacity import Spot
+from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import InstanceType
+
+_SHARED_MEMORY_MIB = 10 * 1024
+_HOST_MEMORY_SHARE = 0.9
+_STOP_SECONDS = 120
+"""The longest that ECS documents between SIGTERM and SIGKILL (aws/containers-roadmap#1808)."""
+_SPOT_STOP_SECONDS = 90
+"""Of the two minutes between a Spot notice and the end, ECS takes some to hear of it and to drain the host."""
+_END_SECONDS = 15
+"""What a drain leaves of the stop time-out, for vLLM's own end."""
+
+
+class WorkerTask(Construct):
+    """Hold the task definition of one instance group's workers: one worker a host, in the host's network."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        model: Model,
+        workers: Workers,
+        group: InstanceGroup,
+        kind: InstanceType,
+        role: Role,
+        key: secretsmanager.ISecret,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        interfaces = group.efa_interfaces or kind.efa_interfaces
+        stop_seconds = _SPOT_STOP_SECONDS if isinstance(group.capacity, Spot) else _STOP_SECONDS
+        self.definition = ecs.Ec2TaskDefinition(self, "Task", network_mode=ecs.NetworkMode.HOST)
+        self.container = self.definition.add_container(
+            "vllm",
+            image=container_image("prefill", build_args={"BASE_IMAGE": workers.image}),
+            command=vllm.command(model, workers, group, role),
+            environment={
+                **vllm.environment(workers, role),
+                "AWS_REGION": Stack.of(self).region,
+                "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
+                settings.STATUS_PORT: str(workers.status_port),
+                settings.START_SECONDS: str(workers.start_seconds),
+                settings.DRAIN_SECONDS: str(stop_seconds - _END_SECONDS),
+                settings.NEURON_DEVICES: str(kind.neuron_devices),
+                settings.EFA_INTERFACES: str(interfaces),
+                **({settings.WEIGHTS: model.weights} if model.weights else {}),
+            },
+            secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(key)},
+            memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
+            linux_parameters=_devices(self, kind, interfaces),
+            stop_timeout=Duration.seconds(stop_seconds),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=log_group),
+        )
+        for port in (workers.api_port, workers.side_channel_port, workers.status_port):
+            self.container.add_port_mappings(ecs.PortMapping(container_port=port, host_port=port))
+        # EFA pins the memory that it registers
+        self.container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
+        mount_local_disk(self.definition, self.container)
+        if model.weights:
+            grant_weights(self.definition, model.weights)
+        acknowledge_task(self.definition)
+
+
+def mount_local_disk(task: ecs.TaskDefinition, container: ecs.ContainerDefinition) -> None:
+    """Give a container the host's folder for weights and artifacts, under the same path."""
+    task.add_volume(name="local", host=ecs.Host(source_path=settings.LOCAL_FOLDER))
+    container.add_mount_points(
+        ecs.MountPoint(container_path=settings.LOCAL_FOLDER, source_volume="local", read_only=False)
+    )
+
+
+def grant_weights(task: ecs.TaskDefinition, uri: str) -> None:
+    """Let a task read the weights below ``uri`` and nothing beside them."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
+    objects = iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/{prefix}/*"])
+    listing = iam.PolicyStatement(
+        actions=["s3:ListBucket"], resources=[arn], conditions={"StringEquals": {"s3:prefix": f"{prefix}/"}}
+    )
+    for statement in (objects, listing):
+        task.add_to_task_role_policy(statement)
+    finding = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{bucket}/{prefix}/*]"
+    acknowledge_finding(task.task_role, finding, "every file of the weights lies below this prefix")
+
+
+def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:
+    # an init process reaps what vLLM's own processes leave behind
+    parameters = ecs.LinuxParameters(scope, "Devices", shared_memory_size=_SHARED_MEMORY_MIB, init_process_enabled=True)
+    neuron = [f"/dev/neuron{index}" for index in range(kind.neuron_devices)]
+    verbs = [f"/dev/infiniband/uverbs{index}" for index in range(interfaces)]
+    permissions = [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE, ecs.DevicePermission.MKNOD]
+    parameters.add_devices(*(ecs.Device(host_path=path, permissions=permissions) for path in neuron + verbs))
+    return parameters

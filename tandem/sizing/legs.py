@@ -1,0 +1,57 @@
+"""Estimate the legs of one request: prefill on Trainium, the KV cache's way, decode.
+
+Each is the larger of what limits it, at the share of the limit that the catalog says is reached. Queues are not in it.
+"""
+
+from __future__ import annotations
+
+from tandem.catalog.machines import Accelerator, Machines
+from tandem.catalog.models import Model
+
+_TERA, _GIGA = 1e12, 1e9
+
+
+def prefill_flops(model: Model, tokens: float, cached: float = 0.0) -> float:
+    """Return the work of a prompt whose first ``cached`` tokens need none.
+
+    Two operations a parameter and token; attention takes four a query head's width for each pair of a new token and
+    one before it, half of which causality saves, and windows bound the pairs.
+    """
+    new = tokens - cached
+    windowed = model.windows.layers if model.windows else 0
+    pairs = new * cached + new * new / 2
+    near = min(pairs, new * model.windows.tokens) if model.windows else 0.0
+    width = model.query_heads * model.attention.head_dim
+    return 2 * model.active * new + 4 * width * ((model.layers - windowed) * pairs + windowed * near)
+
+
+def prefill_seconds(
+    model: Model, tokens: float, *, chip: Accelerator, chips: float, machines: Machines, cached: float = 0.0
+) -> float:
+    """Return how long ``chips`` take for one prompt: by arithmetic, or by reading the weights once."""
+    reached = chips * float(chip.bf16_tflops) * _TERA * float(machines.efficiency.prefill)
+    read = model.weight_bytes / (chips * float(chip.hbm_gb_per_second) * _GIGA)
+    return max(prefill_flops(model, tokens, cached) / reached, read)
+
+
+def transfer_seconds(nbytes: float, *, gigabytes_per_second: float) -> float:
+    """Return how long KV of ``nbytes`` takes over a link of this rate."""
+    return nbytes / (gigabytes_per_second * _GIGA)
+
+
+def efa_gigabytes_per_second(gbps: float, machines: Machines) -> float:
+    """Return what is reached of an EFA line rate of ``gbps``."""
+    return gbps / 8 * float(machines.efficiency.efa)
+
+
+def ingress_gigabytes_per_second(systems: int, machines: Machines) -> float:
+    """Return what is reached of the line rate into ``systems`` CS-3 systems."""
+    return systems * float(machines.cs3.ingress_gb_per_second) * float(machines.efficiency.ingress)
+
+
+def decode_seconds_on_trainium(
+    model: Model, context: float, streams: float, *, chip: Accelerator, chips: float, machines: Machines
+) -> float:
+    """Return the time of one token of ``streams`` decoded together: weights and every stream's KV are read once."""
+    read = model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)
+    return read / (chips * float(chip.hbm_gb_per_second) * _GIGA * float(machines.efficiency.decode_hbm))

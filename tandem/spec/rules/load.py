@@ -1,0 +1,99 @@
+"""Check that the machines can carry the declared load, and hold the model at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tandem.catalog.machines import machines
+from tandem.catalog.models import Model, models
+from tandem.sizing import demand
+from tandem.sizing.demand import Hosts, Limit, Load
+from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
+from tandem.spec.findings import Finding, Severity
+from tandem.spec.stages import groups
+
+_BUSY = 0.8
+"""From here on queues grow long: in an M/M/1 queue, which prefill resembles, waiting is four times the service."""
+_GIB = 2**30
+
+
+def model_fits(deployment: Deployment) -> Iterator[Finding]:
+    """Require that the weights fit the device memory of each worker's cores."""
+    model = models().get(deployment.model.id)
+    for path, group in groups(deployment):
+        kind = group.kind
+        if model and kind and (held := kind.hbm_gib * _GIB * _share(group)) < model.weight_bytes:
+            yield Finding(
+                code="model-exceeds-hbm",
+                path=f"{path}.tensor_parallel",
+                got=f"{held / 1e9:.0f} GB of device memory for {model.weight_bytes / 1e9:.0f} GB of weights",
+                allowed="more memory than the weights take",
+                change="raise tensor_parallel, or choose an instance type with more memory",
+            )
+
+
+def load_carried(deployment: Deployment) -> Iterator[Finding]:
+    """Refuse a load that exceeds what the most hosts can carry, and warn of one that comes near it."""
+    if deployment.load is None:
+        return
+    model = models().get(deployment.model.id)
+    if model is None:
+        yield _unknown("load-unchecked-model", deployment.model.id, "add the model's figures to the catalog")
+        return
+    for limit in _limits(deployment, Load(**deployment.load.model_dump()), model):
+        if limit.use > _BUSY:
+            yield _exceeded(limit)
+
+
+def systems_known(deployment: Deployment) -> Iterator[Finding]:
+    """Say that a load on CS-3 is checked in part where nobody said how many systems there are."""
+    if deployment.load and isinstance(deployment.decode, Cs3) and deployment.decode.systems is None:
+        yield _unknown("load-unchecked-cs3", "no decode.systems", "say how many CS-3 systems serve the endpoint")
+
+
+def _limits(deployment: Deployment, load: Load, model: Model) -> Iterator[Limit]:
+    table, decode = machines(), deployment.decode
+    prefill = _hosts(deployment.prefill.groups) if deployment.prefill else None
+    if prefill:
+        yield from demand.prefill_limits(load, model, prefill, table)
+    if isinstance(decode, Cs3) and decode.systems:
+        waited = demand.mean_prefill_seconds(load, model, prefill or (), table)
+        yield from demand.cs3_limits(load, model, decode.systems, waited, table)
+    if isinstance(decode, VllmDecode) and (decoders := _hosts(decode.groups)):
+        yield demand.trainium_decode_limit(load, model, decoders, decode.max_num_seqs, table)
+
+
+def _hosts(listed: Sequence[InstanceGroup]) -> list[Hosts] | None:
+    """Return the groups as the sizing knows them, or None where a type's chip is not in the catalog."""
+    found = []
+    for group in listed:
+        kind, chip = group.kind, machines().accelerator_of(group.instance_type)
+        if kind is None or chip is None:
+            return None
+        share = (group.efa_interfaces or kind.efa_interfaces) / max(1, kind.efa_interfaces)
+        gbps = None if kind.network_gbps is None else kind.network_gbps * share
+        chips = kind.neuron_devices * _share(group)
+        found.append(Hosts(count=group.most, chip=chip, chips=chips, efa_gbps=gbps))
+    return found
+
+
+def _share(group: InstanceGroup) -> float:
+    return min(1.0, group.tensor_parallel / group.kind.logical_cores) if group.kind else 0.0
+
+
+def _exceeded(limit: Limit) -> Finding:
+    over = limit.use >= 1
+    return Finding(
+        code="load-exceeds-" + limit.resource.lower().replace(" ", "-"),
+        path="load",
+        got=f"{limit.needed:.3g} {limit.unit} of {limit.resource}, {limit.use:.0%} of what there is",
+        allowed=f"{limit.available:.3g} {limit.unit}; more than {_BUSY:.0%} of it queues",
+        change="lower the load, or add what is short; tandem/catalog holds the figures and how sure they are",
+        severity=Severity.ERROR if over else Severity.WARNING,
+    )
+
+
+def _unknown(code: str, got: str, change: str) -> Finding:
+    return Finding(
+        code=code, path="load", got=got, allowed="figures of every part", change=change, severity=Severity.INFO
+    )
