@@ -46,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(run=_validate)
     schema = commands.add_parser("schema", help="print the JSON Schema of the deployment file, for editors")
     schema.set_defaults(run=_schema)
-    plan = _with_templates(commands.add_parser("plan", help="say what a deployment file costs, an hour and a month"))
+    plan = _with_templates(commands.add_parser("plan", help="say what a deployment file costs, and what it can carry"))
+    plan.add_argument("--trace", type=Path, help="a request trace, of Azure's or Mooncake's form, to hold it against")
     plan.set_defaults(run=_plan)
     diff = _with_templates(commands.add_parser("diff", help="explain what deploying a file does to what is deployed"))
     diff.add_argument("--against", type=Path, metavar="DIR", help="compare with these templates, not the deployed ones")
@@ -120,7 +121,8 @@ def _plan(options: argparse.Namespace) -> int:
         return 1
     from tandem.plan.command import plan
 
-    return plan(options.file, deployment, root=_ROOT, app=options.app, as_json=options.output == "json")
+    as_json = options.output == "json"
+    return plan(options.file, deployment, root=_ROOT, app=options.app, trace=options.trace, as_json=as_json)
 
 
 def _diff(options: argparse.Namespace) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tandem.catalog.machines import machines
-from tandem.catalog.models import Model, models
-from tandem.sizing import demand
-from tandem.sizing.demand import Hosts, Limit, Load
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
+from tandem.catalog.models import models
+from tandem.sizing.demand import Limit, Load
+from tandem.spec.deployment import Cs3, Deployment
 from tandem.spec.findings import Finding, Severity
+from tandem.spec.limits import limits, share
 from tandem.spec.stages import groups
 
 _BUSY = 0.8
@@ -22,7 +21,7 @@ def model_fits(deployment: Deployment) -> Iterator[Finding]:
     model = models().get(deployment.model.id)
     for path, group in groups(deployment):
         kind = group.kind
-        if model and kind and (held := kind.hbm_gib * _GIB * _share(group)) < model.weight_bytes:
+        if model and kind and (held := kind.hbm_gib * _GIB * share(group)) < model.weight_bytes:
             yield Finding(
                 code="model-exceeds-hbm",
                 path=f"{path}.tensor_parallel",
@@ -40,7 +39,7 @@ def load_carried(deployment: Deployment) -> Iterator[Finding]:
     if model is None:
         yield _unknown("load-unchecked-model", deployment.model.id, "add the model's figures to the catalog")
         return
-    for limit in _limits(deployment, Load(**deployment.load.model_dump()), model):
+    for limit in limits(deployment, Load(**deployment.load.model_dump()), model):
         if limit.use > _BUSY:
             yield _exceeded(limit)
 
@@ -49,36 +48,6 @@ def systems_known(deployment: Deployment) -> Iterator[Finding]:
     """Say that a load on CS-3 is checked in part where nobody said how many systems there are."""
     if deployment.load and isinstance(deployment.decode, Cs3) and deployment.decode.systems is None:
         yield _unknown("load-unchecked-cs3", "no decode.systems", "say how many CS-3 systems serve the endpoint")
-
-
-def _limits(deployment: Deployment, load: Load, model: Model) -> Iterator[Limit]:
-    table, decode = machines(), deployment.decode
-    prefill = _hosts(deployment.prefill.groups) if deployment.prefill else None
-    if prefill:
-        yield from demand.prefill_limits(load, model, prefill, table)
-    if isinstance(decode, Cs3) and decode.systems:
-        waited = demand.mean_prefill_seconds(load, model, prefill or (), table)
-        yield from demand.cs3_limits(load, model, decode.systems, waited, table)
-    if isinstance(decode, VllmDecode) and (decoders := _hosts(decode.groups)):
-        yield demand.trainium_decode_limit(load, model, decoders, decode.max_num_seqs, table)
-
-
-def _hosts(listed: Sequence[InstanceGroup]) -> list[Hosts] | None:
-    """Return the groups as the sizing knows them, or None where a type's chip is not in the catalog."""
-    found = []
-    for group in listed:
-        kind, chip = group.kind, machines().accelerator_of(group.instance_type)
-        if kind is None or chip is None:
-            return None
-        share = (group.efa_interfaces or kind.efa_interfaces) / max(1, kind.efa_interfaces)
-        gbps = None if kind.network_gbps is None else kind.network_gbps * share
-        chips = kind.neuron_devices * _share(group)
-        found.append(Hosts(count=group.most, chip=chip, chips=chips, efa_gbps=gbps))
-    return found
-
-
-def _share(group: InstanceGroup) -> float:
-    return min(1.0, group.tensor_parallel / group.kind.logical_cores) if group.kind else 0.0
 
 
 def _exceeded(limit: Limit) -> Finding:

@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from tandem.cli import main
-from tests.templates import templates
 
 FILE = str(Path(__file__).parents[3] / "deployments" / "rehearsal.yaml")
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> str:
-    for kind, template in templates("cs3").items():
-        (tmp_path / f"small-{kind}.template.json").write_text(json.dumps(template))
-    return str(tmp_path)
 
 
 def test_json(app: str, capsys: pytest.CaptureFixture[str]) -> None:
