@@ -34,6 +34,7 @@ class WorkersStack(DeploymentStack):
             subnet=network.efa_subnet,
             placement_group=network.placement_group,
             namespace=network.namespace,
+            deployment=deployment.name,
             role=self.role,
             model=deployment.model,
             workers=workers,

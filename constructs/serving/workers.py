@@ -38,6 +38,7 @@ class VllmWorkers(Construct):
         subnet: ec2.ISubnet,
         placement_group: ec2.CfnPlacementGroup,
         namespace: servicediscovery.IPrivateDnsNamespace,
+        deployment: str,
         role: Role,
         model: Model,
         workers: Workers,
@@ -45,7 +46,7 @@ class VllmWorkers(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._vpc, self._subnet, self._placement_group = vpc, subnet, placement_group
-        self._role, self._model, self.workers = role, model, workers
+        self._role, self._model, self.workers, self._deployment = role, model, workers, deployment
         self.name = _SERVICE_NAMES[role]
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self)
@@ -151,6 +152,8 @@ class VllmWorkers(Construct):
             key=self.key,
             log_group=self._logs,
         )
+        for name, value in {settings.DEPLOYMENT: self._deployment, settings.STAGE: self.name}.items():
+            task.container.add_environment(name, value)
         self._containers.append(task.container)
         service = ecs.Ec2Service(
             area,

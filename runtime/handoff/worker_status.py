@@ -6,7 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 READY: Final = "/ready"
-"""``GET`` answers ``{"state": …}``, with 200 where requests are welcome and 503 where they are not."""
+"""``GET`` answers ``{"state": …, "provider": …}``, with 200 where requests are welcome and 503 where they are not.
+
+``provider`` is what KV goes by: ``efa``, ``other``, or null as long as vLLM does not serve.
+"""
 
 
 class State(StrEnum):

@@ -25,6 +25,7 @@ from runtime.prefill.instance import MetadataError, local_ipv4
 from runtime.prefill.launch import ArgumentError
 from runtime.prefill.status import Status
 from runtime.prefill.supervisor import Limits, Supervisor
+from runtime.prefill.telemetry import Telemetry, reporting
 from runtime.prefill.weights import WeightsError
 
 
@@ -56,8 +57,11 @@ async def _run(arguments: Sequence[str], task: Mapping[str, str], address: str) 
         start=settings.required_int(task, settings.START_SECONDS),
         drain=settings.required_int(task, settings.DRAIN_SECONDS),
     )
-    state = Status()
-    async with status.serving(state, address, settings.required_int(task, settings.STATUS_PORT)):
+    state, telemetry = Status(), Telemetry(task)
+    async with (
+        status.serving(state, address, settings.required_int(task, settings.STATUS_PORT)),
+        reporting(telemetry, engine, state, _write),
+    ):
         command = launch.command(arguments, address, await _weights(task))
         return await Supervisor(engine, state, limits, _say).run(command, environment)
 
@@ -67,7 +71,11 @@ async def _weights(task: Mapping[str, str]) -> Path | None:
 
 
 def _say(text: str) -> None:
-    print(f"prefill: {text}", flush=True)
+    _write(f"prefill: {text}")
+
+
+def _write(line: str) -> None:
+    print(line, flush=True)
 
 
 def _failed(reason: object, code: int) -> int:

@@ -51,7 +51,7 @@ class Engine:
 
     async def held(self) -> dict[str, float]:
         """Return requests under way and the share of KV blocks in use, by metric; raise ``EngineError``."""
-        text = await asyncio.to_thread(self._ask, "/metrics", None, _PROBE_SECONDS)
+        text = await self.exposition()
         held = {}
         for name in _HELD:
             values = re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, flags=re.MULTILINE)
@@ -59,6 +59,10 @@ class Engine:
                 raise EngineError(f"{name} is not among the metrics of {self.url}")
             held[name] = sum(map(float, values))
         return held
+
+    async def exposition(self) -> str:
+        """Return vLLM's metrics in Prometheus's text format; raise ``EngineError``."""
+        return await asyncio.to_thread(self._ask, "/metrics", None, _PROBE_SECONDS)
 
     def _ask(self, path: str, body: bytes | None, seconds: float) -> str:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}

@@ -19,13 +19,15 @@ class Status:
     """Hold the worker's state, to be changed by who knows it."""
 
     state: State = State.STARTING
+    provider: str | None = None
+    """What vLLM's KV transfer goes by, ``efa`` or ``other``; None until that is known."""
 
     def answer(self, request: bytes) -> bytes:
         """Return the whole HTTP answer to a request's first line."""
         if request.split(b" ")[:2] != [b"GET", READY.encode()]:
             return _http("404 Not Found", {"error": f"only GET {READY} is answered here"})
         code = "200 OK" if self.state is State.READY else "503 Service Unavailable"
-        return _http(code, {"state": self.state.value})
+        return _http(code, {"state": self.state.value, "provider": self.provider})
 
 
 @asynccontextmanager
@@ -51,7 +53,7 @@ async def serving(status: Status, address: str, port: int) -> AsyncIterator[None
         server.close()
 
 
-def _http(code: str, body: dict[str, str]) -> bytes:
+def _http(code: str, body: dict[str, str | None]) -> bytes:
     text = json.dumps(body).encode()
     head = (
         f"HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+_BYTES = tuple(2.0**power for power in range(11, 34))
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 
 
@@ -21,6 +22,9 @@ class Metrics:
         self.late_notifications = self._counter(
             "nixl_num_notifications_after_expiry", "Notifications for requests without lease."
         )
+        # vLLM exposes these of both sides; a producer, which this is, transfers nothing itself
+        self._counter("nixl_num_failed_transfers", "Transfers that failed.")
+        self._histogram("nixl_bytes_transferred", "Bytes of a transfer.", _BYTES)
         self.queue_seconds = self._histogram("request_queue_time_seconds", "Time in the queue.")
         self.prefill_seconds = self._histogram("request_prefill_time_seconds", "Time in prefill.")
         self._success = Counter(
@@ -45,6 +49,6 @@ class Metrics:
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(f"vllm:{name}", text, list(self._labels), registry=self._registry).labels(**self._labels)
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        histogram = Histogram(f"vllm:{name}", text, list(self._labels), buckets=_SECONDS, registry=self._registry)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+        histogram = Histogram(f"vllm:{name}", text, list(self._labels), buckets=buckets, registry=self._registry)
         return histogram.labels(**self._labels)

@@ -88,6 +88,8 @@ def task(path: str, metadata: str) -> dict[str, str]:
         settings.EFA_INTERFACES: "1",
         fabric.PROVIDER_VARIABLE: "efa",
         settings.PREFILL_KEY: "secret",
+        settings.DEPLOYMENT: "small",
+        settings.STAGE: "prefill",
         settings.STATUS_PORT: str(free_port()),
         settings.START_SECONDS: "20",
         settings.DRAIN_SECONDS: "5",

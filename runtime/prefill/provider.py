@@ -1,0 +1,28 @@
+"""Find out what the running backend really uses: whether this container's processes have EFA devices open.
+
+libfabric's efa provider holds a device file open for as long as it uses it; a backend that fell back to TCP has none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.handoff import settings
+
+
+def efa_devices_open(environment: Mapping[str, str], proc: Path = Path("/proc")) -> int:
+    """Return how many EFA devices are open in the processes of this container, each device counted once."""
+    prefix = str(Path(environment.get(settings.HOST_ROOT, "/"), "dev/infiniband/uverbs"))
+    return len({target for target in _open_files(proc) if target.startswith(prefix)})
+
+
+def _open_files(proc: Path) -> set[str]:
+    found: set[str] = set()
+    for folder in proc.glob("[0-9]*/fd"):
+        try:
+            found.update(os.readlink(entry) for entry in folder.iterdir())
+        except OSError:
+            continue  # a process that has ended, or one of another user, which is none of ours
+    return found
