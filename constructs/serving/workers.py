@@ -21,6 +21,7 @@ from constructs.network.efa import EfaSecurityGroup
 from constructs.review.acknowledge import acknowledge, acknowledge_grant
 from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Role
+from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Prefill, Workers
 
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}

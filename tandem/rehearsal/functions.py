@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,11 @@ class FunctionRunError(RehearsalError):
 
 @dataclass(frozen=True, slots=True)
 class FunctionRun:
-    """Hold a function's name and its answer."""
+    """Hold a function's name, its answer and the end of its log."""
 
     name: str
     answer: Any
+    log: str
 
 
 def run_scheduled(aws: Api) -> list[FunctionRun]:
@@ -33,9 +35,9 @@ def run_scheduled(aws: Api) -> list[FunctionRun]:
 
 def _run(aws: Api, arn: str) -> FunctionRun:
     event = json.dumps({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
-    response = aws.client("lambda").invoke(FunctionName=arn, Payload=event)
+    response = aws.client("lambda").invoke(FunctionName=arn, Payload=event, LogType="Tail")
     answer = json.loads(response["Payload"].read() or b"null")
     name = arn.rpartition(":")[2]
     if response.get("FunctionError") or (isinstance(answer, dict) and answer.get("up") is False):
         raise FunctionRunError(f"function {name} failed: {json.dumps(answer)}")
-    return FunctionRun(name, answer)
+    return FunctionRun(name, answer, base64.b64decode(response["LogResult"]).decode(errors="replace"))

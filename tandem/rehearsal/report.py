@@ -24,6 +24,7 @@ class Report:
     second_deploy_changed: list[str] | None = None
     processes: list[dict[str, Any]] = field(default_factory=list)
     functions: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
     prompts: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
     destroyed: bool = False

@@ -19,6 +19,7 @@ from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.errors import RehearsalError
 from tandem.rehearsal.functions import run_scheduled
 from tandem.rehearsal.prompts import Answer, Prompt, ask
+from tandem.rehearsal.published import printed, require_published
 from tandem.rehearsal.reference import single_process
 from tandem.rehearsal.report import Report, phase_table, prompt_entry
 from tandem.rehearsal.route import NAME, AgentCoreRoute, deployed_route
@@ -94,9 +95,11 @@ class Rehearsal:
         with self.timed(step), serving(here.aws, here.machine) as service:
             self.report.processes = service.entries
             answers = self._ask(service, prompts, deployed_route(here.aws))
-            self.report.functions = [dataclasses.asdict(run) for run in run_scheduled(here.aws)]
+            functions = run_scheduled(here.aws)
+            self.report.functions = [dataclasses.asdict(run) for run in functions]
             if hold:
                 hold(service, here.cloud)
+        self.report.metrics = require_published(here.aws, printed(self.work / "logs", functions))
         return answers
 
     def compare(self, answers: Sequence[Answer]) -> None:

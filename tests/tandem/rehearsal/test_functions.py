@@ -47,15 +47,15 @@ def scheduled(aws: Api) -> Scheduled:
 
 
 def test_runs_a_scheduled_function_with_a_scheduled_event(aws: Api, scheduled: Scheduled) -> None:
-    with scheduled("return {'up': True, 'event': event}"):
+    with scheduled("print('seen'); return {'up': True, 'event': event}"):
         event = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
-        assert run_scheduled(aws) == [FunctionRun("probe", {"up": True, "event": event})]
+        assert run_scheduled(aws) == [FunctionRun("probe", {"up": True, "event": event}, "seen\n")]
 
 
 @pytest.mark.parametrize("answer", ["None", "0", "[]", "{}"])
 def test_any_answer_but_down_will_do(aws: Api, scheduled: Scheduled, answer: str) -> None:
     with scheduled(f"return {answer}"):
-        assert run_scheduled(aws) == [FunctionRun("probe", json.loads(answer.replace("None", "null")))]
+        assert run_scheduled(aws) == [FunctionRun("probe", json.loads(answer.replace("None", "null")), "")]
 
 
 def test_a_function_that_reports_down_is_a_failure(aws: Api, scheduled: Scheduled) -> None:
