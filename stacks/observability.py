@@ -6,6 +6,7 @@ from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.service import GatewayService
+from constructs.observability.alarms import DeploymentAlarms
 from constructs.observability.dashboard import DeploymentDashboard
 from constructs.serving.workers import VllmWorkers
 from stacks.base import DeploymentStack
@@ -13,7 +14,7 @@ from tandem.spec.deployment import Deployment
 
 
 class ObservabilityStack(DeploymentStack):
-    """Hold one dashboard for the whole deployment."""
+    """Hold the alarms and one dashboard for the whole deployment."""
 
     kind = "observability"
 
@@ -29,4 +30,9 @@ class ObservabilityStack(DeploymentStack):
         super().__init__(scope, deployment)
         workers = [stage for stage in (prefill, decode) if isinstance(stage, VllmWorkers)]
         probe = decode.probe if isinstance(decode, DecodeEndpoint) else None
-        self.dashboard = DeploymentDashboard(self, "Overview", gateway=gateway, workers=workers, probe=probe)
+        self.alarms = DeploymentAlarms(
+            self, "Alarms", deployment=deployment, gateway=gateway, workers=workers, probe=probe
+        )
+        self.dashboard = DeploymentDashboard(
+            self, "Overview", deployment=deployment, alarms=self.alarms.all, gateway=gateway, workers=workers
+        )

@@ -1,4 +1,4 @@
-"""Show a deployment on one page, with alarms, from metrics that the constructs expose."""
+"""Show a deployment on one page, to be read from top to bottom by whoever was woken."""
 
 from __future__ import annotations
 
@@ -7,88 +7,127 @@ from collections.abc import Sequence
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from constructs.decode.probe import EndpointProbe
 from constructs.gateway.service import GatewayService
+from constructs.observability.cost import cost_per_hour, host_costs
+from constructs.observability.published import published
 from constructs.serving.workers import VllmWorkers
+from runtime.handoff import metrics
+from tandem.spec.deployment import Cs3, Deployment
 
 _HALF = 12
 
 
 class DeploymentDashboard(Construct):
-    """Hold the dashboard and its alarms: errors and health on top, then capacity."""
+    """Hold the dashboard: what is wrong, how users feel it, where time goes, what KV and hosts do, what it costs."""
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
+        deployment: Deployment,
+        alarms: Sequence[cloudwatch.Alarm],
         gateway: GatewayService,
         workers: Sequence[VllmWorkers],
-        probe: EndpointProbe | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alarms = [*self._gateway_alarms(gateway), *([self._probe_alarm(probe)] if probe else [])]
-        self.alarms += [alarm for stage in workers for alarm in self._host_alarms(stage)]
+        self._deployment, self._gateway, self._workers = deployment, gateway, workers
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard")
-        self.dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, title="Alarms"))
-        self._gateway_row(gateway)
-        self._capacity_row(gateway, workers)
+        self.dashboard.add_widgets(_text(self._heading(), height=2))
+        self.dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=alarms, width=24, title="Alarms"))
+        self._row(self._phases(), self._first_token())
+        self._row(self._requests(), self._load())
+        if workers:
+            self._row(self._kv_moved(), self._kv_lost())
+            self._row(self._provider(), self._memory())
+        self._row(*([self._hosts()] if workers else []), self._gateway_tasks())
+        if workers:
+            self._cost()
 
-    def _gateway_alarms(self, gateway: GatewayService) -> list[cloudwatch.Alarm]:
-        balancer = gateway.load_balancer
-        return [
-            _alarm(self, "ServerErrors", balancer.metric_server_errors(), above=0, text="the gateway answered 5xx"),
-            _alarm(self, "UnhealthyGateway", balancer.metric_unhealthy(), above=0, text="a gateway task is unhealthy"),
+    def _heading(self) -> str:
+        deployment = self._deployment
+        runbooks = deployment.observability.runbooks
+        return (
+            f"# {deployment.name}\n{deployment.model.id}, decoded by {deployment.decode.provider}. Runbooks: {runbooks}"
+        )
+
+    def _phases(self) -> cloudwatch.GraphWidget:
+        phases = [self._metric(phase) for phase in metrics.PHASES.values()]
+        return _graph("Time to first token by phase, mean (ms)", phases, stacked=True)
+
+    def _first_token(self) -> cloudwatch.GraphWidget:
+        first, whole = metrics.TIME_TO_FIRST_TOKEN, metrics.REQUEST_TIME
+        lines = [
+            *(self._metric(first, statistic=statistic) for statistic in ("p50", "p99")),
+            self._metric(whole, statistic="p99"),
         ]
+        return _graph("Time to first token p50, p99; whole requests p99 (ms)", lines)
 
-    def _probe_alarm(self, probe: EndpointProbe) -> cloudwatch.Alarm:
-        return probe.metric_up().create_alarm(
-            self,
-            "DecodeEndpointDown",
-            threshold=1,
-            evaluation_periods=2,
-            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
-            alarm_description="the decode endpoint does not answer its probe, or does not list the model",
-        )
+    def _requests(self) -> cloudwatch.GraphWidget:
+        counts = (metrics.REQUESTS, metrics.ERRORS, metrics.THROTTLES, metrics.CLIENTS_GONE)
+        return _graph("Requests a minute: all, failed, 429, client gone", [self._metric(each) for each in counts])
 
-    def _host_alarms(self, stage: VllmWorkers) -> list[cloudwatch.Alarm]:
-        return [
-            missing.create_alarm(
-                self,
-                f"HostsMissing-{stage.name}-{group}",
-                threshold=0,
-                evaluation_periods=3,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"{stage.name} group {group} waits for hosts: see docs/capacity.md",
-            )
-            for group, missing in stage.metrics_missing_hosts().items()
-        ]
+    def _load(self) -> cloudwatch.GraphWidget:
+        queue, streams = self._metric(metrics.QUEUED_PROMPT_TOKENS), self._metric(metrics.ACTIVE_STREAMS)
+        return _graph("Prompt tokens in prefill; requests under way (right)", [queue], right=[streams])
 
-    def _gateway_row(self, gateway: GatewayService) -> None:
-        balancer = gateway.load_balancer
-        answers = [balancer.metric_requests(), balancer.metric_throttled(), balancer.metric_server_errors()]
-        self.dashboard.add_widgets(
-            cloudwatch.GraphWidget(title="Requests, 4xx, 5xx", left=answers, width=_HALF),
-            cloudwatch.GraphWidget(title="First byte p99 (s)", left=[balancer.metric_first_byte()], width=_HALF),
-        )
+    def _kv_moved(self) -> cloudwatch.GraphWidget:
+        stages = [stage.name for stage in self._workers]
+        if isinstance(self._deployment.decode, Cs3):
+            return _graph("KV read from prefill (bytes a minute)", [self._metric(metrics.KV_TRANSFER_BYTES)])
+        lines = [self._metric(metrics.KV_TRANSFER_BYTES, stage=stage) for stage in stages]
+        return _graph("KV read from prefill (bytes a minute)", lines)
 
-    def _capacity_row(self, gateway: GatewayService, workers: Sequence[VllmWorkers]) -> None:
-        hosts = [metric for stage in workers for metric in stage.metrics_hosts()]
-        self.dashboard.add_widgets(
-            cloudwatch.GraphWidget(title="Gateway CPU (%)", left=[gateway.metric_cpu()], width=_HALF),
-            *([cloudwatch.GraphWidget(title="Trainium hosts in service", left=hosts, width=_HALF)] if hosts else []),
-        )
+    def _kv_lost(self) -> cloudwatch.GraphWidget:
+        lost = (metrics.KV_LEASE_EXPIRED, metrics.KV_NOTIFIED_LATE, metrics.KV_TRANSFERS_FAILED)
+        return _graph("KV lost: lease expired, notified late, transfer failed", self._of_stages(*lost))
+
+    def _provider(self) -> cloudwatch.GraphWidget:
+        return _graph("EFA in use by every worker (1), not by some (0)", self._of_stages(metrics.EFA_IN_USE))
+
+    def _memory(self) -> cloudwatch.GraphWidget:
+        lines = self._of_stages(metrics.KV_CACHE_USAGE)
+        if isinstance(self._deployment.decode, Cs3):
+            lines = [self._metric(metrics.RESERVATION_FILL), *lines]
+        waiting = self._of_stages(metrics.REQUESTS_WAITING)
+        return _graph("Share of KV memory: reserved at decode, used at workers; waiting (right)", lines, right=waiting)
+
+    def _hosts(self) -> cloudwatch.GraphWidget:
+        hosts = [metric for stage in self._workers for metric in stage.metrics_hosts()]
+        return _graph("Trainium hosts in service", hosts)
+
+    def _gateway_tasks(self) -> cloudwatch.GraphWidget:
+        unhealthy = self._gateway.load_balancer.metric_unhealthy()
+        return _graph("Gateway CPU (%); unhealthy tasks (right)", [self._gateway.metric_cpu()], right=[unhealthy])
+
+    def _cost(self) -> None:
+        costs = host_costs(self._workers, self._deployment.region)
+        spent = cost_per_hour(costs)
+        prices = "\n".join(f"- {cost.text}" for cost in costs)
+        text = f"**Cost**: `tandem plan` has the rest of the deployment. List prices:\n{prices}"
+        graph = [_graph("Trainium hosts ($ an hour)", [spent])] if spent else []
+        self._row(*graph, cloudwatch.TextWidget(markdown=text, width=_HALF, height=6))
+
+    def _of_stages(self, *which: metrics.Metric) -> list[cloudwatch.Metric]:
+        return [self._metric(metric, stage=stage.name) for metric in which for stage in self._workers]
+
+    def _metric(self, metric: metrics.Metric, *, stage: str | None = None, statistic: str = "") -> cloudwatch.Metric:
+        label = " ".join(filter(None, [stage, metric.name, statistic]))
+        return published(metric, self._deployment.name, stage=stage, statistic=statistic or None).with_(label=label)
+
+    def _row(self, *widgets: cloudwatch.IWidget) -> None:
+        self.dashboard.add_widgets(*widgets)
 
 
-def _alarm(scope: Construct, name: str, metric: cloudwatch.Metric, *, above: int, text: str) -> cloudwatch.Alarm:
-    return metric.create_alarm(
-        scope,
-        name,
-        threshold=above,
-        evaluation_periods=1,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description=text,
-    )
+def _graph(
+    title: str,
+    left: Sequence[cloudwatch.IMetric],
+    *,
+    right: Sequence[cloudwatch.IMetric] = (),
+    stacked: bool = False,
+) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(left), right=list(right), width=_HALF, stacked=stacked)
+
+
+def _text(markdown: str, *, height: int) -> cloudwatch.TextWidget:
+    return cloudwatch.TextWidget(markdown=markdown, width=24, height=height)

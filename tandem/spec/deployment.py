@@ -34,6 +34,7 @@ SageMakerEndpointArn = Annotated[
     str,
     StringConstraints(pattern=r"^arn:aws:sagemaker:[a-z0-9-]+:[0-9]{12}:endpoint/[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$"),
 ]
+TopicArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$")]
 HubModelArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws:sagemaker:[a-z0-9-]+:aws:hub-content/SageMakerPublicHub/Model/[^\s]+$")
 ]
@@ -229,9 +230,25 @@ Registration = Annotated[
 
 
 class Observability(Section):
-    """Say how long logs are kept."""
+    """Say how long logs are kept, when somebody is woken, and what they are given to read."""
 
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365, 400, 731, 1827, 3653] = 30
+    alarm_topic_arn: Annotated[
+        TopicArn | None, Field(description="the SNS topic that alarms notify; default: none")
+    ] = None
+    runbooks: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=300,
+            pattern=r"^[^\s#]+$",
+            description="where your people find docs/runbooks.md: alarms link there",
+        ),
+    ] = "docs/runbooks.md"
+    first_token_p99_seconds: Annotated[
+        float,
+        Field(gt=0, le=600, description="alarm where the slowest 1 % of streams wait longer for their first token"),
+    ] = 10.0
 
 
 class Deployment(Section):

@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, load, network, registration, scaling, workers
+from tandem.spec.rules import access, capacity, load, network, observability, registration, scaling, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -51,6 +51,7 @@ RULES: Final[tuple[Rule, ...]] = (
     load.model_fits,
     load.load_carried,
     load.systems_known,
+    observability.alarm_topic_in_region,
     registration.agentcore_needs_https,
     registration.agentcore_can_name_model,
     registration.import_has_weights,

@@ -1,4 +1,4 @@
-"""One page and its alarms, for each form of a deployment."""
+"""One page, for each form of a deployment."""
 
 from __future__ import annotations
 
@@ -8,62 +8,90 @@ from typing import Any
 import pytest
 
 from runtime.handoff import metrics
-from tests.templates import only, resources, stack, templates
+from tests.templates import only, templates
+
+_KNOWN = {metric.name for metric in (*metrics.GATEWAY, *metrics.WORKER)}
 
 
-def _text(provider: str) -> str:
-    body: Any = only(templates(provider)["observability"], "AWS::CloudWatch::Dashboard")["DashboardBody"]
-    return "".join(part if isinstance(part, str) else "x" for part in body["Fn::Join"][1])
+def _widgets(provider: str, **changes: object) -> list[dict[str, Any]]:
+    body: Any = only(templates(provider, **changes)["observability"], "AWS::CloudWatch::Dashboard")["DashboardBody"]
+    text = "".join(part if isinstance(part, str) else "x" for part in body["Fn::Join"][1])
+    widgets: list[dict[str, Any]] = json.loads(text)["widgets"]
+    return widgets
 
 
-@pytest.mark.parametrize(
-    ("provider", "alarms", "hosts"),
-    [
-        ("cs3", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown", "HostsMissingprefilltrn2"}, 1),
-        ("vllm", {"ServerErrors", "UnhealthyGateway", "HostsMissingprefilltrn2", "HostsMissingdecodetrn2"}, 2),
-        ("openai", {"ServerErrors", "UnhealthyGateway", "DecodeEndpointDown"}, 0),
-    ],
-)
-def test_every_form_has_its_alarms_and_graphs(provider: str, alarms: set[str], hosts: int) -> None:
-    found = resources(templates(provider)["observability"], "AWS::CloudWatch::Alarm")
-    assert {name for name in alarms if any(name in key for key in found)} == alarms
-    assert len(found) == len(alarms)
-    widgets = json.loads(_text(provider))["widgets"]
-    metrics = [metric for widget in widgets for metric in widget["properties"].get("metrics", [])]
-    assert sum("GroupInServiceInstances" in metric for metric in metrics) == hosts
-    assert len(widgets) == (5 if hosts else 4)
+def _rows(widgets: list[dict[str, Any]]) -> list[list[Any]]:
+    return [row for widget in widgets for row in widget["properties"].get("metrics", [])]
 
 
-def test_the_probes_alarm_watches_the_probes_metric() -> None:
-    stack("observability").has_resource_properties(
-        "AWS::CloudWatch::Alarm",
-        {
-            "Namespace": metrics.NAMESPACE,
-            "MetricName": metrics.DECODE_ENDPOINT_UP.name,
-            "Dimensions": [{"Name": metrics.DEPLOYMENT, "Value": "small"}],
-            "Threshold": 1,
-            "ComparisonOperator": "LessThanThreshold",
-            "TreatMissingData": "breaching",  # a probe that does not run is no sign of health
-        },
+def _titles(provider: str) -> list[str]:
+    widgets = sorted(_widgets(provider), key=lambda widget: (widget["y"], widget["x"]))
+    return [widget["properties"].get("title", widget["properties"].get("markdown", ""))[:24] for widget in widgets]
+
+
+def test_it_reads_from_what_is_wrong_to_what_it_costs() -> None:
+    assert _titles("cs3") == [
+        "# small\nexample/model, d",
+        "Alarms",
+        "Time to first token by p",
+        "Time to first token p50,",
+        "Requests a minute: all, ",
+        "Prompt tokens in prefill",
+        "KV read from prefill (by",
+        "KV lost: lease expired, ",
+        "EFA in use by every work",
+        "Share of KV memory: rese",
+        "Trainium hosts in servic",
+        "Gateway CPU (%); unhealt",
+        "Trainium hosts ($ an hou",
+        "**Cost**: `tandem plan` ",
+    ]
+
+
+@pytest.mark.parametrize(("provider", "hosts", "widgets"), [("cs3", 1, 14), ("vllm", 2, 14), ("openai", 0, 7)])
+def test_every_form_shows_what_it_has(provider: str, hosts: int, widgets: int) -> None:
+    found = _widgets(provider)
+    shown = [each for each in found if each["properties"].get("title") == "Trainium hosts in service"]
+    assert len(_rows(shown)) == hosts
+    assert len(found) == widgets
+    assert all(widget["x"] + widget["width"] <= 24 for widget in found)
+
+
+@pytest.mark.parametrize("provider", ["cs3", "vllm", "openai"])
+def test_every_metric_of_ours_is_one_that_a_program_publishes(provider: str) -> None:
+    ours = [row for row in _rows(_widgets(provider)) if row[0] == metrics.NAMESPACE]
+    assert ours
+    for row in ours:
+        assert row[1] in _KNOWN
+        assert row[2:4] == [metrics.DEPLOYMENT, "small"]
+        stages = row[5:6] if row[4:5] == [metrics.STAGE] else []
+        assert set(stages) <= {"prefill", "decode"}
+
+
+def test_the_phases_are_stacked_in_their_order() -> None:
+    [stacked] = [widget for widget in _widgets("cs3") if widget["properties"].get("stacked")]
+    assert [row[1] for row in stacked["properties"]["metrics"]] == [phase.name for phase in metrics.PHASES.values()]
+    assert {row[-1].get("stat", "Average") for row in stacked["properties"]["metrics"]} == {"Average"}
+
+
+def test_reservations_are_shown_where_an_endpoint_grants_them() -> None:
+    shown = {provider: {row[1] for row in _rows(_widgets(provider)) if len(row) > 1} for provider in ("cs3", "vllm")}
+    assert "ReservationFill" in shown["cs3"]
+    assert "ReservationFill" not in shown["vllm"]
+
+
+def test_hosts_cost_what_the_price_table_says_with_its_day() -> None:
+    widgets = _widgets(
+        "cs3",
+        region="us-east-1",
+        network__efa_zone="us-east-1a",
+        network__load_balancer_zones=["us-east-1a", "us-east-1b"],
+        prefill__groups__0__instance_type="trn1.32xlarge",
+        prefill__groups__0__tensor_parallel=32,
     )
-
-
-def test_silence_of_the_gateway_is_no_alarm() -> None:
-    found = resources(templates("vllm")["observability"], "AWS::CloudWatch::Alarm").values()
-    assert {alarm["TreatMissingData"] for alarm in found} == {"notBreaching"}
-    assert {alarm["MetricName"] for alarm in found if "MetricName" in alarm} == {
-        "HTTPCode_Target_5XX_Count",
-        "UnHealthyHostCount",
-    }
-
-
-def test_missing_hosts_raise_an_alarm_after_a_quarter_of_an_hour() -> None:
-    found = resources(templates()["observability"], "AWS::CloudWatch::Alarm")
-    [alarm] = [body for key, body in found.items() if "HostsMissing" in key]
-    [expression, *metrics] = sorted(alarm["Metrics"], key=lambda metric: "Expression" not in metric)
-    assert expression["Expression"] == "wanted - present"
-    names = {metric["Id"]: metric["MetricStat"]["Metric"]["MetricName"] for metric in metrics}
-    assert names == {"wanted": "GroupDesiredCapacity", "present": "GroupInServiceInstances"}
-    assert {metric["MetricStat"]["Period"] * alarm["EvaluationPeriods"] for metric in metrics} == {900}
-    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-    assert "docs/capacity.md" in alarm["AlarmDescription"]
+    [row] = [row for row in _rows(widgets) if "$ an hour" in str(row[-1])]
+    assert row[0]["expression"] == "FILL(hosts0, 0) * 21.5"
+    [text] = [
+        each["properties"]["markdown"] for each in widgets if "**Cost**" in each["properties"].get("markdown", "")
+    ]
+    assert "prefill trn2: $21.50 an hour for each trn1.32xlarge, as of 20" in text

@@ -220,6 +220,16 @@ CASES = [
         # the first, 1.5 GB for a quarter of a CPU, lies inside the range but is not sold
         for cpu, wrong, right in [(256, 1536, 2048), (512, 512, 1024), (1024, 9216, 8192), (4096, 4096, 8192)]
     ),
+    *(
+        Case(
+            rule="alarm_topic_in_region",
+            code="alarm-topic-elsewhere",
+            path="observability.alarm_topic_arn",
+            wrong={"observability__alarm_topic_arn": f"arn:aws:sns:{wrong}:111122223333:on-call"},
+            right={"observability__alarm_topic_arn": "arn:aws:sns:us-east-2:111122223333:on-call"},
+        )
+        for wrong in ("us-east-1", "us-west-2")
+    ),
     *REGISTRATION,
     *LOAD,
     *SCALING,
