@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from aws_cdk import App, Tags, Validations
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from constructs.decode.endpoint import DecodeEndpoint
+from constructs.review.acknowledge import acknowledge_everywhere
 from constructs.serving.workers import VllmWorkers
 from stacks.decode import DecodeEndpointStack
 from stacks.gateway import GatewayStack
@@ -30,8 +31,8 @@ _DEFAULT = "deployments/rehearsal.yaml"
 
 def build(app: App, deployment: Deployment) -> None:
     """Add every stack of ``deployment`` to ``app``, in the order of their dependence."""
-    network = NetworkStack(app, deployment)
     storage = StorageStack(app, deployment)
+    network = NetworkStack(app, deployment, storage=storage)
     prefill = _prefill(app, deployment, network, storage)
     decode = _decode(app, deployment, network, storage)
     if prefill and isinstance(decode, VllmWorkers):
@@ -54,12 +55,13 @@ def _decode(
 ) -> VllmWorkers | DecodeEndpoint:
     if isinstance(deployment.decode, VllmDecode):
         return DecodeWorkersStack(app, deployment, deployment.decode, network=network, storage=storage).workers
-    return DecodeEndpointStack(app, deployment, deployment.decode, network=network).endpoint
+    return DecodeEndpointStack(app, deployment, deployment.decode, network=network, storage=storage).endpoint
 
 
 def synthesize(app: App) -> int:
     """Synthesize the deployment that the context names; print findings and return 1 where it has errors."""
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    acknowledge_everywhere(app)
     path = app.node.try_get_context("deployment") or _DEFAULT
     deployment, findings = read(_ROOT / path)
     for finding in findings:

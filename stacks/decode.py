@@ -7,6 +7,7 @@ from constructs import Construct
 from constructs.decode.endpoint import DecodeEndpoint
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
+from stacks.storage import StorageStack
 from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
 
@@ -16,7 +17,13 @@ class DecodeEndpointStack(DeploymentStack):
     kind = "decode"
 
     def __init__(
-        self, scope: Construct, deployment: Deployment, decode: Cs3 | OpenAi, *, network: NetworkStack
+        self,
+        scope: Construct,
+        deployment: Deployment,
+        decode: Cs3 | OpenAi,
+        *,
+        network: NetworkStack,
+        storage: StorageStack,
     ) -> None:
         super().__init__(scope, deployment)
         self.endpoint = DecodeEndpoint(
@@ -25,5 +32,6 @@ class DecodeEndpointStack(DeploymentStack):
             vpc=network.vpc,
             deployment=deployment,
             endpoint=decode,
+            encryption_key=storage.key,
             log_retention=self.log_retention,
         )

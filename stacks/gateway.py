@@ -35,6 +35,7 @@ class GatewayStack(DeploymentStack):
             vpc=network.vpc,
             deployment=deployment,
             access_logs=storage.artifacts.access_logs,
+            encryption_key=storage.key,
             log_retention=self.log_retention,
         )
         if prefill:

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from constructs.network.vpc import InferenceVpc
 from stacks.base import DeploymentStack
+from stacks.storage import StorageStack
 from tandem.spec.deployment import Deployment
 
 
@@ -14,13 +15,14 @@ class NetworkStack(DeploymentStack):
 
     kind = "network"
 
-    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment, *, storage: StorageStack) -> None:
         super().__init__(scope, deployment)
         network = InferenceVpc(
             self,
             "Network",
             network=deployment.network,
             domain=f"{deployment.name}.internal",
+            encryption_key=storage.key,
             log_retention=self.log_retention,
         )
         self.vpc = network.vpc

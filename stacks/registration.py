@@ -41,7 +41,8 @@ class RegistrationStack(DeploymentStack):
                     name=deployment.name,
                     weights=_weights(deployment),
                     cost_tags=cost_tags,
-                    key=storage.artifacts.key,
+                    model_key=storage.artifacts.key,
+                    encryption_key=storage.key,
                     log_retention=self.log_retention,
                 )
             case spec.MarketplaceRegistration(endpoint_arn=endpoint_arn, model_source=model_source):
@@ -50,6 +51,7 @@ class RegistrationStack(DeploymentStack):
                     "Marketplace",
                     endpoint_arn=endpoint_arn,
                     model_source=model_source,
+                    encryption_key=storage.key,
                     log_retention=self.log_retention,
                 )
             case spec.NoRegistration():

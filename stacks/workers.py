@@ -38,6 +38,7 @@ class WorkersStack(DeploymentStack):
             role=self.role,
             model=deployment.model,
             workers=workers,
+            encryption_key=storage.key,
             log_retention=self.log_retention,
         )
         self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)

@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs.compute.capacity import empty_before_end, launch_template_data
@@ -42,6 +43,7 @@ class TrainiumGroup(Construct):
         security_group: ec2.ISecurityGroup,
         group: InstanceGroup,
         kind: InstanceType,
+        volume_key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         interfaces = efa_interfaces(
@@ -51,7 +53,8 @@ class TrainiumGroup(Construct):
             security_group_id=security_group.security_group_id,
         )
         capacity = launch_template_data(group.capacity, placement_group.ref)
-        self.launch_template = self._launch_template(kind, {"NetworkInterfaces": interfaces, **capacity}, group)
+        data = {"NetworkInterfaces": interfaces, **capacity}
+        self.launch_template = self._launch_template(kind, data, group, volume_key)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
@@ -116,7 +119,9 @@ class TrainiumGroup(Construct):
         group = {"AutoScalingGroupName": self.auto_scaling_group.auto_scaling_group_name}
         return cloudwatch.Metric(namespace="AWS/AutoScaling", metric_name=name, dimensions_map=group, label=label)
 
-    def _launch_template(self, kind: InstanceType, data: dict[str, Any], group: InstanceGroup) -> ec2.LaunchTemplate:
+    def _launch_template(
+        self, kind: InstanceType, data: dict[str, Any], group: InstanceGroup, volume_key: kms.IKey
+    ) -> ec2.LaunchTemplate:
         role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
@@ -128,7 +133,7 @@ class TrainiumGroup(Construct):
             require_imdsv2=True,
             # containers reach IMDS by the host network, so one hop is enough
             http_put_response_hop_limit=1,
-            block_devices=[_root_volume()],
+            block_devices=[_root_volume(volume_key)],
         )
         # the construct knows no network interfaces and no reservations, and a placement group only by an attribute
         resource = cast(CfnResource, template.node.default_child)
@@ -137,10 +142,14 @@ class TrainiumGroup(Construct):
         return template
 
 
-def _root_volume() -> ec2.BlockDevice:
+def _root_volume(key: kms.IKey) -> ec2.BlockDevice:
     return ec2.BlockDevice(
         device_name="/dev/xvda",
         volume=ec2.BlockDeviceVolume.ebs(
-            _ROOT_VOLUME_GIB, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3, delete_on_termination=True
+            _ROOT_VOLUME_GIB,
+            encrypted=True,
+            kms_key=key,
+            volume_type=ec2.EbsDeviceVolumeType.GP3,
+            delete_on_termination=True,
         ),
     )

@@ -6,12 +6,13 @@ from urllib.parse import urlsplit
 
 from aws_cdk import CfnOutput, SecretValue
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from constructs.decode.probe import EndpointProbe
-from constructs.review.acknowledge import acknowledge
+from constructs.review.acknowledge import acknowledge_unrotated
 from runtime.handoff import settings
 from tandem.spec.deployment import Cs3, Deployment, OpenAi
 
@@ -31,6 +32,7 @@ class DecodeEndpoint(Construct):
         vpc: ec2.IVpc,
         deployment: Deployment,
         endpoint: Cs3 | OpenAi,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -41,10 +43,11 @@ class DecodeEndpoint(Construct):
             self,
             "Secret",
             description=f"Key of the decode endpoint {endpoint.endpoint}",
+            encryption_key=encryption_key,
             secret_object_value={settings.API_KEY_FIELD: SecretValue.unsafe_plain_text("to-be-replaced")},
         )
-        acknowledge(self.secret, AwsSolutions_SMG4="the endpoint's owner issues the key, so no function can rotate it")
-        self.ticket_key = _ticket_key(self) if isinstance(endpoint, Cs3) else None
+        acknowledge_unrotated(self.secret, "the endpoint's owner issues the key, so no function can rotate it")
+        self.ticket_key = _ticket_key(self, encryption_key) if isinstance(endpoint, Cs3) else None
         if isinstance(endpoint, Cs3) and endpoint.endpoint_service:
             self._private_link(vpc, endpoint.endpoint_service, deployment)
         self.probe = EndpointProbe(
@@ -55,6 +58,7 @@ class DecodeEndpoint(Construct):
             secret=self.secret,
             url=self.url,
             model=self.model,
+            encryption_key=encryption_key,
             log_retention=log_retention,
         )
         output = CfnOutput(self, "SecretArn", value=self.secret.secret_arn, description="where the key is to be put")
@@ -74,12 +78,13 @@ class DecodeEndpoint(Construct):
         )
 
 
-def _ticket_key(scope: Construct) -> secretsmanager.Secret:
+def _ticket_key(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
     secret = secretsmanager.Secret(
         scope,
         "TicketKey",
         description="What signs handoff tickets",
+        encryption_key=encryption_key,
         generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=64),
     )
-    acknowledge(secret, AwsSolutions_SMG4="known to the endpoint, too, which must be told of another one")
+    acknowledge_unrotated(secret, "known to the endpoint, too, which must be told of another one")
     return secret

@@ -8,6 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -15,7 +16,7 @@ from constructs import Construct
 
 from constructs.observability.published import published
 from constructs.packaging.assets import function_code
-from constructs.review.acknowledge import acknowledge_finding
+from constructs.review.acknowledge import acknowledge_finding, acknowledge_function
 from runtime.handoff import metrics, settings
 
 _INTERVAL = Duration.minutes(5)
@@ -34,6 +35,7 @@ class EndpointProbe(Construct):
         secret: secretsmanager.ISecret,
         url: str,
         model: str,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -54,8 +56,15 @@ class EndpointProbe(Construct):
                 settings.DECODE_MODEL: model,
                 settings.DECODE_SECRET_ARN: secret.secret_arn,
             },
-            log_group=logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY),
+            log_group=logs.LogGroup(
+                self,
+                "Logs",
+                retention=log_retention,
+                encryption_key=encryption_key,
+                removal_policy=RemovalPolicy.DESTROY,
+            ),
         )
+        acknowledge_function(self.function, no_queue="the next probe comes in minutes, and an alarm tells if none does")
         secret.grant_read(self.function)
         events.Rule(
             self,

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from aws_cdk import CfnOutput
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs.review.acknowledge import acknowledge
+from constructs.review.acknowledge import acknowledge_unrotated
 from runtime.handoff import settings
 
 
-def tenants_secret(scope: Construct) -> secretsmanager.Secret:
+def tenants_secret(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
     """Make the secret of tenants without a value, so that no deployment ever writes over what operators wrote."""
-    secret = secretsmanager.Secret(scope, "Tenants", description="Tenants, and digests of their keys")
+    secret = secretsmanager.Secret(
+        scope, "Tenants", description="Tenants, and digests of their keys", encryption_key=encryption_key
+    )
     made = secret.node.default_child
     assert isinstance(made, secretsmanager.CfnSecret)  # noqa: S101 - for the type checker
     made.add_property_deletion_override("GenerateSecretString")
-    acknowledge(secret, AwsSolutions_SMG4="it holds digests; each tenant's key is rotated by `tandem tenant rotate`")
+    acknowledge_unrotated(secret, "it holds digests; each tenant's key is rotated by `tandem tenant rotate`")
     output = CfnOutput(scope, "TenantsArn", value=secret.secret_arn, description="what `tandem tenant` writes")
     output.override_logical_id(settings.TENANTS_OUTPUT)
     return secret
 
 
-def agentcore_secret(scope: Construct) -> secretsmanager.Secret:
+def agentcore_secret(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
     """Make the key that AgentCore presents; JSON, since its credential provider reads a field."""
     secret = secretsmanager.Secret(
         scope,
         "AgentCoreKey",
         description="What AgentCore presents to the gateway",
+        encryption_key=encryption_key,
         generate_secret_string=secretsmanager.SecretStringGenerator(
             secret_string_template="{}",  # noqa: S106 - the empty document that the key is put into
             generate_string_key=settings.API_KEY_FIELD,
@@ -35,5 +39,5 @@ def agentcore_secret(scope: Construct) -> secretsmanager.Secret:
             password_length=48,
         ),
     )
-    acknowledge(secret, AwsSolutions_SMG4="replaced by writing another value; the one before stays valid meanwhile")
+    acknowledge_unrotated(secret, "replaced by writing another value; the one before stays valid meanwhile")
     return secret

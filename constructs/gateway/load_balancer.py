@@ -10,6 +10,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from constructs.review.acknowledge import acknowledge
 from tandem.spec.deployment import Gateway
 
 _IDLE_TIMEOUT = Duration.minutes(10)
@@ -46,6 +47,12 @@ class GatewayLoadBalancer(Construct):
             idle_timeout=_IDLE_TIMEOUT,
             drop_invalid_header_fields=True,
         )
+        acknowledge(
+            self.balancer,
+            NIST_ALBWAFEnabled="reached from the VPC alone, by callers with a key; WAF reads 64 KB of a body, and "
+            "prompts are longer",
+            NIST_ELBDeletionProtectionEnabled="it holds no state, and a deployment is taken down by one command",
+        )
         self.balancer.log_access_logs(access_logs, "gateway")
         self.url = f"{'https' if secure else 'http'}://{gateway.domain or self.balancer.load_balancer_dns_name}"
         listener = self.balancer.add_listener(
@@ -56,6 +63,9 @@ class GatewayLoadBalancer(Construct):
             ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if secure else None,
             open=False,
         )
+        if not secure:
+            reason = "the file names no certificate: rule plain-http warns at every validation and synth"
+            acknowledge(listener, NIST_ALBHttpToHttpsRedirection=reason, NIST_ELBv2ACMCertificateRequired=reason)
         self.targets = listener.add_targets(
             "Gateway",
             port=gateway.port,

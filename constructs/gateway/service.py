@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -38,14 +39,16 @@ class GatewayService(Construct):
         vpc: ec2.IVpc,
         deployment: Deployment,
         access_logs: s3.IBucket,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.tenants = tenants_secret(self)
+        self._encryption_key = encryption_key
+        self.tenants = tenants_secret(self, encryption_key)
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="gateway tasks")
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
-        self.container = self._task(deployment, log_retention)
+        self.container = self._task(deployment, encryption_key, log_retention)
         self._use_secret(settings.TENANTS_SECRET_ARN, self.tenants)
         self.service = ecs.FargateService(
             self,
@@ -95,7 +98,7 @@ class GatewayService(Construct):
 
     def admit_agentcore(self) -> secretsmanager.ISecret:
         """Return the key by which AgentCore may call, as a tenant of its own."""
-        secret = agentcore_secret(self)
+        secret = agentcore_secret(self, self._encryption_key)
         self._use_secret(settings.AGENTCORE_SECRET_ARN, secret)
         return secret
 
@@ -123,7 +126,9 @@ class GatewayService(Construct):
             "DiscoverInstances has no resource-level permission (Service Authorization Reference, AWS Cloud Map)",
         )
 
-    def _task(self, deployment: Deployment, log_retention: logs.RetentionDays) -> ecs.ContainerDefinition:
+    def _task(
+        self, deployment: Deployment, encryption_key: kms.IKey, log_retention: logs.RetentionDays
+    ) -> ecs.ContainerDefinition:
         gateway = deployment.gateway
         task = ecs.FargateTaskDefinition(self, "Task", cpu=gateway.cpu, memory_limit_mib=gateway.memory_mib)
         container = task.add_container(
@@ -139,7 +144,13 @@ class GatewayService(Construct):
             },
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="gateway",
-                log_group=logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY),
+                log_group=logs.LogGroup(
+                    self,
+                    "Logs",
+                    retention=log_retention,
+                    encryption_key=encryption_key,
+                    removal_policy=RemovalPolicy.DESTROY,
+                ),
             ),
             readonly_root_filesystem=True,
             # a stream in flight may go on for a while after the task is told to stop

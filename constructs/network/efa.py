@@ -7,6 +7,7 @@ from typing import Any, Literal
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from constructs.review.acknowledge import acknowledge
 from tandem.spec.instances import InstanceType
 
 
@@ -20,6 +21,7 @@ class EfaSecurityGroup(ec2.SecurityGroup):
         super().__init__(scope, construct_id, vpc=vpc, allow_all_outbound=False, description="EFA between workers")
         self.add_ingress_rule(self, ec2.Port.all_traffic(), "EFA from the same group")
         self.add_egress_rule(self, ec2.Port.all_traffic(), "EFA to the same group")
+        acknowledge(self, NIST_EC2RestrictedCommonPorts="EFA needs all traffic within its group, and only there")
         self.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "images, weights and AWS APIs")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
-from constructs.review.acknowledge import acknowledge_finding
+from constructs.review.acknowledge import acknowledge, acknowledge_finding
 from tandem.spec.deployment import Network
 
 _SUBNET_PREFIX = 24
@@ -31,6 +32,7 @@ class InferenceVpc(Construct):
         *,
         network: Network,
         domain: str,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -47,11 +49,12 @@ class InferenceVpc(Construct):
                 _subnets("Private", ec2.SubnetType.PRIVATE_WITH_EGRESS),
             ],
         )
+        acknowledge(self.vpc, NIST_VPCNoUnrestrictedRouteToIGW="public subnets hold the NAT gateway, and nothing else")
         self.efa_subnet = self._efa_subnet(network, nat)
         self.placement_group = ec2.CfnPlacementGroup(self, "Placement", strategy="cluster")
         self.namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", vpc=self.vpc, name=domain)
         self._endpoints(network)
-        self._flow_log(log_retention)
+        self._flow_log(encryption_key, log_retention)
         acknowledge_finding(
             self, "CloudFormation-Validate::W3010", "Trainium is bought by the zone, so the deployment file names zones"
         )
@@ -89,8 +92,8 @@ class InferenceVpc(Construct):
         }.items():
             self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
 
-    def _flow_log(self, log_retention: logs.RetentionDays) -> None:
-        group = logs.LogGroup(self, "FlowLogs", retention=log_retention)
+    def _flow_log(self, encryption_key: kms.IKey, log_retention: logs.RetentionDays) -> None:
+        group = logs.LogGroup(self, "FlowLogs", retention=log_retention, encryption_key=encryption_key)
         self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
 
 

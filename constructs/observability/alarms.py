@@ -14,6 +14,7 @@ from constructs.decode.probe import EndpointProbe
 from constructs.gateway.service import GatewayService
 from constructs.observability.published import published
 from constructs.observability.runbook import Runbook, described
+from constructs.review.acknowledge import acknowledge
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import metrics
 from tandem.spec.deployment import Cs3, Deployment
@@ -52,6 +53,8 @@ class DeploymentAlarms(Construct):
             self._of_hosts(stage)
         if self._settings.alarm_topic_arn:
             self._notify(self._settings.alarm_topic_arn)
+        else:
+            acknowledge(self, NIST_CloudWatchAlarmAction="the file names no topic: alarms show on the dashboard alone")
 
     def _of_gateway(self, gateway: GatewayService) -> None:
         errors = self._share_of_requests(metrics.ERRORS)

@@ -7,11 +7,13 @@ from typing import Any
 
 from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs.packaging.assets import function_code
+from constructs.review.acknowledge import acknowledge, acknowledge_function
 
 
 class RegistrationHandler(Construct):
@@ -30,10 +32,17 @@ class RegistrationHandler(Construct):
         resource_type: str,
         properties: Mapping[str, Any],
         statements: Sequence[iam.PolicyStatement],
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        group = logs.LogGroup(
+            self,
+            "Logs",
+            retention=log_retention,
+            encryption_key=encryption_key,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         for statement in statements:
             self.role.add_to_policy(statement)
@@ -48,6 +57,8 @@ class RegistrationHandler(Construct):
             role=self.role,
             log_group=group,
         )
+        acknowledge_function(function, no_queue="CloudFormation waits for the answer, and rolls back without one")
+        acknowledge(function, NIST_LambdaInsideVPC="it calls public AWS APIs and nothing in the VPC")
         resume = self._may_resume(function)
         self.resource = CustomResource(
             self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aws_cdk import Aws, CfnOutput
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -25,6 +26,7 @@ class MarketplaceRegistration(Construct):
         *,
         endpoint_arn: str,
         model_source: str,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -35,6 +37,7 @@ class MarketplaceRegistration(Construct):
             resource_type="Custom::BedrockMarketplaceEndpoint",
             properties={"EndpointArn": endpoint_arn, "ModelSource": model_source},
             statements=_statements(endpoint_arn),
+            encryption_key=encryption_key,
             log_retention=log_retention,
         )
         for kind in ("endpoint-config", "model"):

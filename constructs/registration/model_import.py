@@ -22,8 +22,8 @@ _OWNER_TAG = "tandem:deployment"
 class ModelImport(Construct):
     """Hold the role by which Bedrock reads the weights, and the imported model.
 
-    ``weights`` is an S3 URI; another one means another model, other ``cost_tags`` do not. ``key`` encrypts the model,
-    and may be that of the weights, too.
+    ``weights`` is an S3 URI; another one means another model, other ``cost_tags`` do not. ``model_key`` encrypts
+    the model, and may be that of the weights, too.
     """
 
     def __init__(
@@ -34,11 +34,12 @@ class ModelImport(Construct):
         name: str,
         weights: str,
         cost_tags: Mapping[str, str],
-        key: kms.IKey,
+        model_key: kms.IKey,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        reader = self._reader(weights, key)
+        reader = self._reader(weights, model_key)
         handler = RegistrationHandler(
             self,
             "Handler",
@@ -48,10 +49,11 @@ class ModelImport(Construct):
                 "Name": name,
                 "WeightsUri": f"{weights}/",
                 "RoleArn": reader.role_arn,
-                "KmsKeyArn": key.key_arn,
+                "KmsKeyArn": model_key.key_arn,
                 "Tags": {**cost_tags, _OWNER_TAG: name},
             },
-            statements=_statements(name, reader, key),
+            statements=_statements(name, reader, model_key),
+            encryption_key=encryption_key,
             log_retention=log_retention,
         )
         _acknowledge(handler.role)

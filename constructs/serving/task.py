@@ -10,7 +10,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from constructs.packaging.assets import container_image
-from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
+from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.vllm import Role
 from runtime.handoff import settings
@@ -77,6 +77,11 @@ class WorkerTask(Construct):
         if model.weights:
             grant_weights(self.definition, model.weights)
         acknowledge_task(self.definition)
+        acknowledge(
+            self.definition,
+            NIST_ECSTaskDefinitionUserForHostMode="EFA needs the host's network; the Neuron image runs as root, and "
+            "no container is privileged",
+        )
 
 
 def mount_local_disk(task: ecs.TaskDefinition, container: ecs.ContainerDefinition) -> None:

@@ -18,7 +18,7 @@ from constructs.compute.instance_group import TrainiumGroup
 from constructs.compute.queue_scaling import QueueScaling
 from constructs.compute.user_data import ATTRIBUTE
 from constructs.network.efa import EfaSecurityGroup
-from constructs.review.acknowledge import acknowledge, acknowledge_grant
+from constructs.review.acknowledge import acknowledge_grant, acknowledge_unrotated
 from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Role
 from runtime.handoff import settings
@@ -43,14 +43,16 @@ class VllmWorkers(Construct):
         role: Role,
         model: Model,
         workers: Workers,
+        encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         self._vpc, self._subnet, self._placement_group = vpc, subnet, placement_group
         self._role, self._model, self.workers, self._deployment = role, model, workers, deployment
+        self._volume_key = encryption_key
         self.name = _SERVICE_NAMES[role]
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
-        self.key = _worker_key(self)
+        self.key = _worker_key(self, encryption_key)
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         self.namespace = namespace
         self.discovery = servicediscovery.Service(
@@ -62,7 +64,13 @@ class VllmWorkers(Construct):
             dns_record_type=servicediscovery.DnsRecordType.SRV,
             custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),
         )
-        self._logs = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self._logs = logs.LogGroup(
+            self,
+            "Logs",
+            retention=log_retention,
+            encryption_key=encryption_key,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         self._hosts: list[TrainiumGroup] = []
         self.scaling: dict[str, QueueScaling] = {}
         self._containers: list[ecs.ContainerDefinition] = []
@@ -138,6 +146,7 @@ class VllmWorkers(Construct):
             security_group=self.security_group,
             group=group,
             kind=kind,
+            volume_key=self._volume_key,
         )
         self._hosts.append(hosts)
         self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
@@ -175,12 +184,13 @@ class VllmWorkers(Construct):
         return service
 
 
-def _worker_key(scope: Construct) -> secretsmanager.Secret:
+def _worker_key(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
     secret = secretsmanager.Secret(
         scope,
         "Key",
         description="What a vLLM worker asks of its callers",
+        encryption_key=encryption_key,
         generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=48),
     )
-    acknowledge(secret, AwsSolutions_SMG4="the key is replaced with the workers; docs/operations.md tells how")
+    acknowledge_unrotated(secret, "the key is replaced with the workers; docs/operations.md tells how")
     return secret

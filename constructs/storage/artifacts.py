@@ -23,10 +23,22 @@ class ArtifactBucket(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(expiration=access_log_retention)],
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=access_log_retention,
+                    noncurrent_version_expiration=access_log_retention,
+                )
+            ],
             removal_policy=RemovalPolicy.RETAIN,
         )
-        acknowledge(self.access_logs, AwsSolutions_S1="a bucket that logs its own log writes never comes to rest")
+        acknowledge(
+            self.access_logs,
+            AwsSolutions_S1="a bucket that logs its own log writes never comes to rest",
+            NIST_S3BucketLoggingEnabled="a bucket that logs its own log writes never comes to rest",
+            NIST_S3DefaultEncryptionKMS="load balancers write to no bucket with a customer's key",
+            NIST_S3BucketReplicationEnabled="access logs serve inquiries for days, and are no archive",
+        )
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -39,4 +51,8 @@ class ArtifactBucket(Construct):
             removal_policy=RemovalPolicy.RETAIN,
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix="artifacts/",
+        )
+        acknowledge(
+            self.bucket,
+            NIST_S3BucketReplicationEnabled="weights have their source elsewhere, and artifacts are compiled again",
         )

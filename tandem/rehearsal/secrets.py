@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tandem.rehearsal.cloud.api import Api
+from tandem.rehearsal.cloud.key_policy import admits
 from tandem.rehearsal.cloud.permissions import allowed
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.tasks import Task
@@ -37,12 +38,30 @@ def _value(aws: Api, task: Task, name: str, source: str) -> str:
             f"service {task.service}: its execution role may not read {arn} for {name}: "
             "grant secretsmanager:GetSecretValue on the secret"
         )
+    _require_key(aws, task, name, arn)
     try:
         text: str = aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
     except ClientError as error:
         raise TaskError(f"service {task.service}: the secret for {name} cannot be read: {error}") from error
     field = secret_field(source)
     return text if not field else _field(text, field, task, name)
+
+
+def _require_key(aws: Api, task: Task, name: str, arn: str) -> None:
+    """Raise ``TaskError`` unless the task may have the secret decrypted by its customer managed key, if it has one."""
+    region, account = arn.split(":")[3:5]
+    try:
+        key = aws.client("secretsmanager").describe_secret(SecretId=arn).get("KmsKeyId")
+    except ClientError as error:
+        raise TaskError(f"service {task.service}: the secret for {name} cannot be read: {error}") from error
+    if not key:
+        return
+    through = {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com", "kms:CallerAccount": account}
+    if not admits(aws, key, "kms:Decrypt", context=through) and not allowed(task.execution_role, "kms:Decrypt", key):
+        raise TaskError(
+            f"service {task.service}: its execution role may not decrypt the secret for {name}: "
+            f"grant kms:Decrypt on {key}, or admit Secrets Manager in the key's policy"
+        )
 
 
 def _field(text: str, field: str, task: Task, name: str) -> str:

@@ -21,6 +21,7 @@ _CS3 = {
     ("network", "NetworkVpc7FB7348F"),
     ("network", "NetworkNamespaceD3AAC531"),
     ("storage", "ArtifactsKeyA4B22E2B"),
+    ("storage", "KeyE447D366"),
     ("storage", "ArtifactsAccessLogs4D97777C"),
     ("storage", "ArtifactsBucket88671897"),
     ("prefill", "WorkersKeyD30C07F6"),

@@ -68,3 +68,21 @@ def test_a_secret_that_is_not_there_is_named(aws: Api, tasks: dict[str, Task], i
             secret_environment(aws, replace(tasks["gateway"], secrets={"KEY": gone}))
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName="all")
+
+
+def test_a_secret_with_a_key_of_its_own_needs_leave_to_decrypt(aws: Api, tasks: dict[str, Task]) -> None:
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    secret = aws.client("secretsmanager").create_secret(Name="sealed", SecretString="s", KmsKeyId=key)["ARN"]
+    task, iam = tasks["gateway"], aws.client("iam")
+    role = task.execution_role.rpartition("/")[2]
+    reading = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "%s", "Resource": "*"}}'
+    sealed = replace(task, secrets={"SEALED": secret})
+    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=reading % "secretsmanager:GetSecretValue")
+    try:
+        with pytest.raises(TaskError, match=f"may not decrypt the secret for SEALED: grant kms:Decrypt on {key}"):
+            secret_environment(aws, sealed)
+        iam.put_role_policy(RoleName=role, PolicyName="decrypt", PolicyDocument=reading % "kms:Decrypt")
+        assert secret_environment(aws, sealed) == {"SEALED": "s"}
+    finally:
+        for policy in ("read", "decrypt"):
+            iam.delete_role_policy(RoleName=role, PolicyName=policy)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from moto.ec2.models import ec2_backends
 
+from tandem.rehearsal.cloud.key_policy import admits
 from tandem.rehearsal.cloud.launch_template import refusals
 from tandem.rehearsal.cloud.resource import MotoResource, Resource
 
@@ -146,9 +147,22 @@ class LaunchTemplate(MotoResource):
 
     def _check(self, properties: Mapping[str, Any]) -> None:
         groups = self.call("ec2", "describe_placement_groups", {})["PlacementGroups"]
-        found = refusals(properties["LaunchTemplateData"], {group["GroupName"] for group in groups})
+        data = properties["LaunchTemplateData"]
+        found = [*refusals(data, {group["GroupName"] for group in groups}), *self._closed_keys(data)]
         if found:
             raise ValueError("; ".join(found))
+
+    def _closed_keys(self, data: Mapping[str, Any]) -> list[str]:
+        """Say which volumes' keys Auto Scaling may not use: EC2 would end such a host as it starts."""
+        role = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+        caller = f"arn:aws:iam::{self.place.account}:role/{role}"
+        context = {"aws:PrincipalArn": caller, "kms:GrantIsForAWSResource": "true"}
+        keys = [each["Ebs"]["KmsKeyId"] for each in data.get("BlockDeviceMappings", []) if "KmsKeyId" in each["Ebs"]]
+        return [
+            f"the policy of key {key} does not admit {caller}, which starts the hosts"
+            for key in keys
+            if not admits(self.place.api, key, "kms:CreateGrant", context=context)
+        ]
 
     def create(self) -> None:  # noqa: D102
         self._check(self.properties)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tandem.rehearsal.cloud.key_policy import admits
 from tandem.rehearsal.cloud.resource import Resource
 
 
@@ -40,20 +41,27 @@ class CompositeAlarm(Resource):
 
 
 class LogGroup(Resource):
-    """A log group."""
+    """A log group; refused, as CloudWatch Logs does, where the policy of its key does not admit it."""
 
     type, name_property = "AWS::Logs::LogGroup", "LogGroupName"
 
     def create(self) -> None:  # noqa: D102
         head = self.only("LogGroupName", "KmsKeyId", "Tags")
+        arn = f"arn:aws:logs:{self.place.region}:{self.place.account}:log-group:{self.name}"
+        self._admit(arn)
         self.call("logs", "create_log_group", head)
         self.physical_resource_id = self.name
         self._retain()
-        place = self.place
-        self.attributes = {"Arn": f"arn:aws:logs:{place.region}:{place.account}:log-group:{self.name}:*"}
+        self.attributes = {"Arn": f"{arn}:*"}
+
+    def _admit(self, arn: str) -> None:
+        key, context = self.properties.get("KmsKeyId"), {"kms:EncryptionContext:aws:logs:arn": arn}
+        service = f"logs.{self.place.region}.amazonaws.com"
+        if key and not admits(self.place.api, key, "kms:Encrypt", service=service, context=context):
+            raise ValueError(f"key {key} is not allowed to be used with {arn}: admit {service} in the key's policy")
 
     def update(self, properties: Mapping[str, Any]) -> None:  # noqa: D102
-        if self.properties.get("LogGroupName") != properties.get("LogGroupName"):
+        if any(self.properties.get(key) != properties.get(key) for key in ("LogGroupName", "KmsKeyId")):
             super().update(properties)
             return
         self.properties = dict(properties)
