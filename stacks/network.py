@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from constructs.network.endpoints import PrivateEndpoints
 from constructs.network.vpc import InferenceVpc
 from stacks.base import DeploymentStack
 from stacks.storage import StorageStack
 from tandem.spec.deployment import Deployment
+from tandem.spec.stages import stages
 
 
 class NetworkStack(DeploymentStack):
@@ -24,6 +26,16 @@ class NetworkStack(DeploymentStack):
             domain=f"{deployment.name}.internal",
             encryption_key=storage.key,
             log_retention=self.log_retention,
+        )
+        PrivateEndpoints(
+            self,
+            "Endpoints",
+            vpc=network.vpc,
+            cidr=deployment.network.cidr,
+            private_subnets=network.private_subnets,
+            artifacts=storage.artifacts.bucket,
+            weights=deployment.model.weights,
+            workers=any(stages(deployment)),
         )
         self.vpc = network.vpc
         self.efa_subnet = network.efa_subnet

@@ -53,11 +53,16 @@ class InferenceVpc(Construct):
         self.efa_subnet = self._efa_subnet(network, nat)
         self.placement_group = ec2.CfnPlacementGroup(self, "Placement", strategy="cluster")
         self.namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", vpc=self.vpc, name=domain)
-        self._endpoints(network)
         self._flow_log(encryption_key, log_retention)
         acknowledge_finding(
             self, "CloudFormation-Validate::W3010", "Trainium is bought by the zone, so the deployment file names zones"
         )
+
+    @property
+    def private_subnets(self) -> list[ec2.SubnetSelection]:
+        """Select every subnet that something runs in."""
+        private = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+        return [private, ec2.SubnetSelection(subnets=[self.efa_subnet])]
 
     def _efa_subnet(self, network: Network, nat: ec2.NatGatewayProvider) -> ec2.PrivateSubnet:
         upper_half = list(ipaddress.IPv4Network(network.cidr).subnets(prefixlen_diff=1))[1]
@@ -71,26 +76,6 @@ class InferenceVpc(Construct):
         )
         subnet.add_default_nat_route(nat.configured_gateways[0].gateway_id)
         return subnet
-
-    def _endpoints(self, network: Network) -> None:
-        """Keep weights, images, secrets and logs off the NAT gateway."""
-        self.vpc.add_gateway_endpoint(
-            "S3",
-            service=ec2.GatewayVpcEndpointAwsService.S3,
-            subnets=[
-                ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-                ec2.SubnetSelection(subnets=[self.efa_subnet]),
-            ],
-        )
-        group = ec2.SecurityGroup(self, "EndpointGroup", vpc=self.vpc, allow_all_outbound=False)
-        group.add_ingress_rule(ec2.Peer.ipv4(network.cidr), ec2.Port.HTTPS)
-        for name, service in {
-            "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
-            "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
-            "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-            "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
-        }.items():
-            self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
 
     def _flow_log(self, encryption_key: kms.IKey, log_retention: logs.RetentionDays) -> None:
         group = logs.LogGroup(self, "FlowLogs", retention=log_retention, encryption_key=encryption_key)
