@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
+REVIEW_READY := $(CURDIR)/.review/.ready
 NODE_READY := node_modules/.ready
 DEPLOYMENT ?= deployments/rehearsal.yaml
 STARTED := $(shell date +%s.%N)
@@ -9,7 +10,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal synth bench-synth lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal review synth bench-synth lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -50,6 +51,15 @@ test-unit: setup
 test-rehearsal: setup ## whole rehearsals, also of broken deployments
 	@pytest -m rehearsal tests/rehearsals
 
+review: setup $(REVIEW_READY) ## checkov over every template of every example
+	@pytest -m review tests/review
+
+$(REVIEW_READY): requirements/review.txt
+	@echo "setup: checkov in .review (about 300 MB)"
+	@$(PYTHON) -m venv .review
+	@.review/bin/pip install --quiet --no-deps --require-hashes -r requirements/review.txt
+	@touch $@
+
 synth: setup ## synthesize DEPLOYMENT
 	@cdk synth --quiet --context deployment=$(DEPLOYMENT)
 
@@ -59,7 +69,9 @@ bench-synth: setup ## cold synth against an empty CDK app
 lock: ## resolve the pinned versions anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --excludes requirements/excludes.txt \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements/lock.txt
+	echo checkov | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate --upgrade -o requirements/review.txt
 	npm install --package-lock-only
 
 clean: ## remove everything that setup and rehearsals made
-	rm -rf $(VENV) node_modules cdk.out .rehearsal
+	rm -rf $(VENV) .review node_modules cdk.out .rehearsal

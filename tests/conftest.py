@@ -1,9 +1,11 @@
-"""Make tests hold on a busy machine and in the background of a shell."""
+"""Make tests hold on a busy machine and in the background of a shell; synthesize once what many look at."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # property tests hold what the code does, not how fast
@@ -12,3 +14,12 @@ settings.load_profile("busy")
 
 # a shell has what it starts in the background ignore SIGINT, and that would pass on to every child
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the assembly of every example and registrar by name."""
+    # what starts no Node needs no aws_cdk
+    from tests.assemblies import synthesize
+
+    return synthesize(tmp_path_factory.mktemp("assemblies"))

@@ -15,10 +15,11 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_s3 as s3
 
 import app
+from tests.assemblies import EXAMPLES, REGISTRARS
 from tests.templates import context
 
 _ROOT = Path(__file__).parents[1]
-_EXAMPLES = sorted(path.stem for path in (_ROOT / "deployments").glob("*.yaml"))
+_EXAMPLES = [path.stem for path in EXAMPLES]
 _SNAPSHOTS = _ROOT / "tests" / "snapshots"
 _LARGEST = "llama-3.3-70b-trn2-cs3"
 
@@ -29,17 +30,8 @@ def _synthesize(outdir: Path, deployment: str | None = None) -> int:
     return app.synthesize(App(outdir=str(outdir), context=values))
 
 
-@pytest.fixture(scope="session")
-def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Synthesize every example once; a finding of cdk-nag that nobody acknowledged raises here."""
-    root = tmp_path_factory.mktemp("assemblies")
-    for name in _EXAMPLES:
-        assert _synthesize(root / name, f"deployments/{name}.yaml") == 0
-    return {name: root / name for name in _EXAMPLES}
-
-
-@pytest.mark.parametrize("name", _EXAMPLES)
-def test_every_example_passes_review_with_no_finding_left(assemblies: dict[str, Path], name: str) -> None:
+@pytest.mark.parametrize("name", [*_EXAMPLES, *REGISTRARS])
+def test_every_example_and_registrar_passes_review_with_no_finding_left(assemblies: dict[str, Path], name: str) -> None:
     report = json.loads((assemblies[name] / "validation-report.json").read_text())
     assert [each["violations"] for each in report["pluginReports"]] == [[], []]
 
@@ -133,7 +125,7 @@ def _normalized(assembly: Path) -> str:
     return re.sub(r"[0-9a-f]{64}", "<asset>", json.dumps(templates, indent=1)) + "\n"
 
 
-def test_cfn_lint_finds_nothing_in_the_examples(assemblies: dict[str, Path]) -> None:
+def test_cfn_lint_finds_nothing(assemblies: dict[str, Path]) -> None:
     templates = [str(path) for folder in assemblies.values() for path in sorted(folder.glob("*.template.json"))]
     # W3005: CDK repeats a dependency that a reference makes; W3010: zones are named on purpose
     ignored = ["--ignore-checks", "W3005", "W3010"]

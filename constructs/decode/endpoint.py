@@ -57,6 +57,7 @@ class DecodeEndpoint(Construct):
             deployment=deployment.name,
             secret=self.secret,
             url=self.url,
+            port=self.port,
             model=self.model,
             encryption_key=encryption_key,
             log_retention=log_retention,

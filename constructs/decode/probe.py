@@ -34,6 +34,7 @@ class EndpointProbe(Construct):
         deployment: str,
         secret: secretsmanager.ISecret,
         url: str,
+        port: ec2.Port,
         model: str,
         encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
@@ -49,6 +50,7 @@ class EndpointProbe(Construct):
             timeout=Duration.seconds(15),
             role=self._role(),
             vpc=vpc,
+            security_groups=[self._group(vpc, port)],
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             environment={
                 settings.DEPLOYMENT: deployment,
@@ -76,6 +78,13 @@ class EndpointProbe(Construct):
     def metric_up(self) -> cloudwatch.Metric:
         """Return 1 while the endpoint answers and lists the model."""
         return published(metrics.DECODE_ENDPOINT_UP, self._deployment, period=_INTERVAL)
+
+    def _group(self, vpc: ec2.IVpc, port: ec2.Port) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="decode probe")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
+        if str(port) != str(ec2.Port.HTTPS):
+            group.add_egress_rule(ec2.Peer.any_ipv4(), port, "decode endpoint")
+        return group
 
     def _role(self) -> iam.Role:
         name = "service-role/AWSLambdaVPCAccessExecutionRole"

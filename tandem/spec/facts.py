@@ -23,6 +23,10 @@ class InstanceFacts(Section):
     network_cards: Annotated[int, Field(ge=1, le=64)]
     interfaces_per_card: Annotated[int, Field(ge=1, le=64, description="network interfaces a card may carry")]
     efa_interfaces: Annotated[int, Field(ge=0, le=64, description="EFA interfaces, one a network card")]
+    nitro: Annotated[bool, Field(description="built on the Nitro System: DescribeInstanceTypes' Hypervisor is nitro")]
+    encryption_in_transit: Annotated[
+        bool, Field(description="DescribeInstanceTypes' NetworkInfo.EncryptionInTransitSupported")
+    ] = False
     capacity_block: Annotated[bool, Field(description="sold as EC2 Capacity Block")] = False
     ultraserver: Annotated[bool, Field(description="sold as UltraServer Capacity Block")] = False
 

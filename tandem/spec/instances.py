@@ -17,7 +17,10 @@ class InstanceType:
     ``neuron_cores`` are physical; ``logical_cores`` what a server may use as tensor-parallel ranks (LNC=2 on Trainium2,
     aws-neuron-sdk neuron-runtime/about/collectives.rst). ``efa_interfaces`` is one a network card where there is EFA,
     of version ``efa_generation``. ``capacity_block`` and ``ultraserver`` say which EC2 Capacity Blocks there are: of
-    single instances, of UltraServers. ``None`` is a figure that the user's own facts leave out.
+    single instances, of UltraServers. ``nitro`` says that the type is built on the Nitro System,
+    ``encryption_in_transit`` that EC2 lists it as encrypting traffic between instances by itself, within a VPC or
+    between peered ones (EC2 user guide, data-protection: AEAD with 256-bit keys). ``None`` is a figure that the user's
+    own facts leave out.
     """
 
     name: str
@@ -34,6 +37,8 @@ class InstanceType:
     network_gbps: float | None
     capacity_block: bool
     ultraserver: bool
+    nitro: bool
+    encryption_in_transit: bool
     source: str
 
     @property
@@ -42,7 +47,7 @@ class InstanceType:
         return self.neuron_devices * self.hbm_gib_per_device
 
 
-_EC2 = "EC2 DescribeInstanceTypes"
+_EC2 = "EC2 DescribeInstanceTypes (Hypervisor and EncryptionInTransitSupported among its fields)"
 _TRAINIUM1 = f"{_EC2}; cores and HBM: aws-neuron-sdk about-neuron/arch/neuron-hardware/trainium.rst"
 _TRAINIUM1_EFA = f"{_TRAINIUM1}; EFA version: AWS's announcement of second-generation EFA"
 _TRAINIUM2 = f"{_EC2}; cores and HBM: aws-neuron-sdk .../trainium2.rst; EFA version: .../trn2-arch.rst"
@@ -67,6 +72,8 @@ _TYPES = (
         network_gbps=12.5,
         capacity_block=False,
         ultraserver=False,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRAINIUM1,
     ),
     InstanceType(
@@ -84,6 +91,8 @@ _TYPES = (
         network_gbps=800,
         capacity_block=True,
         ultraserver=False,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRAINIUM1_EFA,
     ),
     InstanceType(
@@ -101,6 +110,8 @@ _TYPES = (
         network_gbps=1600,
         capacity_block=False,
         ultraserver=False,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRAINIUM1_EFA,
     ),
     InstanceType(
@@ -118,6 +129,8 @@ _TYPES = (
         network_gbps=200,
         capacity_block=True,
         ultraserver=False,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRAINIUM2,
     ),
     InstanceType(
@@ -135,6 +148,8 @@ _TYPES = (
         network_gbps=3200,
         capacity_block=True,
         ultraserver=False,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRAINIUM2,
     ),
     InstanceType(
@@ -152,6 +167,8 @@ _TYPES = (
         network_gbps=3200,
         capacity_block=False,
         ultraserver=True,
+        nitro=True,
+        encryption_in_transit=True,
         source=_TRN2U,
     ),
 )

@@ -10,7 +10,7 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, load, network, observability, registration, scaling, workers
+from tandem.spec.rules import access, capacity, hosts, load, network, observability, registration, scaling, workers
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -32,6 +32,8 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.block_size_divides,
     workers.block_sizes_equal,
     workers.connector_suits_model,
+    hosts.hosts_on_nitro,
+    hosts.kv_encrypted_in_transit,
     capacity.mode_offered,
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,

@@ -158,7 +158,7 @@ def test_a_type_without_facts_is_refused() -> None:
 
 def test_the_files_own_facts_size_the_worker() -> None:
     facts = {"vcpus": 8, "memory_gib": 100, "neuron_devices": 2, "logical_cores": 64, "hbm_gib_per_device": 144}
-    facts |= {"network_cards": 4, "interfaces_per_card": 2, "efa_interfaces": 3}
+    facts |= {"network_cards": 4, "interfaces_per_card": 2, "efa_interfaces": 3, "nitro": True}
     container = _container(prefill__groups__0__instance_type="trn3.48xlarge", prefill__groups__0__instance_facts=facts)
     paths = [device["HostPath"] for device in container["LinuxParameters"]["Devices"]]
     assert paths == ["/dev/neuron0", "/dev/neuron1", *(f"/dev/infiniband/uverbs{index}" for index in range(3))]

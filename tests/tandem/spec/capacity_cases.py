@@ -15,6 +15,7 @@ _FACTS = {
     "network_cards": 16,
     "interfaces_per_card": 2,
     "efa_interfaces": 16,
+    "nitro": True,
 }
 _ENDS = "2027-01-31T11:30:00Z"
 _BLOCK = {"mode": "capacity-block", "zone": "us-east-2b", "ends_at": _ENDS, "reservation_id": "cr-0123456789abcdef0"}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from importlib import resources
+
 import pytest
 
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
@@ -50,3 +54,13 @@ def test_every_record_names_its_source(kind: InstanceType) -> None:
 def test_trainium2_has_half_as_many_logical_cores_as_physical(kind: InstanceType) -> None:
     assert kind.neuron_cores is not None
     assert kind.logical_cores == kind.neuron_cores // (2 if kind.name.startswith("trn2") else 1)
+
+
+def test_what_the_table_says_of_nitro_and_encryption_is_what_ec2_answered() -> None:
+    # moto ships the answers of DescribeInstanceTypes as they were recorded
+    recorded = resources.files("moto.ec2.resources").joinpath("instance_types.json.gz")
+    answered = json.loads(gzip.decompress(recorded.read_bytes()))
+    for kind in INSTANCE_TYPES.values():
+        answer = answered[kind.name]
+        assert kind.nitro is (answer["Hypervisor"] == "nitro")
+        assert kind.encryption_in_transit is answer["NetworkInfo"]["EncryptionInTransitSupported"]

@@ -9,6 +9,7 @@ from tandem.spec.rules import RULES
 from tests.documents import ABSENT, CERTIFICATE, deployment, read
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
+from tests.tandem.spec.hosts_cases import HOSTS
 from tests.tandem.spec.load_cases import LOAD
 from tests.tandem.spec.registration_cases import REGISTRATION
 from tests.tandem.spec.scaling_cases import SCALING
@@ -20,6 +21,7 @@ _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123"
 
 CASES = [
     *CAPACITY,
+    *HOSTS,
     Case(
         rule="zones_in_region",
         code="zone-outside-region",

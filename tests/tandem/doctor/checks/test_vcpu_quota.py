@@ -66,7 +66,7 @@ def test_reservations_count() -> None:
 
 def test_a_type_of_another_family_is_unknown() -> None:
     facts = {"vcpus": 8, "memory_gib": 8, "neuron_devices": 1, "logical_cores": 64, "hbm_gib_per_device": 8}
-    facts |= {"network_cards": 1, "interfaces_per_card": 1, "efa_interfaces": 1}
+    facts |= {"network_cards": 1, "interfaces_per_card": 1, "efa_interfaces": 1, "nitro": True}
     group: dict[str, Any] = {
         "prefill__groups__0__instance_type": "inf9.48xlarge",
         "prefill__groups__0__instance_facts": facts,
