@@ -33,7 +33,7 @@ def _synthesize(outdir: Path, deployment: str | None = None) -> int:
 @pytest.mark.parametrize("name", [*_EXAMPLES, *REGISTRARS])
 def test_every_example_and_registrar_passes_review_with_no_finding_left(assemblies: dict[str, Path], name: str) -> None:
     report = json.loads((assemblies[name] / "validation-report.json").read_text())
-    assert [each["violations"] for each in report["pluginReports"]] == [[], []]
+    assert [each["violations"] for each in report["pluginReports"]] == [[]]
 
 
 def test_review_runs_and_a_violation_fails_synth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +41,10 @@ def test_review_runs_and_a_violation_fails_synth(tmp_path: Path, monkeypatch: py
         s3.Bucket(Stack(scope, "Careless"), "Bucket")
 
     monkeypatch.setattr(app, "build", careless)
-    with pytest.raises(RuntimeError, match="AwsSolutions-S10"):
+    with pytest.raises(RuntimeError) as raised:
         _synthesize(tmp_path)
+    for finding in ("AwsSolutions-S10", "NIST.800.53.R5-S3BucketVersioningEnabled"):
+        assert finding in str(raised.value)
 
 
 def test_cdks_own_checks_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,8 @@ def test_artifacts_keep_their_versions_and_log_their_readers(buckets: dict[str, 
 
 def test_access_logs_expire_and_do_not_log_themselves(buckets: dict[str, dict[str, Any]]) -> None:
     properties = buckets["logs"]["Properties"]
-    assert properties["LifecycleConfiguration"]["Rules"] == [{"ExpirationInDays": 30, "Status": "Enabled"}]
+    [rule] = properties["LifecycleConfiguration"]["Rules"]
+    assert (rule["ExpirationInDays"], rule["NoncurrentVersionExpiration"]) == (30, {"NoncurrentDays": 30})
     assert "LoggingConfiguration" not in properties
 
 
