@@ -75,7 +75,7 @@ def test_each_peer_is_shown_its_own_key(provider: str, origins: dict[str, str]) 
 
 def test_the_secret_of_tenants_is_written_by_operators_alone() -> None:
     found = resources(templates()["gateway"], "AWS::SecretsManager::Secret")
-    assert [secret.keys() for secret in found.values()] == [{"Description", "Tags"}]
+    assert [secret.keys() for secret in found.values()] == [{"Description", "KmsKeyId", "Tags"}]
 
 
 @pytest.mark.parametrize(("provider", "stages"), [("cs3", ["prefill"]), ("vllm", ["decode", "prefill"])])
