@@ -30,9 +30,9 @@ def test_hosts_answer_imdsv2_to_themselves_alone(data: dict[str, Any]) -> None:
 def test_the_root_volume_is_encrypted_and_holds_a_large_model(data: dict[str, Any]) -> None:
     [device] = data["BlockDeviceMappings"]
     assert device["DeviceName"] == "/dev/xvda"
-    key = device["Ebs"].pop("KmsKeyId")
-    assert key["Fn::ImportValue"].startswith("small-storage:ExportsOutputFnGetAttKey")
-    assert device["Ebs"] == {"VolumeType": "gp3", "VolumeSize": 500, "Encrypted": True, "DeleteOnTermination": True}
+    volume = dict(device["Ebs"])
+    assert volume.pop("KmsKeyId")["Fn::ImportValue"].startswith("small-storage:ExportsOutputFnGetAttKey")
+    assert volume == {"VolumeType": "gp3", "VolumeSize": 500, "Encrypted": True, "DeleteOnTermination": True}
 
 
 def test_hosts_join_the_cluster(data: dict[str, Any]) -> None:
