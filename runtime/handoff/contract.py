@@ -40,6 +40,7 @@ class Code(StrEnum):
     KV_FOREIGN = "kv_foreign"
     KV_LAYOUT = "kv_layout"
     KV_STALE = "kv_stale"
+    KV_CORRUPT = "kv_corrupt"
     KV_TRANSFER = "kv_transfer"
     PREFILL_UNAVAILABLE = "prefill_unavailable"
     PREFILL_FAILED = "prefill_failed"
@@ -59,6 +60,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.KV_FOREIGN: 409,
     Code.KV_LAYOUT: 409,
     Code.KV_STALE: 409,
+    Code.KV_CORRUPT: 502,
     Code.KV_TRANSFER: 502,
     Code.PREFILL_UNAVAILABLE: 503,
     Code.PREFILL_FAILED: 502,

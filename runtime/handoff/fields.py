@@ -12,6 +12,7 @@ from typing import Any, Final
 KV_TRANSFER_PARAMS: Final = "kv_transfer_params"
 TANDEM: Final = "tandem"
 TICKET: Final = "ticket"
+SEAL: Final = "seal"
 
 DO_REMOTE_DECODE: Final = "do_remote_decode"
 DO_REMOTE_PREFILL: Final = "do_remote_prefill"

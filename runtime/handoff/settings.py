@@ -71,6 +71,9 @@ TICKET_KEY: Final = "TANDEM_TICKET_KEY"
 TICKET_SECRET_ARN: Final = "TANDEM_TICKET_SECRET_ARN"  # noqa: S105 - a name
 """The secret that is the key of tickets, known to gateway and decode endpoint."""
 
+PREVIOUS_TICKET_KEY: Final = "TANDEM_PREVIOUS_TICKET_KEY"
+"""The key that the one before replaced, which a decode endpoint accepts as well; absent between rotations (secret)."""
+
 DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds the key of the decode endpoint, as JSON; for decode workers, the secret that is their key."""
 API_KEY_FIELD: Final = "api_key"

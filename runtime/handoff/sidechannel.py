@@ -55,6 +55,8 @@ class NixlAgentMetadata(msgspec.Struct, kw_only=True):
     ple_block_len: int | None = None
     region_members: list[list[str]] = []
     packed_member_layouts: Any = None
+    tandem_generation: str | None = None
+    """The ``Seal.generation`` of what lies there now; vLLM ignores it, and a stock vLLM does not send it."""
 
 
 class NixlHandshakePayload(msgspec.Struct, kw_only=True):

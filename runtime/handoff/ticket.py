@@ -1,8 +1,11 @@
 """Sign what the gateway hands to a decode endpoint, and check it there.
 
-A ticket is ``base64url(payload).base64url(HMAC-SHA256)``. It binds one attempt of one request to one engine, one set
-of blocks, one model and one reservation, so that neither a client nor another endpoint can point a decoder at KV that
-is not its own.
+A ticket is ``key id.base64url(payload).base64url(HMAC-SHA256 of what stands before)``. It binds one attempt of one
+request to one engine, one set of blocks, the digests of their content, one model and one reservation, so that neither
+a client nor another endpoint can point a decoder at KV that is not its own. A reservation is used once, so a ticket is.
+
+The key id is derived from the key. Keys rotate in this order: the endpoint accepts the new key beside the old one, the
+gateway signs with the new one, and once the last old ticket has expired the endpoint drops the old key.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import fields as claims_of
 from typing import Any, Final, Self
@@ -27,6 +30,7 @@ class TicketError(ValueError):
 class Ticket:
     """State who may read which KV for what.
 
+    ``seal`` is the digest of the worker's ``Seal``: model, life of the worker, content of the blocks.
     ``lease_ms`` is the prefill worker's KV lease, ``prefill_gap_ms`` the time the gateway let pass between receiving
     the reservation and sending the prefill request: together they let the reader bound the lease on its own clock.
     ``expires_at`` is in Unix seconds.
@@ -42,6 +46,7 @@ class Ticket:
     remote_address: str
     blocks: str
     num_tokens: int
+    seal: str
     lease_ms: int
     prefill_gap_ms: int
     expires_at: float
@@ -55,6 +60,7 @@ class Ticket:
             remote_address=f"{params[fields.REMOTE_HOST]}:{params[fields.REMOTE_PORT]}",
             blocks=digest(params[fields.REMOTE_BLOCK_IDS]),
             num_tokens=params[fields.REMOTE_NUM_TOKENS],
+            seal=digest(seal_of(params)),
             **claims,
         )
 
@@ -77,21 +83,30 @@ _FREE_CLAIMS: Final = (
 )
 
 
-def digest(block_ids: object) -> str:
-    """Return the SHA-256 of a block id list in canonical JSON."""
-    return hashlib.sha256(json.dumps(block_ids, separators=(",", ":")).encode()).hexdigest()
+def digest(value: object) -> str:
+    """Return the SHA-256 of a JSON value in canonical form."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+
+
+def key_id(key: bytes) -> str:
+    """Return a key's name, which tells nothing about a key that was drawn at random."""
+    return hashlib.sha256(b"tandem ticket key\0" + key).hexdigest()[:8]
 
 
 def sign(ticket: Ticket, key: bytes) -> str:
     """Return the ticket's wire form."""
     payload = json.dumps(asdict(ticket), separators=(",", ":"), sort_keys=True).encode()
-    return f"{_encode(payload)}.{_encode(_mac(payload, key))}"
+    signed = f"{key_id(key)}.{_encode(payload)}"
+    return f"{signed}.{_encode(_mac(signed, key))}"
 
 
-def verify(token: object, key: bytes, *, now: float) -> Ticket:
-    """Return the ticket of a wire form; raise ``TicketError`` if it is malformed, forged or expired."""
-    payload, mac = _parts(token)
-    if not hmac.compare_digest(mac, _mac(payload, key)):
+def verify(token: object, keys: Iterable[bytes], *, now: float) -> Ticket:
+    """Return the ticket of a wire form; raise ``TicketError`` if no key signed it, or if it is malformed or expired."""
+    signed, payload, mac = _parts(token)
+    key = {key_id(key): key for key in keys}.get(signed.partition(".")[0])
+    if key is None:
+        raise TicketError("ticket has an unknown key id")
+    if not hmac.compare_digest(mac, _mac(signed, key)):
         raise TicketError("ticket has a wrong signature")
     try:
         ticket = Ticket(**json.loads(payload))
@@ -104,15 +119,24 @@ def verify(token: object, key: bytes, *, now: float) -> Ticket:
     return ticket
 
 
-def _parts(token: object) -> tuple[bytes, bytes]:
+def seal_of(params: Mapping[str, Any]) -> Any:
+    """Return what the worker says under ``tandem.seal``, None where it is a stock vLLM."""
+    ours = params.get(fields.TANDEM)
+    return ours.get(fields.SEAL) if isinstance(ours, Mapping) else None
+
+
+def _parts(token: object) -> tuple[str, bytes, bytes]:
+    """Return what was signed, the payload in it, and the signature."""
     try:
-        payload, mac = (_decode(part) for part in str(token).split("."))
+        name, *encoded = str(token).split(".")
+        payload, mac = (_decode(part) for part in encoded)
     except ValueError as error:
         raise TicketError("ticket is malformed") from error
     # base64 spells the same bytes in several ways; only our own spelling counts
-    if f"{_encode(payload)}.{_encode(mac)}" != token:
+    signed = f"{name}.{_encode(payload)}"
+    if f"{signed}.{_encode(mac)}" != token:
         raise TicketError("ticket is malformed")
-    return payload, mac
+    return signed, payload, mac
 
 
 _KINDS: Final[Mapping[object, tuple[type, ...]]] = {"str": (str,), "int": (int,), "float": (int, float)}
@@ -123,8 +147,8 @@ def _well_typed(ticket: Ticket) -> bool:
     return all(type(getattr(ticket, claim.name)) in _KINDS[claim.type] for claim in claims_of(ticket))
 
 
-def _mac(payload: bytes, key: bytes) -> bytes:
-    return hmac.new(key, payload, hashlib.sha256).digest()
+def _mac(signed: str, key: bytes) -> bytes:
+    return hmac.new(key, signed.encode(), hashlib.sha256).digest()
 
 
 def _encode(raw: bytes) -> str:

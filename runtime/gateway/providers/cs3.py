@@ -123,7 +123,8 @@ class Cs3Provider:
             prefill_gap_ms=gap_ms,
             expires_at=time.time() + self._config.lease_seconds + _CLOCK_SKEW_SECONDS,
         )
-        return {**params, fields.TANDEM: {fields.TICKET: ticket.sign(claims, self._ticket_key())}}
+        ours = {fields.SEAL: ticket.seal_of(params), fields.TICKET: ticket.sign(claims, self._ticket_key())}
+        return {**params, fields.TANDEM: ours}
 
     async def _withdraw_when_known(self, chat: Chat, asking: asyncio.Future[Reservation]) -> None:
         try:

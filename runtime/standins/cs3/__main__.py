@@ -69,7 +69,7 @@ def main() -> int:
 
 async def _serve(given: argparse.Namespace) -> None:
     key = settings.required(os.environ, settings.DECODE_KEY)
-    ticket_key = settings.required(os.environ, settings.TICKET_KEY).encode()
+    ticket_keys = _ticket_keys()
     tls = _tls(given)
     stop = _stop_signal()
     engine = Engine.load()
@@ -78,7 +78,7 @@ async def _serve(given: argparse.Namespace) -> None:
         admission = Admission(
             model=given.served_model_name,
             engine=engine,
-            ticket_key=ticket_key,
+            ticket_keys=ticket_keys,
             reservations=reservations,
             link=link,
         )
@@ -93,6 +93,14 @@ async def _serve(given: argparse.Namespace) -> None:
             async with _listening(endpoint.application(key), given, tls):
                 await stop.wait()
             await admission.close(timeout=SHUTDOWN_SECONDS)
+
+
+def _ticket_keys() -> tuple[bytes, ...]:
+    """Return the keys that tickets may be signed with: the current one, and between rotations the one before."""
+    names = [settings.TICKET_KEY]
+    if settings.PREVIOUS_TICKET_KEY in os.environ:
+        names.append(settings.PREVIOUS_TICKET_KEY)
+    return tuple(settings.required(os.environ, name).encode() for name in names)
 
 
 def _positive(word: str) -> float:

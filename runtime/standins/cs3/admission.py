@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.handoff import fields, ticket
 from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.kv import digest
 from runtime.handoff.nixl import Pair
+from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.handoff.ticket import Ticket, TicketError
 from runtime.standins.cs3 import pull
@@ -22,6 +24,7 @@ from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.reservations import Reservation, Reservations
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
+from runtime.standins.engine.model_file import MODEL_DIGEST
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class Imported:
     max_tokens: int
     kv_bytes: int
     phases: Phases
+    verified: bool
+    """Whether the worker gave digests of the KV; if not, only the time of its lease vouches for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +49,7 @@ class Accepted:
 
     params: Mapping[str, Any]
     ticket: Ticket
+    seal: Seal | None
 
     @property
     def worker(self) -> Address:
@@ -52,6 +58,7 @@ class Accepted:
             host=self.params[fields.REMOTE_HOST],
             port=self.params[fields.REMOTE_PORT],
             engine_id=self.params[fields.REMOTE_ENGINE_ID],
+            generation=self.seal.generation if self.seal else "",
         )
 
     @property
@@ -61,14 +68,14 @@ class Accepted:
 
 
 class Admission:
-    """Let requests in one by one; ``ticket_key`` is shared with the gateway."""
+    """Let requests in one by one; ``ticket_keys`` are those that a gateway may sign with."""
 
     def __init__(
-        self, *, model: str, engine: Engine, ticket_key: bytes, reservations: Reservations, link: Link
+        self, *, model: str, engine: Engine, ticket_keys: Sequence[bytes], reservations: Reservations, link: Link
     ) -> None:
         self._model = model
         self._engine = engine
-        self._ticket_key = ticket_key
+        self._ticket_keys = ticket_keys
         self._reservations = reservations
         self._link = link
         self._notices: set[asyncio.Task[None]] = set()
@@ -94,6 +101,7 @@ class Admission:
             with phases.measure("verify"):
                 _check_lease(accepted.ticket, reservation)
                 _check_length(prompt, accepted.ticket)
+                await _check_content(cache, accepted)
             yield Imported(
                 request_id=accepted.ticket.request_id,
                 prompt=prompt,
@@ -101,6 +109,7 @@ class Admission:
                 max_tokens=max_tokens,
                 kv_bytes=kv_bytes,
                 phases=phases,
+                verified=accepted.seal is not None,
             )
         finally:
             self._reservations.finish(reservation.reservation_id)
@@ -130,7 +139,7 @@ class Admission:
         ours = given.get(fields.TANDEM)
         try:
             token = ours.get(fields.TICKET) if isinstance(ours, Mapping) else None
-            claims = ticket.verify(token, self._ticket_key, now=time.time())
+            claims = ticket.verify(token, self._ticket_keys, now=time.time())
         except TicketError as error:
             name = f"{fields.KV_TRANSFER_PARAMS}.{fields.TANDEM}.{fields.TICKET}"
             raise HandoffError(Code.TICKET_INVALID, f"{name}: {error}: reserve and prefill again") from error
@@ -144,7 +153,12 @@ class Admission:
             raise HandoffError(
                 Code.KV_FOREIGN, "the ticket was signed for other KV, or for another model: prefill again"
             )
-        return Accepted(params=given, ticket=claims)
+        seal = Seal.from_params(ticket.seal_of(given), num_tokens=claims.num_tokens)
+        if seal and seal.model_digest not in ("", MODEL_DIGEST):
+            raise HandoffError(
+                Code.KV_FOREIGN, f"the KV is of model {seal.model_digest[:80]}, decoded is {MODEL_DIGEST}: redeploy one"
+            )
+        return Accepted(params=given, ticket=claims, seal=seal)
 
     def _consume(self, accepted: Accepted) -> Reservation:
         try:
@@ -227,6 +241,12 @@ def _check_lease(claims: Ticket, reservation: Reservation) -> None:
     late = time.monotonic() - reservation.granted_at - (claims.prefill_gap_ms + claims.lease_ms) / 1000
     if late >= 0:
         raise HandoffError(Code.KV_STALE, f"KV was read {late:.3f} s after its lease may have ended: prefill again")
+
+
+async def _check_content(cache: Half, accepted: Accepted) -> None:
+    """Raise ``HandoffError`` (``kv_corrupt``) unless the KV is what the worker digested, where it did."""
+    if accepted.seal:
+        await asyncio.to_thread(digest.verify, cache[:, :, : accepted.ticket.num_tokens], accepted.seal)
 
 
 def _check_length(prompt: list[int], claims: Ticket) -> None:

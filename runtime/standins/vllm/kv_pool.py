@@ -7,9 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.handoff.kv import digest
 from runtime.handoff.nixl import Agent
+from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.engine.engine import Geometry
+from runtime.standins.engine.model_file import MODEL_DIGEST
 
 LAYOUT: Final = "NHD"
 ATTENTION: Final = "NUMPY_ATTN"
@@ -33,6 +36,16 @@ class KvPool:
         """Return how many blocks hold ``tokens`` tokens."""
         return -(-tokens // self.block_size)
 
+    def digested(self, cache: Half, generation: str) -> Seal:
+        """Return what to say of an engine's cache, which is canonical: it is digested before it is written."""
+        size = digest.block_tokens(cache[0, 0, 0].nbytes, block_size=self.block_size)
+        return Seal(
+            generation=generation,
+            model_digest=MODEL_DIGEST,
+            block_tokens=size,
+            digests=digest.digests(cache, size),
+        )
+
     def write(self, blocks: tuple[int, ...], cache: Half) -> None:
         """Copy an engine's cache ``[layers, 2, tokens, kv_heads, head_dim]``; the last block keeps its rest."""
         for index, block in enumerate(blocks):
@@ -40,7 +53,7 @@ class KvPool:
             for region, kv in zip(self.regions, part, strict=True):
                 region[block, :, : kv.shape[1]] = kv
 
-    def metadata(self, engine_id: str, agent: Agent) -> NixlAgentMetadata:
+    def metadata(self, engine_id: str, generation: str, agent: Agent) -> NixlAgentMetadata:
         """Return what a reader must know of the regions, which ``agent`` has registered."""
         layers = len(self.regions)
         block_bytes = self.regions[0][0].nbytes
@@ -63,4 +76,5 @@ class KvPool:
             region_names=names,
             region_mem_types=["DRAM"] * layers,
             region_members=[[name] for name in names],
+            tandem_generation=generation,
         )

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from runtime.handoff import fields
 from runtime.handoff.nixl import Agent
+from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlHandshakePayload, listener, serve
 from runtime.standins.engine.engine import Geometry
 from runtime.standins.vllm import notifications
@@ -52,7 +54,8 @@ class Producer:
         self._metrics = metrics
         self._agent = Agent(config.engine_id)
         self._agent.register(*pool.regions)
-        self._metadata = pool.metadata(config.engine_id, self._agent)
+        self.generation = uuid.uuid4().hex
+        self._metadata = pool.metadata(config.engine_id, self.generation, self._agent)
 
     @property
     def backend(self) -> str:
@@ -74,7 +77,7 @@ class Producer:
         finally:
             self._agent.close()
 
-    def lease(self, request_id: str, blocks: Blocks, tokens: int) -> dict[str, Any]:
+    def lease(self, request_id: str, blocks: Blocks, tokens: int, seal: Seal) -> dict[str, Any]:
         """Keep blocks for a reader and return the ``kv_transfer_params`` that tell it where they are."""
         self._leases.grant(request_id, blocks, now=time.monotonic())
         host, port = self._address
@@ -93,6 +96,7 @@ class Producer:
             "remote_registration_generation": 0,
             "remote_blocks_expiry_time": None,
             "transfer_mode": "pull",
+            fields.TANDEM: {fields.SEAL: seal.params()},
         }
 
     async def _watch(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.handoff.seal import Seal
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.tokenizer import Detokenizer
@@ -71,8 +72,8 @@ class Worker:
             with ExitStack() as held:
                 held.callback(self._turns.free, blocks)
                 self._metrics.queue_seconds.observe(time.monotonic() - queued)
-                tokens, reason = await self._prefill_into(blocks, prompt, sampling)
-                params = self._producer.lease(request_id, blocks, len(prompt))
+                tokens, reason, seal = await self._prefill_into(blocks, prompt, sampling, self._producer.generation)
+                params = self._producer.lease(request_id, blocks, len(prompt), seal)
                 held.pop_all()  # from now on the lease frees them
         self._metrics.answered(reason, prompt_tokens=len(prompt), generation_tokens=len(tokens))
         text = self.engine.tokenizer.decode(tokens)
@@ -104,15 +105,18 @@ class Worker:
             )
         return limit or room
 
-    async def _prefill_into(self, blocks: Blocks, prompt: list[int], sampling: Sampling) -> tuple[list[int], str]:
+    async def _prefill_into(
+        self, blocks: Blocks, prompt: list[int], sampling: Sampling, generation: str
+    ) -> tuple[list[int], str, Seal]:
         cache = self.engine.new_cache(len(prompt))
         started = time.monotonic()
         await self._turns.run(lambda cancelled: self.engine.prefill(prompt, cache, cancelled=cancelled))
         self._metrics.prefill_seconds.observe(time.monotonic() - started)
         await self._turns.run(lambda _: self._pool.write(blocks, cache))
-        generation = self.engine.generate(prompt, cache, sampling, max_tokens=1)
-        tokens = await self._turns.run(lambda _: list(generation))
-        return tokens, generation.finish_reason or "length"
+        seal = await self._turns.run(lambda _: self._pool.digested(cache, generation))
+        answer = self.engine.generate(prompt, cache, sampling, max_tokens=1)
+        tokens = await self._turns.run(lambda _: list(answer))
+        return tokens, answer.finish_reason or "length", seal
 
     async def _decode(self, prompt: list[int], sampling: Sampling, limit: int) -> AsyncGenerator[Piece, None]:
         cache = self.engine.new_cache(len(prompt) + limit)

@@ -62,7 +62,7 @@ async def test_the_ticket_covers_what_the_worker_returned(cs3: Setup) -> None:
     async with cs3.ask() as answer:
         await answer.read()
     params = cs3.decode.body(CHAT_COMPLETIONS)[fields.KV_TRANSFER_PARAMS]
-    claims = ticket.verify(params[fields.TANDEM][fields.TICKET], TICKET_KEY, now=time.time())
+    claims = ticket.verify(params[fields.TANDEM][fields.TICKET], [TICKET_KEY], now=time.time())
     assert claims.covers(params)
     assert claims.request_id == answer.headers["X-Request-Id"]
     assert (claims.reservation_id, claims.model, claims.attempt, claims.tenant) == ("r/1", MODEL, 1, TENANT)

@@ -127,7 +127,8 @@ def signed(params: dict[str, Any], reservation: str, *, key: str = TICKET_KEY, *
     usual = {"tenant": "t", "request_id": "r", "attempt": 1, "model": MODEL, "reservation_id": reservation}
     usual |= {"lease_ms": 30_000, "prefill_gap_ms": 0, "expires_at": time.time() + 60}
     token = ticket.sign(Ticket.for_params(params, **usual | claims), key.encode())
-    return params | {fields.TANDEM: {fields.TICKET: token}}
+    seal = {fields.SEAL: found} if (found := ticket.seal_of(params)) else {}
+    return params | {fields.TANDEM: seal | {fields.TICKET: token}}
 
 
 def free_port(host: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,7 @@ def without(name: str) -> Change:
     ("code", "claims", "change"),
     [
         pytest.param(Code.TICKET_INVALID, {"key": "another key"}, None, id="forged"),
+        pytest.param(Code.TICKET_INVALID, {"key": ""}, None, id="empty key"),
         pytest.param(Code.TICKET_INVALID, {"expires_at": time.time() - 1}, None, id="expired"),
         pytest.param(Code.TICKET_INVALID, {}, without(fields.TANDEM), id="no ticket"),
         pytest.param(Code.TICKET_INVALID, {}, lambda params: params | {fields.TANDEM: []}, id="odd tandem"),
@@ -78,6 +80,45 @@ async def test_a_refusal_after_acceptance_frees_both_sides(
     assert_refused(await gateway.decode(params, **more), code)
     await gateway.ask("DELETE", f"{contract.RESERVATIONS}/{reservation}")
     await gateway.until_free()
+
+
+def with_seal(params: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return params whose worker states something else of its KV."""
+    return params | {fields.TANDEM: {fields.SEAL: params[fields.TANDEM][fields.SEAL] | change}}
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        pytest.param(Code.KV_CORRUPT, {"digests": base64.b64encode(bytes(8)).decode()}, id="other content"),
+        pytest.param(Code.KV_FOREIGN, {"generation": "an earlier life"}, id="restarted worker"),
+        pytest.param(Code.KV_FOREIGN, {"model_digest": "sha256:0"}, id="other weights"),
+        pytest.param(Code.KV_INCOMPLETE, {"digests": ""}, id="no digests"),
+    ],
+)
+async def test_kv_that_is_not_what_the_worker_stated_is_not_decoded(
+    gateway: Gateway, code: Code, change: dict[str, Any]
+) -> None:
+    reservation = await gateway.reserve()
+    params = await gateway.prefill()
+    assert_refused(await gateway.decode(signed(with_seal(params, change), reservation)), code)
+    await abort(gateway, signed(params, reservation))
+
+
+async def test_a_seal_that_was_taken_away_is_noticed(gateway: Gateway) -> None:
+    params = await gateway.ready()
+    bare = params | {fields.TANDEM: {fields.TICKET: params[fields.TANDEM][fields.TICKET]}}
+    assert_refused(await gateway.decode(bare), Code.KV_FOREIGN)
+    assert (await gateway.decode(params)).status == 200
+
+
+async def test_metrics_tell_what_vouches_for_kv(gateway: Gateway) -> None:
+    names = [f'tandem_decode_kv_imports_total{{integrity="{by}"}}' for by in ("digest", "time")]
+    before = [await gateway.metric(name) for name in names]
+    params, reservation = await gateway.prefill(), await gateway.reserve()
+    assert (await gateway.decode(signed(without(fields.TANDEM)(params), reservation))).status == 200
+    assert (await gateway.decode(await gateway.ready())).status == 200
+    assert [await gateway.metric(name) for name in names] == [count + 1 for count in before]
 
 
 async def test_a_ticket_is_used_once(gateway: Gateway) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from runtime.handoff import fields
+from runtime.handoff.kv import digest
 from runtime.handoff.nixl import Agent
+from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import fetch
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
@@ -42,12 +44,16 @@ async def test_the_answer_of_a_prefill_is_vllms(client: Client, engine: Engine) 
     prompt = engine.tokenizer.chat(CHAT["messages"])  # type: ignore[arg-type]  # the dict holds several types
     cache = engine.new_cache(len(prompt))
     engine.prefill(prompt, cache)
+    prefilled = cache.copy()  # sampling computes the last token anew
     first = list(engine.generate(prompt, cache, Sampling(), max_tokens=1))
     assert body["id"] == "chatcmpl-r1"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": engine.tokenizer.decode(first)}
     assert body["usage"] == {"prompt_tokens": len(prompt), "completion_tokens": 1, "total_tokens": len(prompt) + 1}
     params = body[fields.KV_TRANSFER_PARAMS]
     assert fields.missing(params) == []
+    seal = Seal.from_params(params.pop(fields.TANDEM)[fields.SEAL], num_tokens=len(prompt))
+    assert seal is not None
+    digest.verify(prefilled, seal)
     assert params["remote_request_id"].startswith("chatcmpl-r1-")
     assert len(params["remote_request_id"]) == len("chatcmpl-r1-") + 8
     assert params | {"remote_engine_id": 0, "remote_request_id": 0, "remote_port": 0} == {
@@ -109,7 +115,9 @@ async def test_heartbeats_hold_a_lease(start: Start, engine: Engine, reader: Age
 READER = """
     import sys, time
     import numpy as np
-    from runtime.handoff.nixl import Agent
+    from runtime.handoff.kv import digest
+from runtime.handoff.nixl import Agent
+from runtime.handoff.seal import Seal
 
     agent = Agent("doomed")
     agent.register(np.zeros(1024, np.uint8))
