@@ -70,12 +70,23 @@ STATUS: Final[dict[Code, int]] = {
 """The HTTP status of each code."""
 
 
-class HandoffError(Exception):
-    """Carry a code and a message to whoever answers the request."""
+class Phase(StrEnum):
+    """Say how far an import of KV came."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    ADMISSION = "admission"
+    HANDSHAKE = "handshake"
+    TRANSFER = "transfer"
+    VERIFY = "verify"
+    DECODE = "decode"
+
+
+class HandoffError(Exception):
+    """Carry a code and a message, and where known the phase, to whoever answers the request."""
+
+    def __init__(self, code: Code, message: str, *, phase: Phase | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.phase = phase
 
     @property
     def status(self) -> int:
@@ -83,6 +94,7 @@ class HandoffError(Exception):
         return STATUS[self.code]
 
     def body(self) -> dict[str, Any]:
-        """Return the error in OpenAI's shape."""
+        """Return the error in OpenAI's shape; ``phase`` is ours."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
-        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code.value}}
+        error = {"message": str(self), "type": kind, "param": None, "code": self.code.value}
+        return {"error": error | ({"phase": self.phase.value} if self.phase else {})}

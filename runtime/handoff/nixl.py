@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +74,7 @@ class Agent:
         self._registrations: set[Registration] = set()
         self._remotes: set[str] = set()
         self._abandoned: list[Abandoned] = []
-        self._given_back: set[Registration] = set()
+        self._given_back: dict[Registration, Callable[[], None]] = {}
         self._closed = False
 
     @property
@@ -97,9 +97,12 @@ class Agent:
         self._registrations.add(registration)
         return registration
 
-    def deregister(self, registration: Registration) -> None:
-        """Close arrays to transfers, at once or as soon as no abandoned read can write into them any more."""
-        self._given_back.add(registration)
+    def deregister(self, registration: Registration, settled: Callable[[], None] = lambda: None) -> None:
+        """Close arrays to transfers, at once or as soon as no abandoned read can write into them any more.
+
+        ``settled`` is called then: until it is, their memory must not be given to anyone else.
+        """
+        self._given_back[registration] = settled
         self._sweep()
 
     def add_remote(self, metadata: bytes) -> str:
@@ -183,10 +186,11 @@ class Agent:
         self._abandoned = [read for read in self._abandoned if self._is_running(read.handle)]
         busy = [address for read in self._abandoned for address, _, _ in read.pairs]
         for registration in [each for each in self._given_back if not any(map(each.holds, busy))]:
-            self._given_back.remove(registration)
+            settled = self._given_back.pop(registration)
             self._registrations.remove(registration)
             with _refusals("memory cannot be deregistered"):
                 self._nixl.deregister_memory(registration.descriptors)
+            settled()
 
     def _is_running(self, handle: nixl_xfer_handle) -> bool:
         """Tell whether a read is still under way, and release it if it is not."""

@@ -17,6 +17,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
+from runtime.handoff.acceptance import Life
 from runtime.handoff.contract import Code, HandoffError
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,11 @@ class Handshake:
     compatibility_hash: str
     metadata: NixlAgentMetadata
     clock: float
+
+    @property
+    def life(self) -> Life:
+        """Who answered."""
+        return Life(self.metadata.engine_id, self.metadata.tandem_generation or "")
 
 
 Rank = tuple[int, int]

@@ -20,9 +20,10 @@ from aiohttp import web
 from runtime.handoff import settings
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.nixl import Agent
+from runtime.handoff.reservation import Reservations
 from runtime.standins.cs3.admission import Admission
+from runtime.standins.cs3.imports import Importer
 from runtime.standins.cs3.link import Link
-from runtime.standins.cs3.reservations import Reservations
 from runtime.standins.cs3.server import Endpoint
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.model_file import ModelFileError
@@ -75,12 +76,13 @@ async def _serve(given: argparse.Namespace) -> None:
     engine = Engine.load()
     async with _linked() as link:
         reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
+        importer = Importer(engine, reservations, link)
         admission = Admission(
             model=given.served_model_name,
             engine=engine,
             ticket_keys=ticket_keys,
             reservations=reservations,
-            link=link,
+            importer=importer,
         )
         with ThreadPoolExecutor(1, thread_name_prefix="decode") as thread:
             endpoint = Endpoint(
@@ -92,7 +94,7 @@ async def _serve(given: argparse.Namespace) -> None:
             )
             async with _listening(endpoint.application(key), given, tls):
                 await stop.wait()
-            await admission.close(timeout=SHUTDOWN_SECONDS)
+            await importer.close(timeout=SHUTDOWN_SECONDS)
 
 
 def _ticket_keys() -> tuple[bytes, ...]:

@@ -9,8 +9,8 @@ from concurrent.futures import Executor
 from typing import Final
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.standins.cs3.admission import Imported
 from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.stop import StopStrings
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.tokenizer import Detokenizer

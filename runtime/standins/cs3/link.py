@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
 from runtime.handoff import sidechannel
-from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.acceptance import Life
+from runtime.handoff.contract import HandoffError
 from runtime.handoff.nixl import Agent, Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
 
@@ -23,12 +25,11 @@ POLL_SECONDS = 0.01  # without a progress thread, what was sent leaves only whil
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Name one life of one worker: a restarted one has a new generation, empty where a stock vLLM tells none."""
+    """Say where one life of a worker is to be found."""
 
     host: str
     port: int
-    engine_id: str
-    generation: str
+    life: Life
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,7 @@ class Peer:
     address: Address
     name: str
     metadata: NixlAgentMetadata
+    life: Life
 
 
 class Link:
@@ -50,7 +52,7 @@ class Link:
     async def connect(self, address: Address) -> Peer:
         """Return the worker.
 
-        Raises ``HandoffError``: ``kv_transfer`` if it is out of reach, ``kv_foreign`` if it is another engine.
+        Raises ``HandoffError``: ``kv_transfer`` if it is out of reach, ``kv_foreign`` if it is another, or restarted.
         """
         if address not in self._handshakes:
             self._handshakes[address] = asyncio.create_task(self._handshake(address))
@@ -58,22 +60,25 @@ class Link:
         # shielded: requests that wait for the same handshake do not end with the one that started it
         return await asyncio.shield(self._handshakes[address])
 
-    async def read(self, peer: Peer, pairs: list[Pair], cache: NDArray[Any], done: bytes) -> int:
-        """Read ``pairs`` into ``cache``, then send the worker ``done``; return the bytes moved.
+    async def read(
+        self, peer: Peer, pairs: list[Pair], cache: NDArray[Any], *, seconds: float, settled: Callable[[], None]
+    ) -> int:
+        """Read ``pairs`` into ``cache``; return the bytes moved.
 
-        Raises ``HandoffError`` (``kv_transfer``) on failure or after 10 s; the worker was not told then.
+        Raises ``HandoffError`` (``kv_transfer``) on failure or after ``seconds``, 10 at most. ``settled`` is called
+        once nothing can write into ``cache`` any more, which after a failure may be later.
         """
         registration = self._agent.register(cache)
         try:
-            return await self._agent.read(peer.name, pairs, done, timeout=READ_SECONDS)
+            return await self._agent.read(peer.name, pairs, b"", timeout=min(seconds, READ_SECONDS))
         except HandoffError:
             self._forget(peer)
             raise
         finally:
-            self._agent.deregister(registration)
+            self._agent.deregister(registration, settled)
 
     async def notify(self, address: Address, message: bytes) -> None:
-        """Send a worker a message; raise ``HandoffError`` if it is out of reach or another engine."""
+        """Send a worker a message; raise ``HandoffError`` if it is out of reach or another."""
         peer = await self.connect(address)
         try:
             self._agent.notify(peer.name, message)
@@ -93,19 +98,10 @@ class Link:
 
     async def _handshake(self, address: Address) -> Peer:
         answer = await sidechannel.fetch(address.host, address.port, timeout=HANDSHAKE_SECONDS)
-        if answer.metadata.engine_id != address.engine_id:
-            raise HandoffError(
-                Code.KV_FOREIGN,
-                f"{address.host}:{address.port} is engine {answer.metadata.engine_id!r}, the KV is of "
-                f"{address.engine_id!r}: prefill again",
-            )
-        if address.generation != (answer.metadata.tandem_generation or address.generation):
-            raise HandoffError(
-                Code.KV_FOREIGN, f"{address.host}:{address.port} has restarted since it prefilled: prefill again"
-            )
+        address.life.check(answer.life)
         name = self._agent.add_remote(answer.metadata.agent_metadata)
-        log.info("handshake host=%s port=%d engine_id=%s", address.host, address.port, address.engine_id)
-        return Peer(address=address, name=name, metadata=answer.metadata)
+        log.info("handshake host=%s port=%d engine_id=%s", address.host, address.port, address.life.engine_id)
+        return Peer(address=address, name=name, metadata=answer.metadata, life=answer.life)
 
     def _keep(self, address: Address, handshake: asyncio.Task[Peer]) -> None:
         if handshake.cancelled() or handshake.exception():

@@ -6,7 +6,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from runtime.standins.cs3.reservations import Reservations
+from runtime.handoff.reservation import Reservations
 
 
 class Metrics:

@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 
 from runtime.handoff.contract import KV_BYTES_HEADER, SERVER_TIMING, HandoffError
-from runtime.standins.cs3.admission import Imported
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.decode import Answer
+from runtime.standins.cs3.imports import Imported
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,14 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from runtime.handoff import contract, fields
+from runtime.handoff.reservation import Reservations
 from runtime.standins.cs3 import chat, reply
-from runtime.standins.cs3.admission import Admission, Imported
+from runtime.standins.cs3.admission import Admission
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.decode import CANCELLED, Answer
 from runtime.standins.cs3.guard import as_refusal, bearer, errors
+from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.metrics import Metrics
-from runtime.standins.cs3.reservations import Reservations
 from runtime.standins.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,14 @@ class Endpoint:
 
     async def _reserve(self, request: web.Request) -> web.Response:
         body = chat.read_object(await request.read())
-        request_id, attempt = chat.text(body, "request_id"), chat.count(body, "attempt", least=0)
         held = self._admission.reserve(
             chat.text(body, "model"),
+            request_id=chat.text(body, "request_id"),
+            attempt=chat.count(body, "attempt", least=0),
             prompt_tokens=chat.count(body, "prompt_tokens"),
             max_tokens=chat.count(body, "max_tokens"),
         )
-        log.info("reserved request_id=%s attempt=%d bytes=%d", request_id, attempt, held.size)
+        log.info("reserved request_id=%s attempt=%d bytes=%d", held.request_id, held.attempt, held.size)
         answer = {"reservation_id": held.reservation_id, "ttl_ms": round(self._reservations.ttl * 1000)}
         return web.json_response(answer, status=201)
 

@@ -14,17 +14,16 @@ from typing import Any, Final
 
 import msgspec
 
-from runtime.handoff import fields
+from runtime.handoff import fields, notification
+from runtime.handoff.lease import Leases, Notice
 from runtime.handoff.nixl import Agent
+from runtime.handoff.notification import Heartbeat
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlHandshakePayload, listener, serve
 from runtime.standins.engine.engine import Geometry
-from runtime.standins.vllm import notifications
 from runtime.standins.vllm.kv_pool import ATTENTION, LAYOUT, KvPool
 from runtime.standins.vllm.kv_transfer_config import KvTransferConfig
-from runtime.standins.vllm.leases import Leases
 from runtime.standins.vllm.metrics import Metrics
-from runtime.standins.vllm.notifications import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -108,26 +107,24 @@ class Producer:
 
     def _receive(self, peer: str, message: bytes) -> None:
         try:
-            notification = notifications.parse(message)
+            heard = notification.parse(message)
         except ValueError as error:
             log.warning("ignored a notification from %s: %s", peer, error)
             return
-        if isinstance(notification, Heartbeat):
-            self._leases.extend(notification.request_ids, now=time.monotonic())
+        if isinstance(heard, Heartbeat):
+            self._leases.extend(heard.request_ids, now=time.monotonic())
             return
-        try:
-            blocks = self._leases.read(notification.request_id, notification.readers)
-        except KeyError:
+        notice, blocks = self._leases.read(heard.request_id, sender=peer, readers=heard.readers)
+        if notice is Notice.LATE:
             self._metrics.late_notifications.inc()
             log.error(
                 "Potentially invalid KV blocks for unrecognized request %s were retrieved by a decode worker. "
                 "They may have expired.",
-                notification.request_id,
+                heard.request_id,
             )
-            return
-        if blocks:
+        if notice is Notice.FREED:
             self._free(blocks)
-            log.info("freed %d KV blocks of %s: read", len(blocks), notification.request_id)
+            log.info("freed %d KV blocks of %s: read", len(blocks), heard.request_id)
 
     def _expire(self) -> None:
         for request_id, blocks in self._leases.expire(now=time.monotonic()).items():

@@ -28,7 +28,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """Yield a client whose requests cannot hang."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
         yield session
 
 

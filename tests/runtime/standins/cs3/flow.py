@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ WORKER_KEY = "worker-key"
 EMULATOR_HOST = "127.77.0.1"
 WORKER_HOST = "127.77.0.2"
 SHORT: list[Any] = [{"role": "user", "content": "Name three colours."}]
+_REQUESTS: dict[str, str] = {}
+"""Which request a reservation was granted to."""
 SECRETS = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY}
 
 
@@ -47,7 +50,7 @@ class Answered:
     def code(self) -> str:
         """The error code of a refusal in OpenAI's shape."""
         assert set(self.body) == {"error"}, self.body
-        assert set(self.body["error"]) == {"message", "type", "param", "code"}
+        assert set(self.body["error"]) - {"phase"} == {"message", "type", "param", "code"}
         return str(self.body["error"]["code"])
 
 
@@ -70,11 +73,13 @@ class Gateway:
 
     async def reserve(self, *, prompt_tokens: int = 40, max_tokens: int = 8) -> str:
         """Reserve memory and return the reservation's id."""
-        body = {"request_id": "r", "attempt": 1, "model": MODEL}
+        body = {"request_id": f"r-{uuid.uuid4()}", "attempt": 1, "model": MODEL}
         body |= {"prompt_tokens": prompt_tokens, "max_tokens": max_tokens}
         answer = await self.ask("POST", contract.RESERVATIONS, body)
         assert answer.status == 201, answer.body
-        return str(answer.body["reservation_id"])
+        reservation = str(answer.body["reservation_id"])
+        _REQUESTS[reservation] = str(body["request_id"])
+        return reservation
 
     async def prefill(self, messages: object = SHORT) -> dict[str, Any]:
         """Let the worker prefill and return its ``kv_transfer_params``."""
@@ -124,7 +129,8 @@ def chat_body(params: object, messages: object = SHORT, **more: Any) -> dict[str
 
 def signed(params: dict[str, Any], reservation: str, *, key: str = TICKET_KEY, **claims: Any) -> dict[str, Any]:
     """Return params with the gateway's ticket; ``claims`` replace what it would say."""
-    usual = {"tenant": "t", "request_id": "r", "attempt": 1, "model": MODEL, "reservation_id": reservation}
+    usual = {"tenant": "t", "request_id": _REQUESTS.get(reservation, "r"), "attempt": 1, "model": MODEL}
+    usual |= {"reservation_id": reservation}
     usual |= {"lease_ms": 30_000, "prefill_gap_ms": 0, "expires_at": time.time() + 60}
     token = ticket.sign(Ticket.for_params(params, **usual | claims), key.encode())
     seal = {fields.SEAL: found} if (found := ticket.seal_of(params)) else {}

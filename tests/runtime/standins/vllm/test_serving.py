@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import uuid
 from typing import Any
 
 import numpy as np
@@ -77,8 +78,13 @@ async def test_the_answer_of_a_prefill_is_vllms(client: Client, engine: Engine) 
 async def test_blocks_are_freed_when_every_reader_has_notified(client: Client, engine: Engine, reader: Agent) -> None:
     params = await client.prefill([1, 2, 3])
     await read_kv(reader, params, engine, readers=2)
-    await read_kv(reader, params, engine, readers=2)
-    await client.until("kv_cache_usage_perc", 0)
+    assert await client.metric("kv_cache_usage_perc") > 0
+    other = Agent(f"other-{uuid.uuid4()}")
+    try:
+        await read_kv(other, params, engine, readers=2)
+        await client.until("kv_cache_usage_perc", 0)
+    finally:
+        other.close()
 
 
 async def test_an_unread_lease_expires_and_a_late_reader_is_counted(

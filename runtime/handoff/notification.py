@@ -1,4 +1,4 @@
-"""Read what decoders send to a prefill worker by NIXL."""
+"""Read and write what decoders send to a prefill worker by NIXL, in vLLM's words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class ReadDone:
 
     request_id: str
     readers: int
+
+    def message(self) -> bytes:
+        """Return its wire form."""
+        return f"{self.request_id}:{self.readers}".encode()
 
 
 @dataclass(frozen=True, slots=True)

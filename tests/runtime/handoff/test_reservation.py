@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.standins.cs3.reservations import Reservations
+from runtime.handoff.reservation import Reservation, Reservations
 
 MEMORY = 100
 TTL = 10.0
+REQUESTS = itertools.count()
 SIZES = st.integers(1, 60)
 # an operation is (name, which reservation, size or seconds)
 OPERATIONS = st.lists(
@@ -21,7 +23,14 @@ OPERATIONS = st.lists(
 
 
 def grant(book: Reservations, size: int = 10, now: float = 0.0) -> str:
-    return book.grant(size, max_tokens=1, now=now).reservation_id
+    return book.grant(size, request_id=f"r{next(REQUESTS)}", attempt=1, max_tokens=1, now=now).reservation_id
+
+
+def consume(book: Reservations, name: str, now: float) -> Reservation:
+    """Consume as whoever reserved."""
+    held = book._waiting.get(name)
+    request_id = held.request_id if held else "unknown"
+    return book.consume(name, request_id=request_id, attempt=1, now=now)
 
 
 def is_full(error: HandoffError) -> bool:
@@ -37,7 +46,7 @@ def test_what_is_granted_is_held_until_it_is_finished() -> None:
     name = grant(book, 70)
     with pytest.raises(HandoffError, check=is_full):
         grant(book, 31)
-    book.consume(name, now=1.0)
+    consume(book, name, now=1.0)
     assert (book.count(now=1.0), book.reserved_bytes(now=1.0)) == (1, 70)
     book.finish(name)
     assert (book.count(now=1.0), book.reserved_bytes(now=1.0)) == (0, 0)
@@ -46,28 +55,28 @@ def test_what_is_granted_is_held_until_it_is_finished() -> None:
 def test_a_reservation_is_consumed_once() -> None:
     book = Reservations(memory=MEMORY, ttl=TTL)
     name = grant(book)
-    book.consume(name, now=0.0)
+    consume(book, name, now=0.0)
     with pytest.raises(HandoffError, check=is_unknown):
-        book.consume(name, now=0.0)
+        consume(book, name, now=0.0)
     book.finish(name)
     with pytest.raises(HandoffError, check=is_unknown):
-        book.consume(name, now=0.0)
+        consume(book, name, now=0.0)
     assert book.was_consumed(name)
 
 
 def test_an_unused_reservation_ends_exactly_at_its_ttl() -> None:
     book = Reservations(memory=MEMORY, ttl=TTL)
     early, late = grant(book), grant(book)
-    book.consume(early, now=TTL - 0.001)
+    consume(book, early, now=TTL - 0.001)
     with pytest.raises(HandoffError, check=is_unknown):
-        book.consume(late, now=TTL)
+        consume(book, late, now=TTL)
     assert book.reserved_bytes(now=1000.0) == 10, "one in use must not expire"
 
 
 def test_a_reservation_in_use_grows_only_into_free_memory() -> None:
     book = Reservations(memory=MEMORY, ttl=TTL)
     first, second = grant(book, 40), grant(book, 40)
-    book.consume(first, now=0.0)
+    consume(book, first, now=0.0)
     book.resize(first, 60, now=0.0)
     with pytest.raises(HandoffError, check=is_full):
         book.resize(first, 61, now=0.0)
@@ -79,7 +88,7 @@ def test_a_reservation_in_use_grows_only_into_free_memory() -> None:
 def test_withdrawing_is_idempotent_and_leaves_what_is_in_use() -> None:
     book = Reservations(memory=MEMORY, ttl=TTL)
     waiting, used = grant(book), grant(book)
-    book.consume(used, now=0.0)
+    consume(book, used, now=0.0)
     for name in (waiting, waiting, used, "unknown"):
         book.withdraw(name, now=0.0)
     assert (book.count(now=0.0), book.was_consumed(used), book.was_consumed(waiting)) == (1, True, False)
@@ -94,7 +103,7 @@ def test_memory_is_never_oversold_and_always_comes_back(operations: list[tuple[s
             if what == "grant":
                 names.append(grant(book, amount, now))
             elif what == "consume":
-                book.consume(name, now=now)
+                consume(book, name, now=now)
                 in_use.add(name)
             elif what == "withdraw":
                 book.withdraw(name, now=now)
@@ -109,3 +118,22 @@ def test_memory_is_never_oversold_and_always_comes_back(operations: list[tuple[s
     for name in in_use:
         book.finish(name)
     assert (book.count(now=now + TTL), book.reserved_bytes(now=now + TTL)) == (0, 0)
+
+
+def test_an_attempt_that_asks_again_is_given_what_it_holds() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    asked = {"request_id": "r", "attempt": 1, "max_tokens": 1, "now": 0.0}
+    first = book.grant(60, **asked)  # type: ignore[arg-type]  # the dict holds several types
+    assert book.grant(60, **asked) == first  # type: ignore[arg-type]  # as above
+    assert book.count(now=0.0) == 1
+    with pytest.raises(HandoffError, match="count attempts up"):
+        book.grant(61, **asked)  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("other", [("q", 1), ("r", 2)])
+def test_a_reservation_serves_its_own_attempt_only(other: tuple[str, int]) -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    name = book.grant(1, request_id="r", attempt=1, max_tokens=1, now=0.0).reservation_id
+    with pytest.raises(HandoffError, check=is_unknown):
+        book.consume(name, request_id=other[0], attempt=other[1], now=0.0)
+    book.consume(name, request_id="r", attempt=1, now=0.0)

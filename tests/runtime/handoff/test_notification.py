@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.standins.vllm.notifications import Heartbeat, ReadDone, parse
+from runtime.handoff.notification import Heartbeat, ReadDone, parse
 
 
 @pytest.mark.parametrize(

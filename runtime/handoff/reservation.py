@@ -1,9 +1,15 @@
-"""Keep the books of an endpoint's KV memory: who holds how much of it, and until when."""
+"""Keep the books of an endpoint's KV memory: who holds how much of it, and until when; without I/O or clock.
+
+waiting ──consumed by its ticket, once──► in use ──memory is free again──► finished
+   ├──────time is up──────────► expired
+   └──────withdrawn───────────► withdrawn
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,13 +20,19 @@ _REMEMBERED: Final = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """Hold ``size`` bytes for one decode; times are seconds of the caller's monotonic clock."""
+    """Hold ``size`` bytes for one attempt of one request; times are seconds of the caller's monotonic clock."""
 
     reservation_id: str
+    request_id: str
+    attempt: int
     size: int
     max_tokens: int
     granted_at: float
     expires_at: float
+
+
+def _unguessable() -> str:
+    return secrets.token_urlsafe(16)  # it is half of what starts a decode
 
 
 class Reservations:
@@ -30,18 +42,32 @@ class Reservations:
     Invariant: ``reserved_bytes <= memory``.
     """
 
-    def __init__(self, *, memory: int, ttl: float) -> None:
+    def __init__(self, *, memory: int, ttl: float, new_id: Callable[[], str] = _unguessable) -> None:
         self.memory = memory
         self.ttl = ttl
+        self._new_id = new_id
         self._waiting: dict[str, Reservation] = {}
         self._in_use: dict[str, Reservation] = {}
         self._finished: deque[str] = deque(maxlen=_REMEMBERED)
 
-    def grant(self, size: int, *, max_tokens: int, now: float) -> Reservation:
-        """Reserve ``size`` bytes; raise ``HandoffError`` (``capacity``) where less is free."""
+    def grant(self, size: int, *, request_id: str, attempt: int, max_tokens: int, now: float) -> Reservation:
+        """Reserve ``size`` bytes; an attempt that asks again, its answer lost, is given what it holds already.
+
+        Raises ``HandoffError``: ``capacity`` where less is free, ``invalid_request`` where an attempt asks otherwise
+        than before.
+        """
+        if held := self._held_by(request_id, attempt, now=now):
+            if (held.size, held.max_tokens) != (size, max_tokens):
+                raise HandoffError(
+                    Code.INVALID_REQUEST,
+                    f"attempt {attempt} of {request_id[:80]!r} holds another reservation: count attempts up",
+                )
+            return held
         self._check_room(size, now=now)
         reservation = Reservation(
-            reservation_id=secrets.token_urlsafe(16),  # unguessable: it is half of what starts a decode
+            reservation_id=self._new_id(),
+            request_id=request_id,
+            attempt=attempt,
             size=size,
             max_tokens=max_tokens,
             granted_at=now,
@@ -50,15 +76,20 @@ class Reservations:
         self._waiting[reservation.reservation_id] = reservation
         return reservation
 
-    def consume(self, reservation_id: str, *, now: float) -> Reservation:
-        """Take a waiting reservation into use; raise ``HandoffError`` (``reservation_unknown``) where none waits."""
+    def consume(self, reservation_id: str, *, request_id: str, attempt: int, now: float) -> Reservation:
+        """Take an attempt's waiting reservation into use, once.
+
+        Raises ``HandoffError`` (``reservation_unknown``) where none waits under this id for this very attempt.
+        """
         self._expire(now)
-        reservation = self._waiting.pop(reservation_id, None)
-        if reservation is None:
+        reservation = self._waiting.get(reservation_id)
+        if reservation is None or (reservation.request_id, reservation.attempt) != (request_id, attempt):
             raise HandoffError(
                 Code.RESERVATION_UNKNOWN,
-                f"reservation {reservation_id!r} does not exist, was used or has expired: reserve again",
+                f"reservation {reservation_id!r} does not exist, was used, has expired or is another attempt's: "
+                "reserve again",
             )
+        del self._waiting[reservation_id]
         self._in_use[reservation_id] = reservation
         return reservation
 
@@ -74,7 +105,7 @@ class Reservations:
         self._waiting.pop(reservation_id, None)
 
     def finish(self, reservation_id: str) -> None:
-        """Free a reservation in use."""
+        """Free a reservation in use, once nothing can write into its memory any more."""
         del self._in_use[reservation_id]
         self._finished.append(reservation_id)
 
@@ -91,6 +122,11 @@ class Reservations:
         """Return how much of the memory is held."""
         self._expire(now)
         return sum(held.size for group in (self._waiting, self._in_use) for held in group.values())
+
+    def _held_by(self, request_id: str, attempt: int, *, now: float) -> Reservation | None:
+        self._expire(now)
+        asked = (request_id, attempt)
+        return next((held for held in self._waiting.values() if (held.request_id, held.attempt) == asked), None)
 
     def _check_room(self, size: int, *, now: float) -> None:
         free = self.memory - self.reserved_bytes(now=now)

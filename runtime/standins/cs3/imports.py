@@ -1,0 +1,162 @@
+"""Bring a request's KV over from its worker: do what ``Fence`` allows, and what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from runtime.handoff import fields
+from runtime.handoff.acceptance import Accepted
+from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.fence import Action, Actions, Fence
+from runtime.handoff.kv import digest
+from runtime.handoff.nixl import Pair
+from runtime.handoff.reservation import Reservation, Reservations
+from runtime.handoff.sidechannel import NixlAgentMetadata
+from runtime.standins.cs3 import pull
+from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.link import Address, Link
+from runtime.standins.cs3.phases import Phases
+from runtime.standins.engine.engine import Engine
+from runtime.standins.engine.layer import Half
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """Hold KV that was read and verified."""
+
+    request_id: str
+    prompt: list[int]
+    cache: Half
+    max_tokens: int
+    kv_bytes: int
+    phases: Phases
+    verified: bool
+    """Whether the worker gave digests of the KV; if not, only the time of its lease vouches for it."""
+
+
+class Importer:
+    """Read KV by ``link`` into memory that ``reservations`` hold."""
+
+    def __init__(self, engine: Engine, reservations: Reservations, link: Link) -> None:
+        self._engine = engine
+        self._reservations = reservations
+        self._link = link
+        self._notices: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def imported(
+        self, chat: ChatRequest, prompt: list[int], accepted: Accepted, reservation: Reservation, phases: Phases
+    ) -> AsyncIterator[Imported]:
+        """Yield KV that may be decoded; afterwards, or where it is refused, free its memory and the worker's blocks.
+
+        Raises ``HandoffError``, which tells the phase, as do errors raised while the KV is in use.
+        """
+        fence = Fence(accepted, reservation)
+        try:
+            max_tokens = self._fit(chat, accepted.ticket.num_tokens, reservation)
+            cache = self._engine.new_cache(accepted.ticket.num_tokens + max_tokens)
+            kv_bytes = await self._read(accepted, fence, cache, phases)
+            with phases.measure("verify"):
+                await _verify(cache, prompt, accepted)
+            self._do(fence.own(), accepted)
+            yield Imported(
+                request_id=accepted.ticket.request_id,
+                prompt=prompt,
+                cache=cache,
+                max_tokens=max_tokens,
+                kv_bytes=kv_bytes,
+                phases=phases,
+                verified=accepted.seal is not None,
+            )
+        except HandoffError as error:
+            error.phase = fence.phase
+            raise
+        finally:  # a client that left is no Exception, and what it holds must go as well
+            self._do(fence.end(), accepted)
+
+    def notify(self, accepted: Accepted) -> None:
+        """Tell the worker, without waiting for it, that nobody will read the request's blocks any more."""
+        notice = asyncio.create_task(self._tell(accepted))
+        self._notices.add(notice)
+        notice.add_done_callback(self._notices.discard)
+
+    async def close(self, *, timeout: float) -> None:
+        """Wait for notices to workers that are under way."""
+        if self._notices:
+            await asyncio.wait(self._notices, timeout=timeout)
+
+    def _do(self, actions: Actions, accepted: Accepted) -> None:
+        if Action.NOTIFY in actions:
+            self.notify(accepted)
+        if Action.FREE in actions:
+            self._reservations.finish(accepted.ticket.reservation_id)
+
+    def _fit(self, chat: ChatRequest, num_tokens: int, reservation: Reservation) -> int:
+        """Let the reservation hold what is really needed; return how many tokens may be decoded."""
+        geometry = self._engine.geometry
+        room = geometry.context - num_tokens
+        max_tokens = chat.max_tokens or max(1, min(reservation.max_tokens, room))
+        if max_tokens > room:
+            raise HandoffError(
+                Code.CONTEXT_LENGTH_EXCEEDED,
+                f"KV of {num_tokens} tokens leaves room for {room}, max_tokens is {max_tokens}: lower max_tokens",
+            )
+        size = (num_tokens + max_tokens) * geometry.kv_bytes_per_token
+        self._reservations.resize(reservation.reservation_id, size, now=time.monotonic())
+        return max_tokens
+
+    async def _read(self, accepted: Accepted, fence: Fence, cache: Half, phases: Phases) -> int:
+        with phases.measure("handshake"):
+            peer = await self._link.connect(_address(accepted))
+            fence.shaken(peer.life)
+        with phases.measure("transfer"):
+            pairs = self._plan(peer.metadata, accepted, cache)
+            kv_bytes = await self._link.read(
+                peer,
+                pairs,
+                cache,
+                seconds=fence.reading(now=time.monotonic()),
+                settled=lambda: self._do(fence.settled(), accepted),
+            )
+            fence.read(now=time.monotonic())
+        return kv_bytes
+
+    def _plan(self, remote: NixlAgentMetadata, accepted: Accepted, cache: Half) -> list[Pair]:
+        geometry, num_tokens = self._engine.geometry, accepted.ticket.num_tokens
+        pull.check_layout(remote, geometry)
+        groups = accepted.params[fields.REMOTE_BLOCK_IDS]
+        blocks = pull.needed_blocks(groups, num_tokens, block_size=remote.block_size, num_blocks=remote.num_blocks)
+        return pull.plan_reads(
+            remote, blocks, num_tokens, geometry, cache_address=cache.ctypes.data, capacity=cache.shape[2]
+        )
+
+    async def _tell(self, accepted: Accepted) -> None:
+        try:
+            await self._link.notify(_address(accepted), accepted.done)
+        except HandoffError as error:  # nobody waits for it: the lease will free the blocks
+            log.warning("notice for request %s not delivered: %s", accepted.ticket.remote_request_id, error)
+
+
+def _address(accepted: Accepted) -> Address:
+    return Address(
+        host=accepted.params[fields.REMOTE_HOST], port=accepted.params[fields.REMOTE_PORT], life=accepted.life
+    )
+
+
+async def _verify(cache: Half, prompt: list[int], accepted: Accepted) -> None:
+    """Raise ``HandoffError``: ``kv_foreign`` on another prompt, ``kv_corrupt`` on bytes the worker did not digest."""
+    num_tokens = accepted.ticket.num_tokens
+    if len(prompt) != num_tokens:
+        raise HandoffError(
+            Code.KV_FOREIGN,
+            f"the messages are {len(prompt)} tokens, the KV is of {num_tokens}: prefill this very prompt",
+        )
+    if accepted.seal:
+        await asyncio.to_thread(digest.verify, cache[:, :, :num_tokens], accepted.seal)
