@@ -74,17 +74,21 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     actions = tenant.add_subparsers(required=True, metavar="ACTION", dest="action")
     add = actions.add_parser("add", help="add a tenant and print its key, which is shown only now")
     rotate = actions.add_parser("rotate", help="print another key; the one before stays valid until the next rotation")
-    revoke = actions.add_parser("revoke", help="refuse every key of a tenant")
+    sign = actions.add_parser(
+        "sign", help="print another AWS key pair, for clients that sign instead of presenting a key"
+    )
+    revoke = actions.add_parser("revoke", help="refuse every key and signature of a tenant")
     show = actions.add_parser("list", help="list tenants, never keys")
-    for action in (add, rotate, revoke, show):
+    for action in (add, rotate, sign, revoke, show):
         action.add_argument("file", type=Path)
         action.add_argument("--profile", help="the AWS profile to act with; default: as every AWS tool finds it")
         action.set_defaults(run=_tenant)
-    for action in (add, rotate, revoke):
+    for action in (add, rotate, sign, revoke):
         action.add_argument("id", metavar="TENANT")
     for limit in ("requests-per-minute", "tokens-per-minute", "concurrency"):
         add.add_argument(f"--{limit}", type=_positive, metavar="N")
-    rotate.add_argument("--at-once", action="store_true", help="refuse the key before at once: it has leaked")
+    for action in (rotate, sign):
+        action.add_argument("--at-once", action="store_true", help="refuse the one before at once: it has leaked")
     show.add_argument("--output", choices=["text", "json"], default="text")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -135,6 +135,7 @@ class GatewayService(Construct):
             "gateway",
             image=container_image("gateway"),
             environment={
+                "AWS_REGION": Stack.of(self).region,
                 settings.DEPLOYMENT: deployment.name,
                 settings.METRICS_PORT: str(gateway.metrics_port),
                 settings.MODEL: deployment.model.id,

@@ -38,13 +38,24 @@ class Chat:
     """An estimate, for the reservation only."""
 
 
-def read(raw: bytes, *, request_id: str, tenant: str, model: str, max_model_len: int) -> Chat:
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; raise ``HandoffError`` (``invalid_request``) where it is none."""
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the body is not JSON: {type(error).__name__}: {error}"[:300]) from error
+    if not isinstance(body, dict):
+        raise _invalid(f"the body is a JSON {type(body).__name__}, an object is needed")
+    return body
+
+
+def read(given: Mapping[str, Any], *, request_id: str, tenant: str, model: str, max_model_len: int) -> Chat:
     """Check and strip a request's body.
 
     Raise ``HandoffError``: ``invalid_request``, ``model_not_found``, or ``context_length_exceeded`` where the answer
     alone would fill the context.
     """
-    body = stripped(_object(raw))
+    body = stripped(given)
     _check_types(body)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
@@ -104,16 +115,6 @@ def require_single_answer(chat: Chat) -> None:
     """Raise ``HandoffError`` where several answers are asked for: KV is handed to one reader only."""
     if chat.body.get("n") not in (None, 1):
         raise _invalid(f"n is {chat.body['n']!r:.80}: only one answer a request is possible, send several requests")
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise _invalid(f"the body is not JSON: {type(error).__name__}: {error}"[:300]) from error
-    if not isinstance(body, dict):
-        raise _invalid(f"the body is a JSON {type(body).__name__}, an object is needed")
-    return body
 
 
 def _refuse_constant(name: str) -> float:

@@ -96,6 +96,7 @@ class GatewayConfig:
     """Configure the gateway: ``model`` is the public name, secrets are named by their ARN."""
 
     deployment: str
+    region: str
     model: str
     max_model_len: int
     port: int
@@ -109,6 +110,7 @@ class GatewayConfig:
         """Read everything; raise ``SettingError`` on the first variable that is missing or unusable."""
         return cls(
             deployment=required(environment, settings.DEPLOYMENT),
+            region=required(environment, "AWS_REGION"),
             model=required(environment, settings.MODEL),
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
             port=_port(environment, settings.LISTEN_PORT),

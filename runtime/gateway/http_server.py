@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from aiohttp import web
 
 from runtime.gateway import chat as bodies
-from runtime.gateway.chat import Chat
+from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.guard import HEALTH, READY, RECORD, guard, label
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
+from runtime.gateway.refusal import BEDROCK
 from runtime.gateway.sse import Tail
 from runtime.gateway.tenants import Tenant
 from runtime.gateway.upstream import Response, UnreachableError
@@ -39,12 +41,15 @@ class Gateway:
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        app = web.Application(middlewares=[guard(self._known, self._ended)], client_max_size=MAX_BODY_BYTES)
+        app = web.Application(
+            middlewares=[guard(self._known, self._ended, self._config.region)], client_max_size=MAX_BODY_BYTES
+        )
         app.on_response_prepare.append(label)
         app.router.add_get(HEALTH, self._health)
         app.router.add_get(READY, self._ready)
         app.router.add_get(contract.MODELS, self._models)
         app.router.add_post(contract.CHAT_COMPLETIONS, self._chat_completions)
+        BedrockRuntime(self._config.model, self._asked).add_to(app.router)
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -68,28 +73,32 @@ class Gateway:
 
     def _ended(self, record: Record, status: int) -> None:
         record.write(status)
-        if record.path == contract.CHAT_COMPLETIONS:
+        if record.path == contract.CHAT_COMPLETIONS or record.path.startswith(BEDROCK):
             self._metrics.ended(record, status)
 
     async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
         record = request[RECORD]
+        body = bodies.parse(await request.read())
+        record.stream = body.get("stream") is True
+        async with self._asked(body, record) as upstream:
+            if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
+                return await _relay_stream(request, upstream, record)
+            return await _relay_whole(upstream, record)
+
+    @asynccontextmanager
+    async def _asked(self, body: Mapping[str, Any], record: Record) -> AsyncIterator[Response]:
+        """Have a chat completion answered, whichever API it came by."""
         chat = bodies.read(
-            await request.read(),
+            body,
             request_id=record.request_id,
             tenant=record.tenant or "",
             model=self._config.model,
             max_model_len=self._config.max_model_len,
         )
-        record.stream = chat.body.get("stream") is True
         with self._metrics.streams.holding(1):
-            return await self._answer(request, chat, record)
-
-    async def _answer(self, request: web.Request, chat: Chat, record: Record) -> web.StreamResponse:
-        async with self._provider.answer(chat, record.phases) as upstream:
-            record.kv_bytes = _kv_bytes(upstream)
-            if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
-                return await _relay_stream(request, upstream, record)
-            return await _relay_whole(upstream, record)
+            async with self._provider.answer(chat, record.phases) as upstream:
+                record.kv_bytes = _kv_bytes(upstream)
+                yield upstream
 
 
 async def _relay_whole(upstream: Response, record: Record) -> web.Response:

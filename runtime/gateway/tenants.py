@@ -2,9 +2,11 @@
 
 The document is JSON in one Secrets Manager secret, written by ``tandem tenant``::
 
-    {"tenants": {"acme": {"state": "active", "keys": ["<sha256>", …], "limits": {"requests_per_minute": 60}}}}
+    {"tenants": {"acme": {"state": "active", "keys": ["<sha256>", …], "limits": {"requests_per_minute": 60},
+                          "signing": {"<access key id>": "<secret access key>"}}}}
 
-A key is 256 random bits, which no dictionary holds, so its plain SHA-256 is as good as a slow hash.
+A key is 256 random bits, which no dictionary holds, so its plain SHA-256 is as good as a slow hash. A signature can be
+checked only with the secret that made it, so the secrets of tenants that sign their requests stand here as they are.
 """
 
 from __future__ import annotations
@@ -32,12 +34,16 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tenant:
-    """Hold one tenant: digests of its keys, newest first, and its limits by name (absent: unlimited)."""
+    """Hold one tenant: digests of its keys, newest first, and its limits by name (absent: unlimited).
+
+    ``signing`` holds secret access keys by access key id, oldest first.
+    """
 
     id: str
     keys: tuple[str, ...]
     state: str = ACTIVE
     limits: Mapping[str, int] = field(default_factory=dict)
+    signing: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def digest(key: str) -> str:
@@ -55,6 +61,13 @@ def identify(key: str, tenants: Iterable[Tenant]) -> Tenant | None:
     return found
 
 
+def signers(tenants: Iterable[Tenant]) -> dict[str, tuple[Tenant, str]]:
+    """Return each active tenant and secret by the access key id with which it signs."""
+    return {
+        key: (tenant, secret) for tenant in tenants if tenant.state == ACTIVE for key, secret in tenant.signing.items()
+    }
+
+
 def load(text: str) -> tuple[Tenant, ...]:
     """Read the secret's document; raise ``ValueError``, which quotes nothing but names and ids."""
     try:
@@ -67,7 +80,12 @@ def load(text: str) -> tuple[Tenant, ...]:
 def dump(tenants: Iterable[Tenant]) -> str:
     """Return the document of some tenants."""
     entries = {
-        tenant.id: {"state": tenant.state, "keys": list(tenant.keys), "limits": dict(tenant.limits)}
+        tenant.id: {
+            "state": tenant.state,
+            "keys": list(tenant.keys),
+            "limits": dict(tenant.limits),
+            **({"signing": dict(tenant.signing)} if tenant.signing else {}),
+        }
         for tenant in sorted(tenants, key=lambda tenant: tenant.id)
     }
     return json.dumps({"tenants": entries}, separators=(",", ":"))
@@ -84,4 +102,7 @@ def _tenant(name: str, entry: Mapping[str, Any]) -> Tenant:
     unknown = [limit for limit in limits if limit not in LIMITS]
     if unknown or not all(type(value) is int and value > 0 for value in limits.values()):
         raise ValueError(f"tenant {name} has limits other than positive whole numbers of {', '.join(LIMITS)}")
-    return Tenant(id=name, keys=tuple(keys), state=state, limits=dict(limits))
+    signing = entry.get("signing", {})
+    if len(signing) > KEYS or not all(isinstance(secret, str) and secret for secret in signing.values()):
+        raise ValueError(f"tenant {name} has signing credentials other than at most {KEYS} ids with their secrets")
+    return Tenant(id=name, keys=tuple(keys), state=state, limits=dict(limits), signing=dict(signing))

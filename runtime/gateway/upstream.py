@@ -60,11 +60,12 @@ def headers(key: str, request_id: str) -> dict[str, str]:
 class PeerError(Exception):
     """Carry a peer's own OpenAI-shaped error, which is passed on to the client as it is."""
 
-    def __init__(self, *, status: int, body: bytes, code: object, retry_after: str | None) -> None:
+    def __init__(self, *, status: int, body: bytes, code: object, message: str, retry_after: str | None) -> None:
         super().__init__(f"a peer answered {status}")
         self.status = status
         self.body = body
         self.code = code
+        self.message = message
         self.retry_after = retry_after
 
 
@@ -80,7 +81,8 @@ async def refusal(response: Response, *, peer: str, failed: Code) -> PeerError |
     blames_request = bool(error) and 400 <= response.status < 500 and response.status not in (401, 403)
     if ours or blames_request:
         retry_after = response.headers.get("Retry-After")
-        return PeerError(status=response.status, body=body, code=code, retry_after=retry_after)
+        message = error["message"]
+        return PeerError(status=response.status, body=body, code=code, message=message, retry_after=retry_after)
     said = f": {error['message']:.200}" if error else ""
     return HandoffError(failed, f"the {peer} answered with status {response.status}{said}")
 

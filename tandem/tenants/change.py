@@ -36,9 +36,16 @@ def rotate(tenants: Tenants, tenant_id: str, key_digest: str, *, at_once: bool) 
     return _with(tenants, dataclasses.replace(tenant, keys=(key_digest, *kept)))
 
 
+def sign(tenants: Tenants, tenant_id: str, access_key_id: str, secret: str, *, at_once: bool) -> Tenants:
+    """Give a tenant another pair to sign with; the one before stays valid until the next, unless ``at_once``."""
+    tenant = _active(tenants, tenant_id)
+    kept = {} if at_once else dict(list(tenant.signing.items())[1 - KEYS :])
+    return _with(tenants, dataclasses.replace(tenant, signing={**kept, access_key_id: secret}))
+
+
 def revoke(tenants: Tenants, tenant_id: str) -> Tenants:
-    """Refuse every key of a tenant from now on, and forget them; the tenant stays listed."""
-    return _with(tenants, dataclasses.replace(_active(tenants, tenant_id), keys=(), state=REVOKED))
+    """Refuse every key and signature of a tenant from now on, and forget them; the tenant stays listed."""
+    return _with(tenants, dataclasses.replace(_active(tenants, tenant_id), keys=(), signing={}, state=REVOKED))
 
 
 def _active(tenants: Tenants, tenant_id: str) -> Tenant:

@@ -23,6 +23,8 @@ from tandem.tenants.change import TenantError
 from tandem.tenants.store import Store
 
 _KEY_BYTES: Final = 32
+_KEY_ID_PREFIX: Final = "TANDEM"
+_KEY_ID_BYTES: Final = 8
 
 
 def tenant(deployment: Deployment, options: argparse.Namespace) -> int:
@@ -52,6 +54,13 @@ def rotate(store: Store, tenant_id: str, *, at_once: bool) -> str:
     return key
 
 
+def sign(store: Store, tenant_id: str, *, at_once: bool) -> tuple[str, str]:
+    """Return another access key id and secret access key for a tenant."""
+    key_id, secret = _KEY_ID_PREFIX + secrets.token_hex(_KEY_ID_BYTES).upper(), secrets.token_urlsafe(_KEY_BYTES)
+    store.change(partial(change.sign, tenant_id=tenant_id, access_key_id=key_id, secret=secret, at_once=at_once))
+    return key_id, secret
+
+
 def _run(store: Store, options: argparse.Namespace) -> Sequence[str]:
     match options.action:
         case "add":
@@ -59,6 +68,9 @@ def _run(store: Store, options: argparse.Namespace) -> Sequence[str]:
             return [add(store, options.id, limits)]
         case "rotate":
             return [rotate(store, options.id, at_once=options.at_once)]
+        case "sign":
+            key_id, secret = sign(store, options.id, at_once=options.at_once)
+            return [f"AWS_ACCESS_KEY_ID={key_id}", f"AWS_SECRET_ACCESS_KEY={secret}"]
         case "revoke":
             store.change(partial(change.revoke, tenant_id=options.id))
             return [f"{options.id} is revoked"]
@@ -68,7 +80,13 @@ def _run(store: Store, options: argparse.Namespace) -> Sequence[str]:
 
 
 def _shown(found: Tenant) -> dict[str, object]:
-    return {"id": found.id, "state": found.state, "keys": len(found.keys), "limits": dict(found.limits)}
+    return {
+        "id": found.id,
+        "state": found.state,
+        "keys": len(found.keys),
+        "signing": list(found.signing),
+        "limits": dict(found.limits),
+    }
 
 
 def _table(tenants: Sequence[Tenant]) -> list[str]:

@@ -23,6 +23,7 @@ class Fault:
 
 VALIDATION: Final = Fault("ValidationException", 400)
 DENIED: Final = Fault("AccessDeniedException", 403)
+UNKNOWN_OPERATION: Final = Fault("UnknownOperationException", 404)
 UNKNOWN_CLIENT: Final = Fault("UnrecognizedClientException", 403)
 NOT_FOUND: Final = Fault("ResourceNotFoundException", 404)
 THROTTLED: Final = Fault("ThrottlingException", 429)

@@ -30,7 +30,8 @@ MODEL = "org/model"
 GATEWAY_KEY = "client-key"
 TENANT = "acme"
 TICKET_KEY = b"ticket-key"
-TENANTS = (Tenant(id=TENANT, keys=(digest(GATEWAY_KEY),)),)
+KEY_ID, SECRET = "TANDEM1", "secret"
+TENANTS = (Tenant(id=TENANT, keys=(digest(GATEWAY_KEY),), signing={KEY_ID: SECRET}),)
 
 
 @dataclass
@@ -144,6 +145,7 @@ def _provider(
 def _config(provider: ProviderConfig) -> GatewayConfig:
     return GatewayConfig(
         deployment="small",
+        region="us-east-2",
         model=MODEL,
         max_model_len=4096,
         port=1,

@@ -131,6 +131,7 @@ class DecodePeer(Peer):
     """Answer as a decode endpoint of the contract does."""
 
     chunks: tuple[bytes, ...] = CHUNKS
+    completion: Mapping[str, Any] = COMPLETION
     dies = False
     waits_after_first = False
     completed = 0
@@ -172,7 +173,7 @@ class DecodePeer(Peer):
 
     async def _whole(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         if not self.dies:
-            return web.json_response(COMPLETION, headers=headers)
+            return web.json_response(self.completion, headers=headers)
         response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b'{"id"')

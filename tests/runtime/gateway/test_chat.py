@@ -25,7 +25,7 @@ VALUES = JSON | st.just("m") | st.just([{"role": "user", "content": "x"}])
 
 
 def read(raw: bytes, max_model_len: int = 100) -> chat.Chat:
-    return chat.read(raw, request_id="r", tenant="t", model="m", max_model_len=max_model_len)
+    return chat.read(chat.parse(raw), request_id="r", tenant="t", model="m", max_model_len=max_model_len)
 
 
 @given(st.binary() | st.dictionaries(NAMES, VALUES).map(lambda body: json.dumps(body).encode()))

@@ -18,6 +18,7 @@ TENANTS = st.builds(
     keys=st.lists(DIGESTS, max_size=2).map(tuple),
     state=st.sampled_from(["active", "revoked"]),
     limits=st.dictionaries(st.sampled_from(LIMITS), st.integers(1, 10**9)),
+    signing=st.dictionaries(st.text(min_size=1), st.text(min_size=1), max_size=2),
 )
 
 
@@ -47,6 +48,9 @@ def document(**changes: Any) -> str:
         document(limits={"concurrency": 0}),
         document(limits={"concurrency": True}),
         document(limits=7),
+        document(signing={"a": "hidden", "b": "hidden", "c": "hidden"}),
+        document(signing={"a": ""}),
+        document(signing=["hidden"]),
     ],
 )
 def test_another_document_is_refused_and_not_quoted(text: str) -> None:

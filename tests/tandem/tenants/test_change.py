@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.gateway.tenants import REVOKED, Tenant, digest, identify
-from tandem.tenants.change import TenantError, Tenants, add, revoke, rotate
+from runtime.gateway.tenants import REVOKED, Tenant, digest, identify, signers
+from tandem.tenants.change import TenantError, Tenants, add, revoke, rotate, sign
 
 A, B, C = (digest(key) for key in "abc")
 
@@ -36,6 +36,21 @@ def test_a_rotation_keeps_the_key_before_until_the_next() -> None:
 def test_a_rotation_at_once_refuses_the_key_before() -> None:
     tenants = rotate(with_acme(), "acme", B, at_once=True)
     assert [who(key, tenants) for key in "ab"] == [None, "acme"]
+
+
+def test_a_tenant_signs_with_its_last_two_pairs_until_it_is_revoked() -> None:
+    tenants = with_acme()
+    for number in "123":
+        tenants = sign(tenants, "acme", f"ID{number}", f"secret{number}", at_once=False)
+    assert {key: (tenant.id, secret) for key, (tenant, secret) in signers(tenants).items()} == {
+        "ID2": ("acme", "secret2"),
+        "ID3": ("acme", "secret3"),
+    }
+    assert who("a", tenants) == "acme"
+    assert list(signers(sign(tenants, "acme", "ID4", "secret4", at_once=True))) == ["ID4"]
+    revoked = revoke(tenants, "acme")
+    assert signers(revoked) == {}
+    assert signers(add(revoked, "acme", B, {})) == {}
 
 
 def test_a_revoked_tenant_stays_listed_and_comes_back_without_its_old_keys() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runtime.gateway.tenants import identify, load
+from runtime.gateway.tenants import identify, load, signers
 from runtime.handoff import settings
 from tandem.cli import main
 from tandem.rehearsal.cloud.server import EmbeddedCloud
@@ -68,11 +68,22 @@ def test_a_tenant_from_its_first_key_to_its_last(cloud: EmbeddedCloud, run: Run)
     known = [identify(key, load(stored(cloud))) is not None for key in (first, second, third)]
     assert known == [False, False, True]
     listed = json.loads(run("list", "--output=json")[1])
-    assert listed == [{"id": "acme", "state": "active", "keys": 1, "limits": {"requests_per_minute": 60}}]
+    assert listed == [
+        {"id": "acme", "state": "active", "keys": 1, "signing": [], "limits": {"requests_per_minute": 60}}
+    ]
     assert run("revoke", "acme")[1] == "acme is revoked"
     table = run("list")[1].splitlines()
     assert [line.split()[:3] for line in table] == [["tenant", "state", "keys"], ["acme", "revoked", "0"]]
     assert identify(third, load(stored(cloud))) is None
+
+
+def test_a_pair_to_sign_with_is_printed_as_aws_tools_read_it(cloud: EmbeddedCloud, run: Run) -> None:
+    run("add", "acme")
+    printed = dict(line.split("=", 1) for line in run("sign", "acme")[1].splitlines())
+    [(key_id, (_, secret))] = signers(load(stored(cloud))).items()
+    assert printed == {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+    [listed] = json.loads(run("list", "--output=json")[1])
+    assert listed["signing"] == [key_id]
 
 
 def test_what_cannot_be_done_is_one_line_and_status_1(run: Run) -> None:

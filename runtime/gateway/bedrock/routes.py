@@ -1,0 +1,143 @@
+"""Serve Bedrock Runtime's four operations on text: Converse and InvokeModel, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from runtime.gateway import chat as bodies
+from runtime.gateway.bedrock import answer, converse, eventstream, fault, invoke
+from runtime.gateway.bedrock.converse_stream import ConverseEvents
+from runtime.gateway.bedrock.invoke import InvokeEvents
+from runtime.gateway.events import EventError, Events
+from runtime.gateway.guard import RECORD
+from runtime.gateway.record import Record
+from runtime.gateway.upstream import Response, UnreachableError
+from runtime.handoff import contract
+from runtime.handoff.contract import Code, HandoffError
+
+_DONE: Final = b"[DONE]"
+
+Ask = Callable[[Mapping[str, Any], Record], AbstractAsyncContextManager[Response]]
+"""Have a chat completion answered; raise ``HandoffError`` or ``PeerError``."""
+
+
+class Writer(Protocol):
+    """Turn the chunks of one answer into encoded events."""
+
+    finished: bool
+
+    def push(self, chunk: Mapping[str, Any]) -> Iterator[bytes]:
+        """Yield the events of one chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Streamed:
+    """Say how a streamed operation is read and written."""
+
+    chat_body: Callable[..., dict[str, Any]]
+    writer: Callable[[Callable[[], int]], Writer]
+    headers: Mapping[str, str]
+
+
+_CONVERSE: Final = _Streamed(converse.chat_body, ConverseEvents, {})
+_INVOKE: Final = _Streamed(invoke.chat_body, InvokeEvents, {invoke.BODY_TYPE: "application/json"})
+
+
+@dataclass(frozen=True, slots=True)
+class BedrockRuntime:
+    """Answer for the one ``model``, by whatever answers chat completions."""
+
+    model: str
+    ask: Ask
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the operations' routes; a model's id stands in them with its slashes escaped."""
+        router.add_post("/model/{model}/converse", self._converse)
+        router.add_post("/model/{model}/invoke", self._invoke)
+        router.add_post("/model/{model}/converse-stream", partial(self._stream, _CONVERSE))
+        router.add_post("/model/{model}/invoke-with-response-stream", partial(self._stream, _INVOKE))
+
+    async def _converse(self, request: web.Request) -> web.Response:
+        record = request[RECORD]
+        completion = await self._complete(request, converse.chat_body, record)
+        return web.json_response(answer.converse(completion, round(record.phases.total_ms)))
+
+    async def _invoke(self, request: web.Request) -> web.Response:
+        record = request[RECORD]
+        completion = await self._complete(request, invoke.chat_body, record)
+        read, written = answer.token_counts(completion)
+        headers = {
+            invoke.INPUT_TOKENS: str(read),
+            invoke.OUTPUT_TOKENS: str(written),
+            invoke.LATENCY: str(round(record.phases.total_ms)),
+        }
+        return web.json_response(completion, headers=headers)
+
+    async def _complete(
+        self, request: web.Request, chat_body: Callable[..., dict[str, Any]], record: Record
+    ) -> dict[str, Any]:
+        body = chat_body(await self._body(request), model=self.model, stream=False)
+        async with self.ask(body, record) as upstream:
+            try:
+                raw = await upstream.read()
+                record.bytes_out = len(raw)
+                completion = json.loads(raw)
+            except (UnreachableError, ValueError, RecursionError) as error:
+                raise _broken(error) from error
+        if not isinstance(completion, dict):
+            raise HandoffError(Code.DECODE_FAILED, "the decode endpoint answered with no chat completion")
+        return completion
+
+    async def _stream(self, kind: _Streamed, request: web.Request) -> web.StreamResponse:
+        record = request[RECORD]
+        record.stream = True
+        body = kind.chat_body(await self._body(request), model=self.model, stream=True)
+        async with self.ask(body, record) as upstream:
+            response = web.StreamResponse(headers={"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
+            await response.prepare(request)
+            try:
+                await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
+            except (UnreachableError, EventError, LookupError, TypeError, ValueError, AttributeError) as error:
+                record.code = Code.DECODE_FAILED.value
+                await response.write(eventstream.exception(fault.MODEL_STREAM.event, str(_broken(error))))
+            await response.write_eof()
+            return response
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        if (named := request.match_info["model"]) != self.model:
+            raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {named[:200]!r}, served here is {self.model!r}")
+        return bodies.parse(await request.read())
+
+
+async def _relay(upstream: Response, writer: Writer, response: web.StreamResponse, record: Record) -> None:
+    """Write an answer's events as they come; raise where it breaks off, or is none."""
+    events = Events()
+    async for received in upstream.chunks():
+        if not record.bytes_out:
+            record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
+        sent = b"".join(event for data in events.push(received) for event in _written(data, writer))
+        record.bytes_out += len(sent)
+        if sent:
+            await response.write(sent)
+    if not writer.finished:
+        raise UnreachableError("the stream ended before it said so")
+
+
+def _written(data: bytes, writer: Writer) -> Iterator[bytes]:
+    if data == _DONE:
+        return
+    chunk = json.loads(data)
+    if "error" in chunk:
+        raise ValueError(f"it says: {chunk['error']['message']}"[:300])
+    yield from writer.push(chunk)
+
+
+def _broken(error: Exception) -> HandoffError:
+    return HandoffError(Code.DECODE_FAILED, f"the decode endpoint broke off its answer ({error})")
