@@ -69,10 +69,13 @@ class GatewayLoadBalancer(Construct):
         self.targets = listener.add_targets(
             "Gateway",
             port=gateway.port,
-            protocol=elbv2.ApplicationProtocol.HTTP,
+            # by a certificate that each task makes for itself; a load balancer verifies no target's
+            protocol=elbv2.ApplicationProtocol.HTTPS,
             targets=[service],
             deregistration_delay=_DRAIN,
-            health_check=elbv2.HealthCheck(path="/health", interval=Duration.seconds(10), healthy_threshold_count=2),
+            health_check=elbv2.HealthCheck(
+                path="/health", protocol=elbv2.Protocol.HTTPS, interval=Duration.seconds(10), healthy_threshold_count=2
+            ),
         )
 
     def metric_requests(self) -> cloudwatch.Metric:

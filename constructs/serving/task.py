@@ -57,13 +57,13 @@ class WorkerTask(Construct):
                 "AWS_REGION": Stack.of(self).region,
                 "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
                 settings.STATUS_PORT: str(workers.status_port),
+                settings.WORKER_SECRET_ARN: key.secret_arn,
                 settings.START_SECONDS: str(workers.start_seconds),
                 settings.DRAIN_SECONDS: str(stop_seconds - _END_SECONDS),
                 settings.NEURON_DEVICES: str(kind.neuron_devices),
                 settings.EFA_INTERFACES: str(interfaces),
                 **({settings.WEIGHTS: model.weights} if model.weights else {}),
             },
-            secrets={settings.PREFILL_KEY: ecs.Secret.from_secrets_manager(key)},
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
             linux_parameters=_devices(self, kind, interfaces),
             stop_timeout=Duration.seconds(stop_seconds),
@@ -74,6 +74,7 @@ class WorkerTask(Construct):
         # EFA pins the memory that it registers
         self.container.add_ulimits(ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1))
         mount_local_disk(self.definition, self.container)
+        key.grant_read(self.definition.task_role)
         if model.weights:
             grant_weights(self.definition, model.weights)
         acknowledge_task(self.definition)

@@ -12,6 +12,7 @@ from runtime.gateway.address import MetadataError, listen_address
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.secrets import SecretError
 from runtime.gateway.serve import serve
+from runtime.handoff.certificate import CertificateError
 from runtime.handoff.settings import SettingError
 
 
@@ -22,7 +23,7 @@ def main() -> int:
         asyncio.run(serve(config, listen_address(os.environ)))
     except SettingError as error:
         return _failed(error, 2)
-    except (MetadataError, SecretError, OSError, BotoCoreError) as error:
+    except (MetadataError, CertificateError, SecretError, OSError, BotoCoreError) as error:
         return _failed(error, 1)
     return 0
 

@@ -8,23 +8,35 @@ from typing import Any
 
 from runtime.gateway.chat import encode
 from runtime.gateway.phases import Phases
-from runtime.gateway.upstream import Client, Response, UnreachableError, headers, refusal
+from runtime.gateway.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
 from runtime.handoff.contract import Code, HandoffError
 
 
 @asynccontextmanager
 async def decode(
-    client: Client, url: str, key: str, request_id: str, body: Mapping[str, Any], phases: Phases
+    client: Client,
+    url: str,
+    key: str,
+    request_id: str,
+    body: Mapping[str, Any],
+    phases: Phases,
+    *,
+    pin: str | None = None,
 ) -> AsyncIterator[Response]:
-    """Yield an answer of status 200; raise ``HandoffError`` or ``PeerError``. Its head ends the phase ``decode``."""
+    """Yield an answer of status 200; raise ``HandoffError`` or ``PeerError``. Its head ends the phase ``decode``.
+
+    Raise ``NotSentError`` where a pinned peer has seen nothing of the request: it may be another run of it by now.
+    """
     async with AsyncExitStack() as stack:
         with phases.measure("decode"):
             try:
-                sent = client.send("POST", url, headers=headers(key, request_id), body=encode(body))
+                sent = client.send("POST", url, headers=headers(key, request_id), body=encode(body), pin=pin)
                 response = await stack.enter_async_context(sent)
                 if response.status != 200:
                     raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)
             except UnreachableError as error:
+                if pin and isinstance(error, NotSentError):
+                    raise
                 message = f"the decode endpoint cannot be reached ({error}): try again"
                 raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
         yield response

@@ -10,7 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.gateway import log
-from runtime.gateway.workers import Worker
+from runtime.gateway.workers import Address, Worker
 
 INTERVAL_SECONDS: Final = 3.0
 _JOIN_SECONDS: Final = 10.0
@@ -20,7 +20,8 @@ _ASKED_AT_ONCE: Final = 32
 class Discovery:
     """Ask Cloud Map every few seconds in a thread of its own; ``workers`` is replaced as one value.
 
-    ``ready`` is asked of each worker, side by side. Where Cloud Map cannot be asked, the workers last known are.
+    ``ready`` asks each worker, side by side, and returns it as it is now, None where it takes no requests. Where Cloud
+    Map cannot be asked, the workers last known are.
     """
 
     def __init__(
@@ -29,12 +30,12 @@ class Discovery:
         *,
         namespace: str,
         service: str,
-        ready: Callable[[Worker], bool],
+        ready: Callable[[Address], Worker | None],
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._client = client
         self._ready = ready
-        self._known: tuple[Worker, ...] = ()
+        self._known: tuple[Address, ...] = ()
         self._namespace = namespace
         self._service = service
         self._interval = interval_seconds
@@ -63,11 +64,20 @@ class Discovery:
             log.write("discovery_failed", service=self._service, error=str(error))
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
             answers = list(pool.map(self._ready, self._known))
-        workers = tuple(worker for worker, ready in zip(self._known, answers, strict=True) if ready)
+        self._replace(tuple(worker for worker in answers if worker))
+
+    def renew(self, worker: Worker) -> None:
+        """Ask one worker anew, whose place a later run of it takes."""
+        again = self._ready(worker.address)
+        others = (one for one in self.workers if one.address != worker.address)
+        self._replace(tuple(sorted([*others, again] if again else others)))
+
+    def _replace(self, workers: tuple[Worker, ...]) -> None:
         if workers != self.workers:
             self.workers = workers
-            waiting = [str(worker) for worker in self._known if worker not in workers]
-            log.write("workers", service=self._service, workers=[str(worker) for worker in workers], not_ready=waiting)
+            names = [str(worker) for worker in workers]
+            waiting = [str(address) for address in self._known if str(address) not in names]
+            log.write("workers", service=self._service, workers=names, not_ready=waiting)
 
     def _run(self) -> None:
         self.refresh()
@@ -75,10 +85,10 @@ class Discovery:
             self.refresh()
 
 
-def registered(instances: Iterable[Mapping[str, str]]) -> tuple[Worker, ...]:
+def registered(instances: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
     """Return the workers among Cloud Map instances, in order; one without address and port (a CNAME, say) is none."""
     found = {
-        Worker(attributes["AWS_INSTANCE_IPV4"], int(attributes["AWS_INSTANCE_PORT"]))
+        Address(attributes["AWS_INSTANCE_IPV4"], int(attributes["AWS_INSTANCE_PORT"]))
         for attributes in instances
         if {"AWS_INSTANCE_IPV4", "AWS_INSTANCE_PORT"} <= attributes.keys()
     }

@@ -32,6 +32,12 @@ def newest(values: Sequence[str]) -> str:
     return values[0]
 
 
+def workers(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the worker keys, newest first: a worker may have heard of a rotation sooner or later."""
+    newest(values)
+    return tuple(value for value in values if value)
+
+
 def _field(text: str) -> str:
     try:
         key = json.loads(text)[settings.API_KEY_FIELD]

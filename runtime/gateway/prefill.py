@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from runtime.gateway import chat as bodies
 from runtime.gateway.chat import Chat
 from runtime.gateway.gauge import Gauge
 from runtime.gateway.phases import Phases
-from runtime.gateway.upstream import Client, Response, UnreachableError, headers, refusal
-from runtime.gateway.workers import Pool, Worker
+from runtime.gateway.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
+from runtime.gateway.workers import RETRIES, Pool, Worker
 from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
 
 class Prefill:
-    """Send prompts to prefill workers.
+    """Send prompts to prefill workers; ``queued`` holds the tokens they work on."""
 
-    ``key`` returns what they ask for at this moment, ``queued`` holds the tokens they work on.
-    """
-
-    def __init__(self, pool: Pool, client: Client, *, key: Callable[[], str], queued: Gauge) -> None:
+    def __init__(self, pool: Pool, client: Client, *, queued: Gauge) -> None:
         self.pool = pool
         self._queued = queued
         self._client = client
-        self._key = key
 
     async def run(self, chat: Chat, phases: Phases) -> dict[str, Any]:
         """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``."""
-        with self.pool.borrow() as worker, phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
-            phases.worker = str(worker)
-            try:
-                return await self._ask(worker, chat)
-            except UnreachableError as error:
-                message = f"prefill worker {worker} cannot be reached ({error}): try again"
-                raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
+        with phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
+            for last in (False,) * RETRIES + (True,):
+                with self.pool.borrow() as worker:
+                    phases.worker = str(worker)
+                    try:
+                        return await self._ask(worker, chat)
+                    except UnreachableError as error:
+                        if last or not isinstance(error, NotSentError):
+                            message = f"prefill worker {worker} cannot be reached ({error}): try again"
+                            raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
+                await self.pool.renew(worker)
+        raise AssertionError("the last attempt returns or raises")
 
     async def _ask(self, worker: Worker, chat: Chat) -> dict[str, Any]:
         body = bodies.encode(bodies.for_prefill(chat.body))
         url = worker.url + contract.CHAT_COMPLETIONS
-        async with self._client.send("POST", url, headers=headers(self._key(), chat.request_id), body=body) as response:
+        sent = headers(worker.key, chat.request_id)
+        async with self._client.send("POST", url, headers=sent, body=body, pin=worker.digest) as response:
             if response.status != 200:
                 raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
             return handoff(await _json(response), worker)

@@ -7,8 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import boto3
 from aiohttp import web
@@ -32,8 +31,10 @@ from runtime.gateway.tenants import Tenant
 from runtime.gateway.upstream import Client
 from runtime.gateway.workers import Pool
 from runtime.handoff import periods
+from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import Code
 
+T = TypeVar("T")
 DRAIN_SECONDS: Final = 20.0
 """How long running requests may go on after SIGTERM; the rest of ECS's stop timeout is for clean-up."""
 
@@ -67,7 +68,8 @@ async def serve(config: GatewayConfig, host: str) -> None:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, config.port).start()
+            tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target
+            await web.TCPSite(runner, host, config.port, ssl_context=tls).start()
             log.write("listening", address=f"{host}:{config.port}", model=config.model)
             await stopped.wait()
             log.write("stopping")
@@ -99,17 +101,15 @@ async def _chosen(
 ) -> Provider:
     if isinstance(config, OpenAIConfig):
         return OpenAIProvider(config, client, key=_key(secrets, config.secret_arn, keys.endpoint))
-    worker_key = _key(secrets, config.prefill.secret_arn, keys.newest)
-    prefill_pool = _pool(stack, config.prefill, "prefill", Code.PREFILL_UNAVAILABLE)
-    prefill = Prefill(prefill_pool, client, key=worker_key, queued=metrics.queued)
+    prefill_pool = _pool(stack, config.prefill, secrets, "prefill", Code.PREFILL_UNAVAILABLE)
+    prefill = Prefill(prefill_pool, client, queued=metrics.queued)
     if isinstance(config, Cs3Config):
         key = _key(secrets, config.secret_arn, keys.endpoint)
         ticket_key = _key(secrets, config.ticket_secret_arn, keys.newest)
         await stack.enter_async_context(fill.watching(client, config.endpoint, metrics.filled, key=key))
         return Cs3Provider(config, prefill, client, releases, key=key, ticket_key=lambda: ticket_key().encode())
-    decode_key = _key(secrets, config.decode.secret_arn, keys.newest)
-    decode_pool = _pool(stack, config.decode, "decode", Code.DECODE_UNAVAILABLE)
-    return VllmProvider(prefill, decode_pool, client, decode_key=decode_key)
+    decode_pool = _pool(stack, config.decode, secrets, "decode", Code.DECODE_UNAVAILABLE)
+    return VllmProvider(prefill, decode_pool, client)
 
 
 def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[Tenant]]:
@@ -121,21 +121,22 @@ def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[T
     return lambda: (*agentcore.value, *clients.value)
 
 
-def _key(secrets: Secrets, arn: str, read: Callable[[Sequence[str]], str]) -> Callable[[], str]:
+def _key(secrets: Secrets, arn: str, read: Callable[[Sequence[str]], T]) -> Callable[[], T]:
     secret = secrets.watch(arn, read)
     return lambda: secret.value
 
 
-def _pool(stack: AsyncExitStack, workers: WorkersConfig, stage: str, absent: Code) -> Pool:
+def _pool(stack: AsyncExitStack, workers: WorkersConfig, secrets: Secrets, stage: str, absent: Code) -> Pool:
+    worker_keys = _key(secrets, workers.secret_arn, keys.workers)
     discovery = Discovery(
         _client("servicediscovery"),
         namespace=workers.namespace,
         service=workers.service,
-        ready=partial(readiness.ready, status_port=workers.status_port),
+        ready=lambda address: readiness.ready(address, status_port=workers.status_port, keys=worker_keys()),
     )
     discovery.start()
     stack.callback(discovery.stop)
-    return Pool(lambda: discovery.workers, stage=stage, absent=absent)
+    return Pool(lambda: discovery.workers, discovery.renew, stage=stage, absent=absent)
 
 
 def _client(service: str) -> Any:

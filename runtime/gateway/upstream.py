@@ -18,6 +18,10 @@ class UnreachableError(Exception):
     """Tell that a peer could not be connected to, broke the connection or fell silent."""
 
 
+class NotSentError(UnreachableError):
+    """Tell that no connection came about, so the peer has seen nothing of the request."""
+
+
 class Response(Protocol):
     """A peer's answer whose head has been received."""
 
@@ -40,9 +44,18 @@ class Client(Protocol):
     """Send requests to peers."""
 
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"", silence: float = SILENCE_SECONDS
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        silence: float = SILENCE_SECONDS,
+        pin: str | None = None,
     ) -> AbstractAsyncContextManager[Response]:
         """Send a request and yield the answer; raise ``UnreachableError``.
+
+        ``pin`` is the digest of the one certificate that is trusted; without it, authorities and names count.
 
         Leaving the context before the body's end, or being cancelled, closes the connection: so a peer notices.
         """

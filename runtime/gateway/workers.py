@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from runtime.handoff.contract import Code, HandoffError
 
+RETRIES: Final = 2
+"""How often a request goes to a worker again, or to another, where the one before has seen nothing of it."""
+
 
 @dataclass(frozen=True, order=True, slots=True)
-class Worker:
+class Address:
     """Name a vLLM server by the address and port that it registered."""
 
     host: str
@@ -20,10 +25,27 @@ class Worker:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+
+@dataclass(frozen=True, order=True, slots=True)
+class Worker:
+    """Hold a vLLM server as one run of it proved itself: the ``digest`` of its certificate, and the key it asks for."""
+
+    address: Address
+    digest: str
+    key: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    @property
+    def host(self) -> str:
+        """The address without the port."""
+        return self.address.host
+
     @property
     def url(self) -> str:
         """The base URL of its HTTP server."""
-        return f"http://{self}"
+        return f"https://{self.address}"
 
 
 def pick(workers: Sequence[Worker], in_flight: Mapping[Worker, int], turn: int) -> Worker:
@@ -37,10 +59,20 @@ def pick(workers: Sequence[Worker], in_flight: Mapping[Worker, int], turn: int) 
 
 
 class Pool:
-    """Lend workers of one stage; ``discovered`` returns those known now, ``absent`` is the code where there is none."""
+    """Lend workers of one stage; ``discovered`` returns those known now, ``absent`` is the code where there is none.
 
-    def __init__(self, discovered: Callable[[], Sequence[Worker]], *, stage: str, absent: Code) -> None:
-        self._discovered = discovered
+    ``renew`` asks one worker anew for its state and certificate, and blocks meanwhile.
+    """
+
+    def __init__(
+        self,
+        discovered: Callable[[], Sequence[Worker]],
+        renew: Callable[[Worker], None],
+        *,
+        stage: str,
+        absent: Code,
+    ) -> None:
+        self._discovered, self._renew = discovered, renew
         self._stage = stage
         self._absent = absent
         self._in_flight: Counter[Worker] = Counter()
@@ -50,6 +82,10 @@ class Pool:
     def lack(self) -> str | None:
         """Why no worker can be lent, or None."""
         return None if self._discovered() else f"no {self._stage} worker is known"
+
+    async def renew(self, worker: Worker) -> None:
+        """Ask a worker that did not take a request whether it is another run by now, or none."""
+        await asyncio.to_thread(self._renew, worker)
 
     @contextmanager
     def borrow(self) -> Iterator[Worker]:

@@ -28,8 +28,8 @@ PREFILL_SERVICE: Final = "TANDEM_PREFILL_SERVICE"
 """Their Cloud Map service."""
 PREFILL_STATUS_PORT: Final = "TANDEM_PREFILL_STATUS_PORT"
 """The ``STATUS_PORT`` of prefill workers."""
-PREFILL_KEY: Final = "TANDEM_PREFILL_KEY"
-"""The key that prefill workers ask for (secret)."""
+WORKER_SECRET_ARN: Final = "TANDEM_WORKER_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that is the key by which a worker and its gateways know each other, as the worker is told it."""
 PREFILL_SECRET_ARN: Final = "TANDEM_PREFILL_SECRET_ARN"  # noqa: S105 - a name
 """The secret that is the key of the prefill workers."""
 NEURON_DEVICES: Final = "TANDEM_NEURON_DEVICES"

@@ -1,20 +1,23 @@
 """Start vLLM and stay with it: ``python3 -m runtime.prefill serve MODEL [flags of vllm serve]``.
 
 Exit 2 on wrong arguments or environment, 3 where the host lacks a device or EFA, 4 where the weights cannot be had, 5
-where vLLM does not serve, 1 where the host's address cannot be had or the status port is taken, 127 where there is no
-``vllm``; else with vLLM's own status.
+where vLLM does not serve, 1 where the host's address, the worker key or a certificate cannot be had or the status port
+is taken, 127 where there is no ``vllm``; else with vLLM's own status.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from runtime.handoff import settings
+from runtime.handoff.certificate import Certificate, CertificateError
 from runtime.handoff.settings import SettingError
 from runtime.prefill import host, launch, status, weights
 from runtime.prefill.aws import CredentialsError
@@ -22,11 +25,14 @@ from runtime.prefill.bucket import BucketError
 from runtime.prefill.engine import Engine
 from runtime.prefill.host import HostError
 from runtime.prefill.instance import MetadataError, local_ipv4
+from runtime.prefill.keys import SecretError, WorkerKeys
 from runtime.prefill.launch import ArgumentError
-from runtime.prefill.status import Status
+from runtime.prefill.status import Identity, Status
 from runtime.prefill.supervisor import Limits, Supervisor
 from runtime.prefill.telemetry import Telemetry, reporting
 from runtime.prefill.weights import WeightsError
+
+_API_KEY_BYTES: Final = 32
 
 
 def main() -> int:
@@ -41,7 +47,7 @@ def main() -> int:
         return _failed(error, 3)
     except (WeightsError, BucketError, CredentialsError) as error:
         return _failed(error, 4)
-    except MetadataError as error:
+    except (MetadataError, CertificateError, SecretError) as error:
         return _failed(error, 1)
     except FileNotFoundError as error:
         return _failed(f"cannot run {launch.PROGRAM}: {error}", 127)
@@ -50,19 +56,24 @@ def main() -> int:
 
 
 async def _run(arguments: Sequence[str], task: Mapping[str, str], address: str) -> int:
-    launch.command(arguments, address)  # refused before weights are fetched for an hour
-    environment = launch.environment(task, address)
-    engine = Engine.of(arguments, address, environment[launch.API_KEY])
+    certificate = Certificate.issue(address)
+    launch.command(arguments, address, certificate.path)  # refused before weights are fetched for an hour
+    # of this run only, and told to gateways on the status port: so no rotation of a key has to restart vLLM
+    api_key = secrets.token_urlsafe(_API_KEY_BYTES)
+    environment = launch.environment(task, address, api_key)
+    engine = Engine.of(arguments, address, api_key, certificate.client())
     limits = Limits(
         start=settings.required_int(task, settings.START_SECONDS),
         drain=settings.required_int(task, settings.DRAIN_SECONDS),
     )
-    state, telemetry = Status(), Telemetry(task)
+    keys, state, telemetry = WorkerKeys(task, _say), Status(), Telemetry(task)
+    identity = Identity(address=address, digest=certificate.digest, api_key=api_key, keys=keys)
     async with (
-        status.serving(state, address, settings.required_int(task, settings.STATUS_PORT)),
+        keys.kept_fresh(),
+        status.serving(state, identity, certificate.server(), settings.required_int(task, settings.STATUS_PORT)),
         reporting(telemetry, engine, state, _write),
     ):
-        command = launch.command(arguments, address, await _weights(task))
+        command = launch.command(arguments, address, certificate.path, await _weights(task))
         return await Supervisor(engine, state, limits, _say).run(command, environment)
 
 

@@ -36,6 +36,16 @@ class Credentials:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Say for which service, where, when and by whom a request is signed."""
+
+    service: str
+    region: str
+    keys: Credentials
+    now: datetime
+
+
 def credentials(environment: Mapping[str, str]) -> Credentials:
     """Ask the ECS agent for the task role's credentials; raise ``CredentialsError``."""
     relative = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
@@ -55,27 +65,50 @@ def signed_get(
     url: str, query: Mapping[str, str], *, service: str, region: str, keys: Credentials, now: datetime | None = None
 ) -> urllib.request.Request:
     """Return a GET of ``url`` with ``query``; ``url`` has no query of its own and an unquoted path."""
-    time = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     parts = urlsplit(url)
     path = quote(parts.path, safe="/-_.~")
     asked = "&".join(f"{_escape(name)}={_escape(value)}" for name, value in sorted(query.items()))
-    headers = {
-        "host": parts.netloc,
-        "x-amz-content-sha256": EMPTY_SHA256,
-        "x-amz-date": time,
-        "x-amz-security-token": keys.token,
-    }
-    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    names = ";".join(headers)
-    canonical = f"GET\n{path}\n{asked}\n{lines}\n{names}\n{EMPTY_SHA256}"
-    scope = f"{time[:8]}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.new(_signing_key(keys.secret_key, scope), text.encode(), hashlib.sha256).hexdigest()
-    headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    )
+    named = {"host": parts.netloc, "x-amz-content-sha256": EMPTY_SHA256}
+    place = Place(service, region, keys, now or datetime.now(UTC))
+    headers = _signed("GET", path, asked, named, EMPTY_SHA256, place)
     whole = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{asked}" if asked else "")
     return urllib.request.Request(whole, headers=headers)  # noqa: S310 - the endpoint of an AWS service
+
+
+def signed_call(
+    url: str,
+    body: bytes,
+    *,
+    target: str,
+    service: str,
+    region: str,
+    keys: Credentials,
+    now: datetime | None = None,
+) -> urllib.request.Request:
+    """Return a call of a JSON 1.1 service at ``url``, which has no path; ``target`` names the operation."""
+    named = {"content-type": "application/x-amz-json-1.1", "host": urlsplit(url).netloc, "x-amz-target": target}
+    place = Place(service, region, keys, now or datetime.now(UTC))
+    headers = _signed("POST", "/", "", named, hashlib.sha256(body).hexdigest(), place)
+    return urllib.request.Request(f"{url.rstrip('/')}/", body, headers)  # noqa: S310 - as above
+
+
+def _signed(
+    method: str, path: str, query: str, named: Mapping[str, str], body_sha256: str, place: Place
+) -> dict[str, str]:
+    """Return every header of a request: those ``named``, and the signature over them."""
+    time = place.now.strftime("%Y%m%dT%H%M%SZ")
+    headers = dict(sorted({**named, "x-amz-date": time, "x-amz-security-token": place.keys.token}.items()))
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    names = ";".join(headers)
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{body_sha256}"
+    scope = f"{time[:8]}/{place.region}/{place.service}/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(_signing_key(place.keys.secret_key, scope), text.encode(), hashlib.sha256).hexdigest()
+    credential = f"Credential={place.keys.access_key}/{scope}"
+    return {
+        **headers,
+        "authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}",
+    }
 
 
 def _signing_key(secret: str, scope: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -28,13 +29,16 @@ class Engine:
     url: str
     model: str
     key: str = field(repr=False)
+    trust: ssl.SSLContext
 
     @classmethod
-    def of(cls, arguments: Sequence[str], address: str, key: str) -> Engine:
-        """Read port and name from vLLM's own arguments, with vLLM's defaults."""
+    def of(cls, arguments: Sequence[str], address: str, key: str, trust: ssl.SSLContext) -> Engine:
+        """Read port and name from vLLM's own arguments, with vLLM's defaults; ``trust`` is of vLLM's certificate."""
         given = dict(argument.split("=", 1) for argument in arguments if argument.startswith("--") and "=" in argument)
         port = given.get("--port", "8000")
-        return cls(url=f"http://{address}:{port}", model=given.get("--served-model-name", arguments[1]), key=key)
+        return cls(
+            url=f"https://{address}:{port}", model=given.get("--served-model-name", arguments[1]), key=key, trust=trust
+        )
 
     async def healthy(self) -> bool:
         """Tell whether the server answers and its engine lives."""
@@ -67,7 +71,9 @@ class Engine:
     def _ask(self, path: str, body: bytes | None, seconds: float) -> str:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, body, headers)  # noqa: S310 - the worker's own server
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.trust)
+        )
         try:
             with direct.open(request, timeout=seconds) as answer:
                 content: bytes = answer.read()

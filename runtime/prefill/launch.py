@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from runtime.handoff import fabric, settings
+from runtime.handoff import fabric
 
 PROGRAM: Final = "vllm"
 API_KEY: Final = "VLLM_API_KEY"
@@ -17,21 +17,32 @@ class ArgumentError(ValueError):
     """Tell what is wrong with the command line."""
 
 
-def command(arguments: Sequence[str], address: str, weights: Path | None = None) -> list[str]:
-    """Return vLLM's argument vector, listening on ``address`` alone; raise ``ArgumentError``.
+def command(arguments: Sequence[str], address: str, pem: str, weights: Path | None = None) -> list[str]:
+    """Return vLLM's argument vector, listening on ``address`` alone, by TLS; raise ``ArgumentError``.
 
-    ``weights`` is the folder that takes the place of the model's name at the hub.
+    ``pem`` is the file of key and certificate; ``weights`` is the folder that takes the place of the model's name at
+    the hub.
     """
     if list(arguments[:1]) != ["serve"] or len(arguments) < 2 or arguments[1].startswith("-"):
         raise ArgumentError(f"arguments are {list(arguments[:2])}: serve MODEL [flags of vllm serve] is needed")
-    if any(argument.split("=")[0] == "--host" for argument in arguments):
-        raise ArgumentError("--host is given: leave it out, the host's own address is used")
+    for flag in ("--host", "--ssl-certfile", "--ssl-keyfile"):
+        if any(argument.split("=")[0] == flag for argument in arguments):
+            raise ArgumentError(f"{flag} is given: leave it out, the worker's own is used")
     serve, model, *flags = arguments
-    return [PROGRAM, serve, str(weights or model), *flags, "--host", address]
+    return [
+        PROGRAM,
+        serve,
+        str(weights or model),
+        *flags,
+        "--host",
+        address,
+        "--ssl-certfile",
+        pem,
+        "--ssl-keyfile",
+        pem,
+    ]
 
 
-def environment(task: Mapping[str, str], address: str) -> dict[str, str]:
-    """Return vLLM's environment: the task's, with our key under vLLM's name; raise ``SettingError``."""
-    key = settings.required(task, settings.PREFILL_KEY)
-    kept = {name: value for name, value in task.items() if name != settings.PREFILL_KEY}
-    return {**kept, API_KEY: key, fabric.SIDE_CHANNEL_HOST: address}
+def environment(task: Mapping[str, str], address: str, api_key: str) -> dict[str, str]:
+    """Return vLLM's environment: the task's, and the key that it asks for."""
+    return {**task, API_KEY: api_key, fabric.SIDE_CHANNEL_HOST: address}

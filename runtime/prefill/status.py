@@ -1,15 +1,18 @@
-"""Answer ``GET /ready`` on the worker's status port, also while vLLM compiles, hangs or drains."""
+"""Answer ``GET /ready`` over TLS on the worker's status port, also while vLLM compiles, hangs or drains."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from runtime.handoff.worker_status import READY, State
+from runtime.handoff import worker_status
+from runtime.handoff.worker_status import READY, Side, State
+from runtime.prefill.keys import WorkerKeys
 
 _REQUEST_SECONDS: Final = 5.0
 
@@ -22,35 +25,63 @@ class Status:
     provider: str | None = None
     """What vLLM's KV transfer goes by, ``efa`` or ``other``; None until that is known."""
 
-    def answer(self, request: bytes) -> bytes:
-        """Return the whole HTTP answer to a request's first line."""
-        if request.split(b" ")[:2] != [b"GET", READY.encode()]:
-            return _http("404 Not Found", {"error": f"only GET {READY} is answered here"})
-        code = "200 OK" if self.state is State.READY else "503 Service Unavailable"
-        return _http(code, {"state": self.state.value, "provider": self.provider})
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Hold what proves the worker to a gateway, and what it then tells it.
+
+    ``api_key`` is vLLM's: made for one run, told to nobody but who proves to know one of the worker ``keys``.
+    """
+
+    address: str
+    digest: str
+    api_key: str = field(repr=False)
+    keys: WorkerKeys = field(repr=False)
+
+    def told(self, authorization: str) -> dict[str, str]:
+        """Return what is told on an ``Authorization`` header: nothing where it is absent or proves nothing."""
+        if not authorization:
+            return {}
+        key = worker_status.asked_with(authorization, self.keys.known, self.address, self.digest)
+        if key is None:
+            self.keys.miss()
+            return {}
+        proof = worker_status.proof(Side.WORKER, key, self.address, self.digest)
+        return {worker_status.KEY: self.api_key, worker_status.PROOF: proof}
 
 
 @asynccontextmanager
-async def serving(status: Status, address: str, port: int) -> AsyncIterator[None]:
+async def serving(status: Status, identity: Identity, tls: ssl.SSLContext, port: int) -> AsyncIterator[None]:
     """Answer as long as the context lasts; raise ``OSError`` where the port is taken."""
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
-                writer.write(status.answer(await reader.readline()))
-                while await reader.readline() not in (b"\r\n", b""):
-                    pass  # the headers: closing over unread bytes would reset the connection
+                request, authorization = await reader.readline(), ""
+                # every header is read: closing over unread bytes would reset the connection
+                while (line := await reader.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.decode("latin-1").partition(":")
+                    authorization = value.strip() if name.lower() == "authorization" else authorization
+                writer.write(_answer(status, identity, request, authorization))
                 await writer.drain()
         except (TimeoutError, OSError, ValueError):
             pass  # whoever asked is gone, slow or no HTTP client, and will ask again
         finally:
             writer.close()
 
-    server = await asyncio.start_server(reply, address, port)
+    server = await asyncio.start_server(reply, identity.address, port, ssl=tls)
     try:
         yield
     finally:
         server.close()
+
+
+def _answer(status: Status, identity: Identity, request: bytes, authorization: str) -> bytes:
+    """Return the whole HTTP answer to a request's first line and its ``Authorization`` header, empty for none."""
+    if request.split(b" ")[:2] != [b"GET", READY.encode()]:
+        return _http("404 Not Found", {"error": f"only GET {READY} is answered here"})
+    code = "200 OK" if status.state is State.READY else "503 Service Unavailable"
+    return _http(code, {"state": status.state.value, "provider": status.provider, **identity.told(authorization)})
 
 
 def _http(code: str, body: dict[str, str | None]) -> bytes:

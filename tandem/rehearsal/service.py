@@ -109,7 +109,7 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
 def _ready_task(aws: Api, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
     task = placement.task
     asked = [f":{port}{worker_status.READY}" for port in _status_port(task)] or [f":{task.ports[0]}{contract.HEALTH}"]
-    url = f"http://{placement.address}{asked[0]}"
+    url = f"https://{placement.address}{asked[0]}"
     register(aws, placement)  # as ECS does when a task runs, ready or not
     ready = processes.wait_ready(process, lambda: healthy(url), READY_SECONDS)
     return {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIError, OpenAI
+from openai import APIError, DefaultHttpxClient, OpenAI
 
 from tandem.rehearsal.processes import Process
 from tandem.rehearsal.run import Rehearsal
@@ -52,10 +52,9 @@ def kill(process: Process) -> None:
 
 def metric(service: Service, process: str, name: str) -> float:
     entry = next(entry for entry in service.entries if process in entry["name"])
-    scheme = "https" if entry["task_definition"] is None else "http"
-    context = ssl._create_unverified_context() if scheme == "https" else None  # noqa: S323 - an address, not its name
-    url = f"{scheme}://{entry['address']}:{entry['ports'][0]}/metrics"
-    with urllib.request.urlopen(url, context=context, timeout=5) as answer:  # noqa: S310 - loopback
+    context = ssl._create_unverified_context()  # noqa: S323 - an address, not its name
+    url = f"https://{entry['address']}:{entry['ports'][0]}/metrics"
+    with urllib.request.urlopen(url, context=context, timeout=5) as answer:
         text = answer.read().decode()
     found = re.search(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, flags=re.MULTILINE)
     assert found, f"{name} is not among the metrics of {process}"
@@ -71,7 +70,8 @@ def becomes(read: Callable[[], float], value: float, seconds: float) -> None:
 
 
 def client(service: Service) -> OpenAI:
-    return OpenAI(base_url=f"{service.url}/v1", api_key=service.key, max_retries=0, timeout=60)
+    http = DefaultHttpxClient(trust_env=False, verify=False)
+    return OpenAI(base_url=f"{service.url}/v1", api_key=service.key, max_retries=0, timeout=60, http_client=http)
 
 
 def ask(service: Service, text: str, *, then: Callable[[], None]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from runtime.gateway import chat as bodies
 from runtime.gateway.chat import Chat
 from runtime.gateway.decode import decode
 from runtime.gateway.phases import Phases
 from runtime.gateway.prefill import Prefill
-from runtime.gateway.upstream import Client, Response
-from runtime.gateway.workers import Pool
+from runtime.gateway.upstream import Client, NotSentError, Response
+from runtime.gateway.workers import RETRIES, Pool, Worker
 from runtime.handoff import contract
+from runtime.handoff.contract import Code, HandoffError
 
 
 class VllmProvider:
@@ -22,11 +24,10 @@ class VllmProvider:
     their lease ends.
     """
 
-    def __init__(self, prefill: Prefill, decode_pool: Pool, client: Client, *, decode_key: Callable[[], str]) -> None:
+    def __init__(self, prefill: Prefill, decode_pool: Pool, client: Client) -> None:
         self._prefill = prefill
         self._decode_pool = decode_pool
         self._client = client
-        self._decode_key = decode_key
 
     @property
     def lack(self) -> str | None:
@@ -37,10 +38,24 @@ class VllmProvider:
     async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
         """Yield the decode worker's answer; see ``Provider``."""
         bodies.require_single_answer(chat)
-        # the decode worker is chosen first: without one, there is nothing to prefill for
-        with self._decode_pool.borrow() as worker:
+        async with AsyncExitStack() as stack:
+            # the decode worker is chosen first: without one, there is nothing to prefill for
+            worker = stack.enter_context(self._decode_pool.borrow())
             params = await self._prefill.run(chat, phases)
-            url = worker.url + contract.CHAT_COMPLETIONS
-            body = bodies.with_kv(chat.body, params)
-            async with decode(self._client, url, self._decode_key(), chat.request_id, body, phases) as response:
-                yield response
+            for last in (False,) * RETRIES + (True,):
+                try:
+                    response = await stack.enter_async_context(self._decode(worker, chat, params, phases))
+                    break
+                except NotSentError as error:
+                    if last:
+                        message = f"decode worker {worker} cannot be reached ({error}): try again"
+                        raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
+                await self._decode_pool.renew(worker)
+                worker = stack.enter_context(self._decode_pool.borrow())
+            yield response
+
+    def _decode(
+        self, worker: Worker, chat: Chat, params: Mapping[str, Any], phases: Phases
+    ) -> AbstractAsyncContextManager[Response]:
+        url, body = worker.url + contract.CHAT_COMPLETIONS, bodies.with_kv(chat.body, params)
+        return decode(self._client, url, worker.key, chat.request_id, body, phases, pin=worker.digest)

@@ -56,6 +56,7 @@ class Serve:
     kv_transfer: KvTransferConfig | None
     side_channel: tuple[str, int] | None
     api_keys: frozenset[str]
+    certificate: tuple[str, str] | None
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Serve:
@@ -92,6 +93,7 @@ def _serve(given: argparse.Namespace, environment: Mapping[str, str]) -> Serve:
         prefix_caching=given.enable_prefix_caching,
         kv_transfer=given.kv_transfer_config,
         side_channel=_side_channel(environment) if given.kv_transfer_config else None,
+        certificate=_certificate(given),
         api_keys=frozenset(given.api_key or filter(None, [environment.get(API_KEY)])),
     )
 
@@ -102,6 +104,13 @@ def _check_variables(environment: Mapping[str, str]) -> None:
         raise ValueError(
             f"environment variables {', '.join(unknown)} are unknown, known: {', '.join(sorted(VARIABLES))}"
         )
+
+
+def _certificate(given: argparse.Namespace) -> tuple[str, str] | None:
+    """Return the files of certificate and key; uvicorn would ignore one without the other."""
+    if (given.ssl_certfile is None) != (given.ssl_keyfile is None):
+        raise ValueError("--ssl-certfile and --ssl-keyfile go together; one of them is missing")
+    return (given.ssl_certfile, given.ssl_keyfile) if given.ssl_certfile else None
 
 
 def _side_channel(environment: Mapping[str, str]) -> tuple[str, int]:
@@ -137,6 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--generation-config", choices=("auto", "vllm"), default="auto")
     serve.add_argument("--additional-config", type=_json_object)
     serve.add_argument("--api-key", nargs="+")
+    serve.add_argument("--ssl-certfile")
+    serve.add_argument("--ssl-keyfile")
     return commands
 
 

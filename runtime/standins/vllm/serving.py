@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -38,7 +39,8 @@ async def run(serve: Serve) -> None:
     with bind(serve) as port:
         engine = await asyncio.to_thread(Engine.load)
         async with serving(serve, engine, port):
-            log.info("serving %s on http://%s:%d", ", ".join(serve.names), serve.host, serve.port)
+            scheme = "https" if serve.certificate else "http"
+            log.info("serving %s on %s://%s:%d", ", ".join(serve.names), scheme, serve.host, serve.port)
             await stop.wait()
             log.info("stopping")
 
@@ -80,8 +82,16 @@ async def serving(serve: Serve, engine: Engine, port: socket.socket) -> AsyncIte
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, port).start()
+        await web.SockSite(runner, port, ssl_context=_tls(serve)).start()
         yield
+
+
+def _tls(serve: Serve) -> ssl.SSLContext | None:
+    if serve.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*serve.certificate)
+    return context
 
 
 def _pool(serve: Serve, engine: Engine, length: int) -> KvPool:

@@ -1,7 +1,7 @@
 """Build an image from a Dockerfile without Docker: follow its instructions as far as the rehearsal needs them.
 
-Known are ARG, FROM, WORKDIR, ENV, COPY, RUN pip install -r, USER, EXPOSE, ENTRYPOINT and CMD. Anything else is
-refused, since to pass over it would rehearse another image than the one that ships.
+Known are ARG, FROM, WORKDIR, ENV, COPY, RUN (pip install -r, PROGRAM version), USER, EXPOSE, ENTRYPOINT and CMD.
+Anything else is refused, since to pass over it would rehearse another image than the one that ships.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tandem.rehearsal.cloud.images import Image, ImageError
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 _PIP = re.compile(r"(?:(?:python3?|\$\{?\w+\}?) -m )?pip3? install\b(.*)")
+_NEEDED = re.compile(r"([\w-]+) version")
 
 
 @dataclass
@@ -142,14 +143,22 @@ def _put(source: Path, target: Path, *, into: bool) -> None:
 
 def _run(build: Build, value: str) -> None:
     for command in re.split(r"\s*&&\s*", value.strip()):
+        if needed := _NEEDED.fullmatch(command):
+            _require_program(needed[1])
+            continue
         match = _PIP.fullmatch(command)
         if match is None:
-            raise ImageError(f"{command}: only 'pip install -r FILE' is rehearsed")
+            raise ImageError(f"{command}: only 'pip install -r FILE' and 'PROGRAM version' are rehearsed")
         files = _requirement_files(shlex.split(match.group(1)))
         if not files:
             raise ImageError(f"{command}: names no requirements file; use -r FILE")
         for file in files:
             _check_installed(build.inside(file))
+
+
+def _require_program(name: str) -> None:
+    if shutil.which(name) is None:
+        raise ImageError(f"{name} is not installed here, so the image cannot be rehearsed")
 
 
 def _requirement_files(words: list[str]) -> list[str]:

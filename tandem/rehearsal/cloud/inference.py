@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 from collections.abc import Callable, Iterable, Iterator
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -114,6 +115,10 @@ class InferenceGateways:
             raise UnreachableError(f"{way.url} has no private endpoint, and the embedded AWS calls nobody outside")
         url = urlsplit(way.url)
         task = behind(self._api, domain, str(url.hostname), url.port or 443)
+        if task.secure:
+            # a load balancer verifies no target's certificate
+            unverified = ssl._create_unverified_context()  # noqa: S323 - as just said
+            return HTTPSConnection(task.address, task.port, timeout=_TIMEOUT_SECONDS, context=unverified)
         return HTTPConnection(task.address, task.port, timeout=_TIMEOUT_SECONDS)
 
 

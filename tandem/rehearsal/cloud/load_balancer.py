@@ -15,16 +15,17 @@ class UnreachableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Say where a listener forwards to."""
+    """Say where a listener forwards to; ``secure`` where its target group speaks HTTPS."""
 
     address: str
     port: int
+    secure: bool
 
 
 def behind(api: Api, dns_name: str, host: str, port: int) -> Behind:
     """Return the first target of the HTTPS listener on ``port``, whose certificate must bear ``host``.
 
-    TLS itself ends here: the rehearsal has the certificate's ARN, not a key that anybody trusts.
+    TLS with the client ends here: the rehearsal has the certificate's ARN, not a key that anybody trusts.
     """
     balancing = api.client("elbv2")
     balancers = balancing.describe_load_balancers()["LoadBalancers"]
@@ -50,7 +51,9 @@ def _require_name(api: Api, listener: dict[str, Any], host: str) -> None:
 
 def _target(api: Api, listener: dict[str, Any]) -> Behind:
     group = listener["DefaultActions"][0]["TargetGroupArn"]
-    health = api.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    balancing = api.client("elbv2")
+    protocol = balancing.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0]["Protocol"]
+    health = balancing.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
     if not health:
         raise UnreachableError(f"target group {group} has no target")
-    return Behind(health[0]["Target"]["Id"], int(health[0]["Target"]["Port"]))
+    return Behind(health[0]["Target"]["Id"], int(health[0]["Target"]["Port"]), protocol == "HTTPS")

@@ -6,7 +6,7 @@ import pytest
 from aws_cdk.assertions import Match
 
 from tests.documents import CERTIFICATE
-from tests.templates import resources, stack, templates
+from tests.templates import only, resources, stack, templates
 
 _SECURE = {"gateway__certificate_arn": CERTIFICATE, "gateway__domain": "llm.example.com"}
 
@@ -73,3 +73,9 @@ def test_the_load_balancer_may_write_its_logs() -> None:
     # us-east-2's Elastic Load Balancing account, and S3's own logging service
     assert any("033677994240" in str(writer) for writer in writers)
     assert {"Service": "logging.s3.amazonaws.com"} in writers
+
+
+def test_tasks_are_reached_by_tls_whatever_the_client_speaks() -> None:
+    for changes in ({}, _SECURE):
+        group = only(templates(**changes)["gateway"], "AWS::ElasticLoadBalancingV2::TargetGroup")
+        assert (group["Protocol"], group["HealthCheckProtocol"]) == ("HTTPS", "HTTPS")

@@ -111,13 +111,14 @@ def test_what_is_fetched_outlives_the_worker() -> None:
     assert named(container["Environment"])["HF_HOME"].startswith(f"{settings.LOCAL_FOLDER}/")
 
 
-def test_the_key_reaches_the_worker_as_a_secret_that_its_execution_role_alone_may_read() -> None:
+def test_the_worker_reads_its_key_while_it_runs_and_nobody_else_of_the_stack_may() -> None:
     prefill = templates()["prefill"]
     [key] = resources(prefill, "AWS::SecretsManager::Secret")
-    assert named(_container()["Secrets"], "ValueFrom") == {settings.PREFILL_KEY: {"Ref": key}}
+    assert "Secrets" not in _container()
+    assert named(_container()["Environment"])[settings.WORKER_SECRET_ARN] == {"Ref": key}
     reading = [s for s in statements(prefill, "") if "secretsmanager:GetSecretValue" in s["Action"]]
     assert [s["Resource"] for s in reading] == [{"Ref": key}]
-    assert list(statements(prefill, "ExecutionRole")).count(reading[0]) == 1
+    assert list(statements(prefill, "TaskTaskRole")).count(reading[0]) == 1
 
 
 def test_the_image_is_built_on_the_base_that_the_file_names() -> None:

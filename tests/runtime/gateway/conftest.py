@@ -22,9 +22,9 @@ from runtime.gateway.providers.provider import Provider
 from runtime.gateway.providers.vllm import VllmProvider
 from runtime.gateway.releases import Releases
 from runtime.gateway.tenants import Tenant, digest
-from runtime.gateway.workers import Pool, Worker
+from runtime.gateway.workers import Address, Pool, Worker
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
-from tests.runtime.gateway.peers import DecodePeer, PrefillPeer, serving
+from tests.runtime.gateway.peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
 MODEL = "org/model"
 GATEWAY_KEY = "client-key"
@@ -78,6 +78,11 @@ def log(capsys: pytest.CaptureFixture[str]) -> Captured:
 Start = Callable[[str], Any]
 
 
+def worker(port: int) -> Worker:
+    """Return a worker with the peers' certificate."""
+    return Worker(Address(HOST, port), CERTIFICATE.digest, WORKER_KEY)
+
+
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
     """Start a gateway with the named provider."""
@@ -85,12 +90,13 @@ async def start() -> AsyncIterator[Start]:
 
         async def run(name: str) -> Setup:
             prefill, decode = PrefillPeer(), DecodePeer()
-            prefill_server = await stack.enter_async_context(serving(prefill.application()))
-            decode_server = await stack.enter_async_context(serving(decode.application()))
+            secure = CERTIFICATE if name == "vllm" else None  # an endpoint's authority is for its operator to name
+            prefill_server = await stack.enter_async_context(serving(prefill.application(), CERTIFICATE))
+            decode_server = await stack.enter_async_context(serving(decode.application(), secure))
             assert prefill_server.port is not None
             assert decode_server.port is not None
-            workers = [Worker("127.0.0.1", prefill_server.port)]
-            decoders = [Worker("127.0.0.1", decode_server.port)]
+            workers = [worker(prefill_server.port)]
+            decoders = [worker(decode_server.port)]
             client = AiohttpClient()
             releases = Releases()
             stack.push_async_callback(client.close)
@@ -120,17 +126,15 @@ def _provider(
     metrics: Metrics,
 ) -> tuple[ProviderConfig, Provider]:
     where = WorkersConfig(namespace="n", service="s", status_port=1, secret_arn="arn")
-    pool = Pool(lambda: workers, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    prefill = Prefill(pool, client, key=lambda: "prefill-key", queued=metrics.queued)
-    endpoint = decoders[0].url
+    pool = Pool(lambda: workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
+    prefill = Prefill(pool, client, queued=metrics.queued)
+    endpoint = f"http://{decoders[0]}"
     if name == "openai":
         text = OpenAIConfig(endpoint=endpoint, model="other-name", secret_arn="arn")
         return text, OpenAIProvider(text, client, key=lambda: "decode-key")
     if name == "vllm":
-        decode_pool = Pool(lambda: decoders, stage="decode", absent=Code.DECODE_UNAVAILABLE)
-        return VllmConfig(prefill=where, decode=where), VllmProvider(
-            prefill, decode_pool, client, decode_key=lambda: "decode-key"
-        )
+        decode_pool = Pool(lambda: decoders, lambda _: None, stage="decode", absent=Code.DECODE_UNAVAILABLE)
+        return VllmConfig(prefill=where, decode=where), VllmProvider(prefill, decode_pool, client)
     kv = Cs3Config(
         prefill=where,
         lease_seconds=30,

@@ -13,8 +13,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from runtime.handoff import contract, fields
+from runtime.handoff.certificate import Certificate
 
 DEADLINE_SECONDS = 5.0
+HOST = "127.0.0.1"
+CERTIFICATE = Certificate.issue(HOST)
+WORKER_KEY = "key-of-this-run"
 CHUNKS = (
     b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":'
     b'[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}\n\n',
@@ -196,10 +200,12 @@ def _cut(request: web.Request) -> None:
 
 
 @asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[TestServer]:
-    """Serve on a free port of 127.0.0.1; every request still running at the end is cancelled."""
-    server = TestServer(app)
-    await server.start_server(shutdown_timeout=0.1)
+async def serving(
+    app: web.Application, certificate: Certificate | None = None, port: int = 0
+) -> AsyncIterator[TestServer]:
+    """Serve on 127.0.0.1, by TLS with a certificate; every request still running at the end is cancelled."""
+    server = TestServer(app, port=port)
+    await server.start_server(shutdown_timeout=0.1, ssl=certificate.server() if certificate else None)
     try:
         yield server
     finally:

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from runtime.gateway.discovery import Discovery, registered
-from runtime.gateway.workers import Worker
+from runtime.gateway.workers import Address, Worker
 
 REGION = "us-east-2"
 
@@ -32,8 +32,12 @@ def service(cloud_map: Any) -> str:
     return created
 
 
-def always(_: Worker) -> bool:
-    return True
+def worker(host: str, run: str = "ab") -> Worker:
+    return Worker(Address(host, 8100), run, "key")
+
+
+def always(address: Address) -> Worker | None:
+    return worker(address.host)
 
 
 def register(cloud_map: Any, service: str, host: str, **attributes: str) -> None:
@@ -49,16 +53,19 @@ def test_workers_come_and_go(cloud_map: Any, service: str) -> None:
     register(cloud_map, service, "10.0.0.2", AWS_INSTANCE_PORT="8100")
     register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
     discovery.refresh()
-    assert list(discovery.workers) == [Worker("10.0.0.1", 8100), Worker("10.0.0.2", 8100)]
+    assert list(discovery.workers) == [worker("10.0.0.1"), worker("10.0.0.2")]
     cloud_map.deregister_instance(ServiceId=service, InstanceId="10.0.0.1")
     discovery.refresh()
-    assert discovery.workers == (Worker("10.0.0.2", 8100),)
+    assert discovery.workers == (worker("10.0.0.2"),)
 
 
 def test_only_a_worker_that_says_it_is_ready_is_lent(cloud_map: Any, service: str) -> None:
     ready: set[str] = set()
     discovery = Discovery(
-        cloud_map, namespace="prefill.local", service="workers", ready=lambda worker: worker.host in ready
+        cloud_map,
+        namespace="prefill.local",
+        service="workers",
+        ready=lambda address: always(address) if address.host in ready else None,
     )
     for host in ("10.0.0.1", "10.0.0.2"):
         register(cloud_map, service, host, AWS_INSTANCE_PORT="8100")
@@ -68,12 +75,34 @@ def test_only_a_worker_that_says_it_is_ready_is_lent(cloud_map: Any, service: st
         assert [worker.host for worker in discovery.workers] == expected
 
 
+def test_a_later_run_takes_the_place_of_the_one_before_at_once_and_one_that_is_gone_is_not_lent(
+    cloud_map: Any, service: str
+) -> None:
+    runs: dict[str, str | None] = {"10.0.0.1": "aa", "10.0.0.2": "bb"}
+
+    def ask(address: Address) -> Worker | None:
+        run = runs[address.host]
+        return worker(address.host, run) if run else None
+
+    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=ask)
+    for host in runs:
+        register(cloud_map, service, host, AWS_INSTANCE_PORT="8100")
+    discovery.refresh()
+    first, *rest = discovery.workers
+    runs["10.0.0.1"] = "cc"
+    discovery.renew(first)
+    assert list(discovery.workers) == [worker("10.0.0.1", "cc"), *rest]
+    runs["10.0.0.1"] = None
+    discovery.renew(first)
+    assert list(discovery.workers) == rest
+
+
 def test_what_cloud_map_calls_unhealthy_is_asked_all_the_same(cloud_map: Any, service: str) -> None:
     register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
     cloud_map.update_instance_custom_health_status(ServiceId=service, InstanceId="10.0.0.1", Status="UNHEALTHY")
     discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always)
     discovery.refresh()
-    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+    assert discovery.workers == (worker("10.0.0.1"),)
 
 
 def test_a_failure_keeps_the_workers_last_known_and_is_logged(
@@ -88,7 +117,7 @@ def test_a_failure_keeps_the_workers_last_known_and_is_logged(
 
     monkeypatch.setattr(cloud_map, "discover_instances", fail)
     discovery.refresh()
-    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+    assert discovery.workers == (worker("10.0.0.1"),)
     assert "discovery_failed" in capsys.readouterr().out
 
 
@@ -104,7 +133,7 @@ def test_the_thread_asks_until_it_is_stopped(cloud_map: Any, service: str) -> No
     discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always, interval_seconds=0.01)
     discovery.start()
     discovery.stop()
-    assert discovery.workers == (Worker("10.0.0.1", 8100),)
+    assert discovery.workers == (worker("10.0.0.1"),)
 
 
 def test_an_instance_without_address_or_port_is_no_worker() -> None:

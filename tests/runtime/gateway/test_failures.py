@@ -13,12 +13,12 @@ from openai import AsyncOpenAI
 from runtime.gateway.workers import Worker
 from runtime.handoff import fields
 from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, RESERVATIONS, Code, HandoffError
-from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Captured, Setup
+from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Captured, Setup, worker
 from tests.runtime.gateway.peers import CHUNKS, COMPLETION
 
 WITHDRAWN = f"DELETE {RESERVATIONS}/r/1"
 ABORTED = f"POST {ABORT}"
-NOBODY = Worker("127.0.0.1", 1)
+NOBODY = worker(1)
 
 
 async def code(answer: Any) -> tuple[int, str]:

@@ -105,8 +105,8 @@ async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
     peer, environment = decode
     peer.waits_after_first = True
     process = await run(environment)
-    url = f"http://{(await event(process, 'listening'))['address']}"
-    assert url == f"http://{ADDRESS}:{environment[settings.LISTEN_PORT]}"
+    url = f"https://{(await event(process, 'listening'))['address']}"
+    assert url == f"https://{ADDRESS}:{environment[settings.LISTEN_PORT]}"
     async with ask(url) as answer:
         assert await answer.content.readany() == CHUNKS[0]
         process.send_signal(signal.SIGTERM)
@@ -131,7 +131,7 @@ async def test_a_client_that_leaves_is_noticed_though_nothing_is_written(
     peer, environment = decode
     peer.waits_after_first = True
     process = await run(environment)
-    async with ask(f"http://{(await event(process, 'listening'))['address']}") as answer:
+    async with ask(f"https://{(await event(process, 'listening'))['address']}") as answer:
         await answer.content.readany()
         answer.close()
     await peer.wait(lambda: peer.left == ["stream"])
@@ -147,7 +147,7 @@ async def ask(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
     asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
     async with (
         aiohttp.ClientSession(headers={"Authorization": "Bearer key"}) as session,
-        session.post(url + CHAT_COMPLETIONS, json=asked) as answer,
+        session.post(url + CHAT_COMPLETIONS, json=asked, ssl=False) as answer,
     ):
         yield answer
 
@@ -156,8 +156,18 @@ async def refused(url: str) -> None:
     """Connect anew until that fails, with a deadline."""
     async with asyncio.timeout(DEADLINE_SECONDS), aiohttp.ClientSession() as session:
         while True:
-            async with session.get(f"{url}/health", headers={"Connection": "close"}):
+            async with session.get(f"{url}/health", headers={"Connection": "close"}, ssl=False):
                 pass
+
+
+async def test_plain_http_is_not_answered(decode: tuple[DecodePeer, dict[str, str]]) -> None:
+    process = await run(decode[1])
+    address = (await event(process, "listening"))["address"]
+    with pytest.raises(aiohttp.ClientError):
+        async with ask(f"http://{address}"):
+            pass
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
 
 
 async def test_a_missing_variable_is_one_line_and_exit_2(decode: tuple[DecodePeer, dict[str, str]]) -> None:

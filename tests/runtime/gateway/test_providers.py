@@ -7,7 +7,7 @@ from typing import Any
 from runtime.handoff import fields
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tests.runtime.gateway.conftest import MODEL
-from tests.runtime.gateway.peers import CHUNKS, COMPLETION
+from tests.runtime.gateway.peers import CHUNKS, COMPLETION, WORKER_KEY
 
 
 async def test_vllm_gets_the_worker_s_parameters_as_they_are(start: Any) -> None:
@@ -18,8 +18,8 @@ async def test_vllm_gets_the_worker_s_parameters_as_they_are(start: Any) -> None
     assert fields.missing(params) == []
     assert fields.TANDEM not in params
     assert setup.decode.calls() == [f"POST {CHAT_COMPLETIONS}"]
-    assert setup.decode.seen[0].headers["Authorization"] == "Bearer decode-key"
-    assert setup.prefill.seen[0].headers["Authorization"] == "Bearer prefill-key"
+    assert setup.decode.seen[0].headers["Authorization"] == f"Bearer {WORKER_KEY}"
+    assert setup.prefill.seen[0].headers["Authorization"] == f"Bearer {WORKER_KEY}"
 
 
 async def test_openai_gets_the_request_under_its_own_model_name_and_no_handoff_field(start: Any) -> None:

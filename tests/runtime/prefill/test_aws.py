@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
@@ -34,6 +34,21 @@ def test_a_signature_is_botocores(path: str, query: dict[str, str], monkeypatch:
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_: now.replace(tzinfo=None))
     theirs = AWSRequest("GET", ours.full_url, headers={"X-Amz-Content-SHA256": aws.EMPTY_SHA256})
     S3SigV4Auth(BotoCredentials("AKID", "secret", "token/+="), "s3", "us-east-2").add_auth(theirs)
+    assert ours.get_header("Authorization") == theirs.headers["Authorization"]
+
+
+def test_the_signature_of_a_call_is_botocores(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, url, body = (
+        datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC),
+        "https://secretsmanager.us-east-2.amazonaws.com",
+        b"{}",
+    )
+    target, place = "secretsmanager.GetSecretValue", ("secretsmanager", "us-east-2")
+    ours = aws.signed_call(url, body, target=target, service=place[0], region=place[1], keys=KEYS, now=now)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_: now.replace(tzinfo=None))
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+    theirs = AWSRequest("POST", ours.full_url, headers=headers, data=body)
+    SigV4Auth(BotoCredentials("AKID", "secret", "token/+="), *place).add_auth(theirs)
     assert ours.get_header("Authorization") == theirs.headers["Authorization"]
 
 

@@ -6,46 +6,43 @@ from pathlib import Path
 
 import pytest
 
-from runtime.handoff import fabric, settings
-from runtime.handoff.settings import SettingError
+from runtime.handoff import fabric
 from runtime.prefill import launch
 from runtime.prefill.launch import ArgumentError
 
 ADDRESS = "10.0.1.7"
+PEM = "/proc/1/fd/3"
+OWN = ["--host", ADDRESS, "--ssl-certfile", PEM, "--ssl-keyfile", PEM]
 
 
-def test_the_flags_are_kept_and_the_address_is_added() -> None:
+def test_the_flags_are_kept_and_the_workers_own_are_added() -> None:
     flags = ["serve", "org/model", "--port=8100", '--kv-transfer-config={"kv_connector":"NixlConnector"}']
-    assert launch.command(flags, ADDRESS) == ["vllm", *flags, "--host", ADDRESS]
+    assert launch.command(flags, ADDRESS, PEM) == ["vllm", *flags, *OWN]
 
 
 def test_weights_on_disk_take_the_place_of_the_hub() -> None:
     flags = ["serve", "org/model", "--port=8100"]
-    given = launch.command(flags, ADDRESS, Path("/weights"))
-    assert given == ["vllm", "serve", "/weights", "--port=8100", "--host", ADDRESS]
+    given = launch.command(flags, ADDRESS, PEM, Path("/weights"))
+    assert given == ["vllm", "serve", "/weights", "--port=8100", *OWN]
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", "--port=1"], ["bench", "org/model"]])
 def test_anything_but_serve_model_is_refused(arguments: list[str]) -> None:
     with pytest.raises(ArgumentError, match="serve MODEL"):
-        launch.command(arguments, ADDRESS)
+        launch.command(arguments, ADDRESS, PEM)
 
 
-@pytest.mark.parametrize("host", [["--host", "0.0.0.0"], ["--host=0.0.0.0"]])  # noqa: S104 - what is refused
-def test_another_address_is_refused(host: list[str]) -> None:
-    with pytest.raises(ArgumentError, match="--host is given"):
-        launch.command(["serve", "org/model", *host], ADDRESS)
+@pytest.mark.parametrize("flag", ["--host", "--ssl-certfile", "--ssl-keyfile"])
+def test_another_address_or_certificate_is_refused(flag: str) -> None:
+    for given in ([flag, "other"], [f"{flag}=other"]):
+        with pytest.raises(ArgumentError, match=f"{flag} is given"):
+            launch.command(["serve", "org/model", *given], ADDRESS, PEM)
 
 
-def test_the_key_is_told_under_vllm_s_name_only() -> None:
-    task = {settings.PREFILL_KEY: "secret", "FI_PROVIDER": "efa", fabric.SIDE_CHANNEL_HOST: "0.0.0.0"}  # noqa: S104
-    assert launch.environment(task, ADDRESS) == {
+def test_the_key_and_the_address_are_told_by_vllm_s_names() -> None:
+    task = {"FI_PROVIDER": "efa", fabric.SIDE_CHANNEL_HOST: "0.0.0.0"}  # noqa: S104 - what is replaced
+    assert launch.environment(task, ADDRESS, "secret") == {
         "FI_PROVIDER": "efa",
         "VLLM_API_KEY": "secret",
         "VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS,
     }
-
-
-def test_without_a_key_no_worker_starts() -> None:
-    with pytest.raises(SettingError, match=settings.PREFILL_KEY):
-        launch.environment({}, ADDRESS)

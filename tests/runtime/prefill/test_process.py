@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,11 +19,13 @@ from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 
 ADDRESS = "127.45.6.8"
+OPENSSL = str(shutil.which("openssl"))
 TOKEN = "metadata-token"
 VLLM = f"""#!{sys.executable}
 import json, os, sys
 kept = {{name: os.environ[name] for name in ("VLLM_API_KEY", "VLLM_NIXL_SIDE_CHANNEL_HOST", "FI_PROVIDER")}}
-print(json.dumps([os.getppid(), sys.argv[1:], kept, "{settings.PREFILL_KEY}" in os.environ]))
+pem = open(sys.argv[-1]).read()
+print(json.dumps([os.getppid(), sys.argv[1:], kept, pem.count("PRIVATE KEY"), pem.count("BEGIN CERTIFICATE")]))
 sys.exit(7)
 """
 FI_INFO = "#!/bin/sh\necho 'domain: rdmap0s0-rdm'\n"
@@ -35,9 +39,20 @@ class InstanceMetadata(BaseHTTPRequestHandler):
         ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
         self._send(200 if ok else 400, TOKEN)
 
+    def do_POST(self) -> None:
+        """Give the worker key, as Secrets Manager does, in answer to a signed call."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        signed = "secretsmanager/aws4_request" in self.headers["Authorization"]
+        if signed and asked == {"SecretId": "key-arn", "VersionStage": "AWSCURRENT"}:
+            self._send(200, json.dumps({"SecretString": "worker-key"}))
+        else:
+            self._send(400, json.dumps({"__type": "ResourceNotFoundException"}))
+
     def do_GET(self) -> None:
-        """Give the address."""
-        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
+        """Give the address, and the task role's credentials."""
+        if self.path == "/credentials":
+            self._send(200, json.dumps({"AccessKeyId": "AKID", "SecretAccessKey": "secret", "Token": "token"}))
+        elif self.headers["X-aws-ec2-metadata-token"] != TOKEN:
             self._send(401, "")
         elif self.path == "/latest/meta-data/local-ipv4":
             self._send(200, ADDRESS)
@@ -81,13 +96,16 @@ def task(path: str, metadata: str) -> dict[str, str]:
         made.parent.mkdir(parents=True, exist_ok=True)
         made.touch()
     return {
-        "PATH": path,
+        "PATH": f"{path}:{os.path.dirname(OPENSSL)}",
         ENDPOINT_VARIABLE: metadata,
         settings.HOST_ROOT: path,
         settings.NEURON_DEVICES: "1",
         settings.EFA_INTERFACES: "1",
         fabric.PROVIDER_VARIABLE: "efa",
-        settings.PREFILL_KEY: "secret",
+        settings.WORKER_SECRET_ARN: "key-arn",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{metadata}credentials",
+        "AWS_ENDPOINT_URL": metadata,
+        "AWS_REGION": "us-east-2",
         settings.DEPLOYMENT: "small",
         settings.STAGE: "prefill",
         settings.STATUS_PORT: str(free_port()),
@@ -111,9 +129,11 @@ def test_vllm_is_its_child_and_its_status_vllms(task: dict[str, str]) -> None:
     command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
     with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=10)
-    variables = {"VLLM_API_KEY": "secret", "VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS, "FI_PROVIDER": "efa"}
-    arguments = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
-    assert json.loads(out) == [process.pid, arguments, variables, False]
+    parent, arguments, variables, *pem = json.loads(out)
+    given = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
+    assert (parent, arguments[: len(given)], pem) == (process.pid, given, [2, 1])
+    assert variables.pop("VLLM_API_KEY") not in ("", "worker-key")
+    assert variables == {"VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS, "FI_PROVIDER": "efa"}
     assert process.returncode == 7
 
 
@@ -126,8 +146,10 @@ def test_without_metadata_it_says_so(task: dict[str, str], metadata: str, endpoi
 
 
 def test_without_a_key_or_vllm_it_says_so(task: dict[str, str], path: str) -> None:
-    ended = run({**task, settings.PREFILL_KEY: ""}, "serve", "org/model")
-    assert (ended.returncode, settings.PREFILL_KEY in ended.stderr) == (2, True)
+    ended = run({**task, settings.WORKER_SECRET_ARN: ""}, "serve", "org/model")
+    assert (ended.returncode, settings.WORKER_SECRET_ARN in ended.stderr) == (2, True)
+    ended = run({**task, settings.WORKER_SECRET_ARN: "other"}, "serve", "org/model")
+    assert (ended.returncode, "the secret other cannot be read" in ended.stderr) == (1, True)
     Path(path, "vllm").unlink()
     ended = run(task, "serve", "org/model")
     assert ended.returncode == 127

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,9 +20,10 @@ import pytest
 
 DEADLINE_SECONDS = 15.0
 ADDRESS = "127.45.6.9"
+UNVERIFIED = ssl._create_unverified_context()  # noqa: S323 - the certificate is of a process that this test starts
 
 VLLM = r"""
-import http.server, json, os, pathlib, signal, sys
+import http.server, json, os, pathlib, signal, ssl, sys
 folder, host, port = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 (folder / "pid").write_text(str(os.getpid()))
 def stop(*_):
@@ -46,21 +48,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *_):
         pass
-http.server.ThreadingHTTPServer((host, port), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer((host, port), Handler)
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(sys.argv[4])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
 """
 
 SUPERVISE = """
 import asyncio, sys
+from runtime.handoff.certificate import Certificate
 from runtime.prefill import status
 from runtime.prefill.engine import Engine
+from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.supervisor import Limits, Supervisor
 host, port, status_port, start, drain, *command = sys.argv[1:]
 limits = Limits(start=float(start), drain=float(drain), poll=0.05, quiet=0.3, silent=0.6, kill=0.3)
 async def run():
+    say = lambda text: print(text, flush=True)
+    certificate = Certificate.issue(host)
     state = status.Status()
-    engine = Engine(url=f"http://{host}:{port}", model="org/model", key="secret")
-    async with status.serving(state, host, int(status_port)):
-        return await Supervisor(engine, state, limits, lambda text: print(text, flush=True)).run(command, {})
+    identity = status.Identity(address=host, digest=certificate.digest, api_key="secret", keys=WorkerKeys({}, say))
+    engine = Engine(url=f"https://{host}:{port}", model="org/model", key="secret", trust=certificate.client())
+    async with status.serving(state, identity, certificate.server(), int(status_port)):
+        return await Supervisor(engine, state, limits, say).run([*command, certificate.path], {})
 sys.exit(asyncio.run(run()))
 """
 
@@ -84,7 +95,7 @@ class Worker:
     def state(self) -> tuple[int, str]:
         """Return what the status port says; (0, "") where nothing listens."""
         try:
-            with urllib.request.urlopen(self.status, timeout=5) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(self.status, context=UNVERIFIED, timeout=5) as answer:  # noqa: S310 - loopback
                 return answer.status, json.load(answer)["state"]
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)["state"]
@@ -139,7 +150,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             [sys.executable, "-c", SUPERVISE, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         started.append(process)
-        worker = Worker(tmp_path, f"http://{ADDRESS}:{status}/ready", process)
+        worker = Worker(tmp_path, f"https://{ADDRESS}:{status}/ready", process)
         worker.held()
         if healthy:
             worker.set("healthy")
@@ -267,4 +278,4 @@ def test_the_status_port_answers_nothing_else(start: Start) -> None:
     worker = start()
     worker.becomes("ready")
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(worker.status.replace("/ready", "/"), timeout=5)  # noqa: S310 - loopback
+        urllib.request.urlopen(worker.status.replace("/ready", "/"), context=UNVERIFIED, timeout=5)  # noqa: S310 - loopback

@@ -17,7 +17,7 @@ from runtime.prefill.engine import Engine
 from runtime.prefill.provider import efa_devices_open
 from runtime.prefill.status import Status
 from runtime.prefill.telemetry import Telemetry, reporting
-from tests.runtime.gateway.peers import DEADLINE_SECONDS, serving
+from tests.runtime.gateway.peers import CERTIFICATE, DEADLINE_SECONDS, HOST, serving
 
 
 def _exposition(*, expired: float = 0, usage: float = 0) -> str:
@@ -79,8 +79,8 @@ async def test_nothing_is_asked_before_vllm_serves_and_the_last_period_is_publis
     app = web.Application()
     app.router.add_get("/metrics", scraped)
     status, telemetry, written = Status(), Telemetry(task), list[str]()
-    async with serving(app) as server:
-        engine = Engine(url=f"http://127.0.0.1:{server.port}", model="m", key="k")
+    async with serving(app, CERTIFICATE) as server:
+        engine = Engine(url=f"https://{HOST}:{server.port}", model="m", key="k", trust=CERTIFICATE.client())
         async with reporting(telemetry, engine, status, written.append):
             await asyncio.sleep(0.05)
             status.state = State.READY
@@ -94,7 +94,7 @@ async def test_nothing_is_asked_before_vllm_serves_and_the_last_period_is_publis
 
 async def test_a_worker_whose_vllm_never_served_publishes_nothing(task: dict[str, str]) -> None:
     written: list[str] = []
-    engine = Engine(url="http://127.0.0.1:1", model="m", key="k")
+    engine = Engine(url=f"https://{HOST}:1", model="m", key="k", trust=CERTIFICATE.client())
     async with reporting(Telemetry(task), engine, Status(), written.append):
         await asyncio.sleep(0)
     assert written == []

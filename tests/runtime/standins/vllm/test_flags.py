@@ -27,6 +27,13 @@ def kv(**changes: object) -> str:
     return f"--kv-transfer-config={json.dumps(KV | changes)}"
 
 
+def test_a_certificate_needs_its_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve("--ssl-certfile=c.pem", "--ssl-keyfile=k.pem").certificate == ("c.pem", "k.pem")
+    with pytest.raises(SystemExit):
+        serve("--ssl-certfile=c.pem")
+    assert "--ssl-certfile and --ssl-keyfile go together" in capsys.readouterr().err
+
+
 def test_a_production_command_line() -> None:
     asked = serve(
         "--host=10.0.0.1",

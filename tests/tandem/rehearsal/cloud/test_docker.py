@@ -68,7 +68,8 @@ def test_version_difference_is_a_warning(context: Path, capsys: pytest.CaptureFi
     [
         ("COPY --chown=1000 src lib", "COPY nothing lib", "line 9: COPY nothing: there is no such file"),
         ("USER 1000", "HEALTHCHECK CMD true", "HEALTHCHECK is not rehearsed; allowed: ARG, FROM"),
-        ("USER 1000", "RUN apt-get update", "RUN apt-get update: only 'pip install -r FILE' is rehearsed"),
+        ("USER 1000", "RUN apt-get update", "RUN apt-get update: only 'pip install -r FILE' and 'PROGRAM version' are"),
+        ("USER 1000", "RUN absent-program version", "absent-program is not installed here"),
         ("MODE=fast", "MODE=$UNSET", "uses $UNSET"),
         ("FROM ${BASE}", "FROM ${BASE} AS build", "only one stage"),
         ("--chown=1000", "--from=build", "--from=build is not rehearsed"),

@@ -1,0 +1,141 @@
+"""A worker that starts anew has another certificate and key; no client sees an error for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runtime.gateway import readiness
+from runtime.gateway.chat import Chat
+from runtime.gateway.discovery import Discovery
+from runtime.gateway.gauge import Gauge
+from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.phases import Phases
+from runtime.gateway.prefill import Prefill
+from runtime.gateway.providers.vllm import VllmProvider
+from runtime.gateway.upstream import NotSentError
+from runtime.gateway.workers import Pool
+from runtime.handoff.certificate import Certificate
+from runtime.handoff.contract import CHAT_COMPLETIONS, Code, HandoffError
+from runtime.handoff.worker_status import State
+from runtime.prefill import status
+from runtime.prefill.keys import WorkerKeys
+from runtime.prefill.status import Identity, Status
+from tests.runtime.gateway.peers import HOST, DecodePeer, PrefillPeer, serving
+
+CHAT = Chat(
+    request_id="r",
+    tenant="t",
+    body={"model": "m", "messages": [{"role": "user", "content": "x"}]},
+    max_tokens=1,
+    prompt_tokens=1,
+)
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+class Host:
+    """Hold the ports of one worker, and run it: each run has a certificate and a key of its own."""
+
+    def __init__(self, peer: PrefillPeer | DecodePeer) -> None:
+        self.peer = peer
+        self.api, self.status = free_port(), free_port()
+        attributes = {"AWS_INSTANCE_IPV4": HOST, "AWS_INSTANCE_PORT": str(self.api)}
+        cloud_map = SimpleNamespace(discover_instances=lambda **_: {"Instances": [{"Attributes": attributes}]})
+        self.discovery = Discovery(cloud_map, namespace="n", service="s", ready=self._ready)
+        self.runs = 0
+
+    def pool(self, stage: str) -> Pool:
+        """Return the pool that lends this worker."""
+        return Pool(lambda: self.discovery.workers, self.discovery.renew, stage=stage, absent=Code.PREFILL_UNAVAILABLE)
+
+    def _ready(self, address: Any) -> Any:
+        return readiness.ready(address, status_port=self.status, keys=("shared",))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve both ports."""
+        self.runs += 1
+        certificate, keys = Certificate.issue(HOST), WorkerKeys({}, print)
+        keys.known = ("shared",)
+        told = Identity(address=HOST, digest=certificate.digest, api_key=f"run-{self.runs}", keys=keys)
+        async with (
+            status.serving(Status(State.READY), told, certificate.server(), self.status),
+            serving(self.peer.application(), certificate, self.api),
+        ):
+            yield
+
+    def keys(self) -> list[str]:
+        """Return the keys of the requests that the worker saw."""
+        return [seen.headers["Authorization"] for seen in self.peer.seen]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AiohttpClient]:
+    made = AiohttpClient()
+    yield made
+    await made.close()
+
+
+async def refresh(host: Host) -> None:
+    await asyncio.to_thread(host.discovery.refresh)
+
+
+async def test_prefill_goes_to_the_next_run(client: AiohttpClient) -> None:
+    host = Host(PrefillPeer())
+    prefill = Prefill(host.pool("prefill"), client, queued=Gauge())
+    for _ in range(2):
+        async with host.running():
+            if host.runs == 1:
+                await refresh(host)
+            assert await prefill.run(CHAT, Phases())
+    assert host.keys() == ["Bearer run-1", "Bearer run-2"]
+
+
+async def test_decode_goes_to_the_next_run(client: AiohttpClient) -> None:
+    first, second = Host(PrefillPeer()), Host(DecodePeer())
+    prefill = Prefill(first.pool("prefill"), client, queued=Gauge())
+    provider = VllmProvider(prefill, second.pool("decode"), client)
+    async with first.running():
+        await refresh(first)
+        for _ in range(2):
+            async with second.running():
+                if second.runs == 1:
+                    await refresh(second)
+                async with provider.answer(CHAT, Phases()) as response:
+                    assert await response.read()
+    assert second.keys() == ["Bearer run-1", "Bearer run-2"]
+
+
+async def test_a_worker_that_is_gone_is_not_asked_again(client: AiohttpClient) -> None:
+    host = Host(PrefillPeer())
+    pool = host.pool("prefill")
+    prefill = Prefill(pool, client, queued=Gauge())
+    async with host.running():
+        await refresh(host)
+    with pytest.raises(HandoffError) as refused:
+        await prefill.run(CHAT, Phases())
+    assert (refused.value.code, pool.lack) == (Code.PREFILL_UNAVAILABLE, "no prefill worker is known")
+
+
+@pytest.mark.parametrize("shown", [Certificate.issue(HOST), None])
+async def test_another_certificate_or_none_gets_neither_the_key_nor_the_text(
+    client: AiohttpClient, shown: Certificate | None
+) -> None:
+    pin, peer = Certificate.issue(HOST).digest, PrefillPeer()
+    async with serving(peer.application(), shown) as server:
+        url = f"https://{HOST}:{server.port}{CHAT_COMPLETIONS}"
+        with pytest.raises(NotSentError):
+            async with client.send("POST", url, headers={}, body=b"{}", pin=pin):
+                pass
+    assert peer.seen == []
