@@ -1,4 +1,4 @@
-"""Encrypt what a deployment keeps besides its artifacts: logs, secrets, volumes."""
+"""Encrypt what a deployment keeps besides its artifacts: logs, secrets, volumes, audit records."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from constructs.storage.audit import trail_arn
+
 _AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 _USE = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
 
 
 class DeploymentKey(Construct):
-    """Hold the key of one deployment's log groups, secrets and host volumes.
+    """Hold the key of one deployment's log groups, secrets, host volumes and audit records.
 
     It is retained: logs outlive their stack, and a secret may be restored for 30 days. Its policy is whole: Secrets
     Manager may use it for whoever may read a secret, CloudWatch Logs for log groups of ``deployment`` alone, Auto
-    Scaling for the volumes of the hosts that it launches. So ``key`` is a reference that grants add nothing to; with
-    the key itself, CDK would name the readers' roles in its policy, and this stack would depend on theirs.
+    Scaling for the volumes of the hosts that it launches, CloudTrail for the trail ``trail`` if there is one. So
+    ``key`` is a reference that grants add nothing to; with the key itself, CDK would name the readers' roles in its
+    policy, and this stack would depend on theirs.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, deployment: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, deployment: str, trail: str | None) -> None:
         super().__init__(scope, construct_id)
         key = kms.Key(
             self,
@@ -29,7 +32,8 @@ class DeploymentKey(Construct):
             enable_key_rotation=True,
             removal_policy=RemovalPolicy.RETAIN,
         )
-        for statement in (_logs(deployment), _secrets(), *_volumes()):
+        statements = [_logs(deployment), _secrets(), *_volumes(), *([_trail(trail)] if trail else [])]
+        for statement in statements:
             key.add_to_resource_policy(statement)
         self.key = kms.Key.from_key_arn(self, "Reference", key.key_arn)
 
@@ -72,3 +76,13 @@ def _volumes() -> list[iam.PolicyStatement]:
         )
         for sid, actions, conditions in (("Volumes", _USE, role), ("VolumeGrants", ["kms:CreateGrant"], granting))
     ]
+
+
+def _trail(name: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="Trail",
+        principals=[iam.ServicePrincipal("cloudtrail.amazonaws.com")],
+        actions=["kms:DescribeKey", "kms:GenerateDataKey*"],
+        resources=["*"],
+        conditions={"StringEquals": {"aws:SourceArn": trail_arn(name)}},
+    )

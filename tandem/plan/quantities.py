@@ -115,6 +115,12 @@ def _alarm(properties: Properties, _: Template) -> Iterator[Quantity]:
     yield Quantity("alarm metric", len(metrics) or 1)
 
 
+def _trail(_: Properties, __: Template) -> Iterator[Quantity]:
+    yield Quantity(
+        "audit events", None, "object events of the artifacts; and management events, if another trail has them"
+    )
+
+
 def _each(item: str, by_use: str | None = None) -> Counter:
     def count(_: Properties, __: Template) -> Iterator[Quantity]:
         yield Quantity(item, 1)
@@ -130,6 +136,7 @@ def _logs(_: Properties, __: Template) -> Iterator[Quantity]:
 
 _COUNTERS: Mapping[str, Counter] = {
     "AWS::AutoScaling::AutoScalingGroup": _hosts,
+    "AWS::CloudTrail::Trail": _trail,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::Dashboard": _each("dashboard"),
     "AWS::EC2::EIP": _each("public IPv4 address"),

@@ -251,6 +251,21 @@ class Observability(Section):
     ] = 10.0
 
 
+class Audit(Section):
+    """Say who records the use of artifacts, secrets and keys."""
+
+    trail: Annotated[
+        Literal["own", "organization"],
+        Field(
+            description="own: a CloudTrail trail of this deployment (a region has five); organization: the account's "
+            "trail records management events and the artifact bucket's object events already"
+        ),
+    ] = "own"
+    retention_days: Annotated[
+        int, Field(ge=90, le=3653, description="how long records of a trail of our own are kept")
+    ] = 365
+
+
 class Deployment(Section):
     """Describe one deployment: the whole file."""
 
@@ -265,4 +280,5 @@ class Deployment(Section):
     gateway: Gateway = Gateway()
     registration: Registration = NoRegistration(registrar="none")
     observability: Observability = Observability()
+    audit: Audit = Audit()
     load: Annotated[DeclaredLoad | None, Field(description="the traffic that the deployment must carry")] = None

@@ -22,6 +22,7 @@ _CS3 = {
     ("network", "NetworkNamespaceD3AAC531"),
     ("storage", "ArtifactsKeyA4B22E2B"),
     ("storage", "KeyE447D366"),
+    ("storage", "AuditBucket7486E833"),
     ("storage", "ArtifactsAccessLogs4D97777C"),
     ("storage", "ArtifactsBucket88671897"),
     ("prefill", "WorkersKeyD30C07F6"),

@@ -1,4 +1,4 @@
-"""Decide whether a KMS key's own policy admits a caller.
+"""Decide whether the policy of a resource, most often a KMS key's, admits a caller.
 
 What an AWS service does with a key on somebody's behalf is allowed by the key's policy, or not at all; AWS tells late
 where it is not: hosts that end as they start, secrets that cannot be read. The account's own statement, by which its
@@ -30,12 +30,17 @@ def admits(api: Api, key: str, action: str, *, service: str = "", context: Mappi
     Raises ``ValueError`` for a condition operator that is not known here.
     """
     document = api.client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    return allowing(json.loads(document), action, service=service, context=context)
+
+
+def allowing(policy: Mapping[str, Any], action: str, *, service: str, context: Mapping[str, str]) -> bool:
+    """Tell the same of a parsed policy; which resource a statement names is not looked at."""
     return any(
         statement["Effect"] == "Allow"
         and any(fnmatchcase(action, pattern) for pattern in _list(statement["Action"]))
         and _concerns(statement["Principal"], service)
         and _fits(statement.get("Condition", {}), context)
-        for statement in json.loads(document)["Statement"]
+        for statement in policy["Statement"]
     )
 
 

@@ -11,7 +11,8 @@ from tests.templates import resources, templates
 
 @pytest.fixture
 def buckets() -> dict[str, dict[str, Any]]:
-    found = {key: b for key, b in templates()["storage"]["Resources"].items() if b["Type"] == "AWS::S3::Bucket"}
+    storage = templates(audit__trail="organization")["storage"]
+    found = {key: b for key, b in storage["Resources"].items() if b["Type"] == "AWS::S3::Bucket"}
     return {"logs" if "AccessLogs" in key else "artifacts": body for key, body in found.items()}
 
 
@@ -45,7 +46,7 @@ def test_nobody_comes_without_tls() -> None:
     for policy in policies:
         denied = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
         assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
-    assert len(policies) == 2
+    assert len(policies) == 3
 
 
 def test_the_key_turns_and_stays() -> None:

@@ -38,7 +38,7 @@ def test_every_source_is_used_and_can_be_looked_up() -> None:
 
 
 def test_units_are_known_or_charged_by_use() -> None:
-    assert {regions["unit"] for regions in TABLE.items.values()} - _HOURS.keys() == {"GB", "LCU-hour"}
+    assert {regions["unit"] for regions in TABLE.items.values()} - _HOURS.keys() == {"GB", "LCU-hour", "100,000 events"}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_what_a_small_deployment_asks_for() -> None:
     assert (found["Fargate vCPU"], found["Fargate memory"]) == (2, 4)
     assert {item for item, count in found.items() if count is None} == {
         "NAT gateway data",
+        "audit events",
         "interface endpoint data",
         "load balancer capacity",
         "log ingestion",

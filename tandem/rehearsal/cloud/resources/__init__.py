@@ -5,6 +5,7 @@ Importing this package makes every type known to ``Resource.known``.
 
 from tandem.rehearsal.cloud.resources import (
     agentcore,
+    audit,
     awslambda,
     custom,
     ec2,
@@ -21,6 +22,7 @@ from tandem.rehearsal.cloud.resources import (
 
 __all__ = [
     "agentcore",
+    "audit",
     "awslambda",
     "custom",
     "ec2",
