@@ -49,8 +49,8 @@ class GatewayLoadBalancer(Construct):
         )
         acknowledge(
             self.balancer,
-            NIST_ALBWAFEnabled="reached from the VPC alone, by callers with a key; WAF reads 64 KB of a body, and "
-            "prompts are longer",
+            NIST_ALBWAFEnabled="reached from the VPC alone, by callers with a key; WAF reads only the beginning of "
+            "a body, and prompts are long",
             NIST_ELBDeletionProtectionEnabled="it holds no state, and a deployment is taken down by one command",
         )
         self.balancer.log_access_logs(access_logs, "gateway")

@@ -55,6 +55,8 @@ _TASKS = {
 }
 """What every task asks for: Fargate and the ECS agent alike."""
 _WORKERS = {
+    # a worker whose host is broken asks for another
+    "AutoScaling": (_Service.AUTOSCALING, (_Way(("autoscaling:SetInstanceHealth",), "autoScalingGroup:*"),)),
     "CloudMap": (
         _Service.CLOUD_MAP_DATA_SERVICE_DISCOVERY,
         (_Way(("servicediscovery:DiscoverInstances", "servicediscovery:DiscoverInstancesRevision")),),
@@ -64,7 +66,7 @@ _WORKERS = {
     "EcsAgent": (_Service.ECS_AGENT, ()),
     "EcsTelemetry": (_Service.ECS_TELEMETRY, ()),
 }
-"""What comes with hosts of our own: how the gateway finds workers, and what the ECS agent on a host calls."""
+"""What comes with hosts of our own: how the gateway finds workers, and what a host calls."""
 
 
 class PrivateEndpoints(Construct):

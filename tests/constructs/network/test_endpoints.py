@@ -10,7 +10,7 @@ import pytest
 from tests.templates import resources, templates
 
 _TASKS = {"ecr.api", "ecr.dkr", "logs", "secretsmanager"}
-_WORKERS = {"data-servicediscovery", "ecs", "ecs-agent", "ecs-telemetry"}
+_WORKERS = {"autoscaling", "data-servicediscovery", "ecs", "ecs-agent", "ecs-telemetry"}
 _UNSUPPORTED = {"ecs-agent", "ecs-telemetry"}
 
 

@@ -43,7 +43,7 @@ def test_no_workers_no_hosts() -> None:
 def test_what_a_small_deployment_asks_for() -> None:
     found = {item: quantity.count for item, quantity in _deployment("cs3").items()}
     assert found["NAT gateway"] == found["application load balancer"] == found["hosted zone"] == 1
-    assert found["interface endpoint in a zone"] == 16  # eight services in two zones
+    assert found["interface endpoint in a zone"] == 18  # nine services in two zones
     assert (found["Fargate vCPU"], found["Fargate memory"]) == (2, 4)
     assert {item for item, count in found.items() if count is None} == {
         "NAT gateway data",
