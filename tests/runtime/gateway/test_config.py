@@ -10,6 +10,7 @@ from runtime.handoff.settings import SettingError
 
 COMMON = {
     settings.DEPLOYMENT: "small",
+    "AWS_REGION": "us-east-2",
     settings.METRICS_PORT: "9464",
     settings.MODEL: "org/model",
     settings.MAX_MODEL_LEN: "4096",
