@@ -18,6 +18,7 @@ DECODE: Final = "decode"
 GATEWAY: Final = "gateway"
 """The kind of the gateway's stack."""
 _SERVICES_A_CALL = 10
+_TASKS_A_CALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,18 @@ def output(aws: Aws, deployment: Deployment, kind: str, key: str) -> str:
 def ecs_services(aws: Aws, deployment: Deployment) -> list[dict[str, Any]]:
     """Return ECS's description of every service: the workers' and the gateway's."""
     kinds = [*(stage for stage, _ in stages(deployment)), GATEWAY]
-    return [service for kind in kinds for service in _services_of(aws, deployment, kind)]
+    return [service for kind in kinds for service in stage_services(aws, deployment, kind)]
+
+
+def running_tasks(aws: Aws, service: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return ECS's description of every running task of a service."""
+    ecs, cluster = aws.client("ecs"), service["clusterArn"]
+    pages = ecs.get_paginator("list_tasks").paginate(cluster=cluster, serviceName=service["serviceName"])
+    arns = [arn for page in pages for arn in page["taskArns"]]
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(arns), _TASKS_A_CALL):
+        found += ecs.describe_tasks(cluster=cluster, tasks=arns[start : start + _TASKS_A_CALL])["tasks"]
+    return found
 
 
 def hosts(aws: Aws, deployment: Deployment) -> list[Host]:
@@ -98,7 +110,8 @@ def in_service(group: dict[str, Any]) -> list[str]:
     return [one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == "InService"]
 
 
-def _services_of(aws: Aws, deployment: Deployment, kind: str) -> Iterator[dict[str, Any]]:
+def stage_services(aws: Aws, deployment: Deployment, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield ECS's description of every service of one stack."""
     arns = physical_ids(aws, deployment, kind, "AWS::ECS::Service")
     for start in range(0, len(arns), _SERVICES_A_CALL):
         some = arns[start : start + _SERVICES_A_CALL]

@@ -59,11 +59,14 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
 
 
 def _add_tenant(aws: Api, gateway: Task) -> str:
-    """Return the key of a tenant, added as ``tandem tenant add`` does."""
+    """Return the key of a tenant, by ``tandem tenant add``; of one whom an earlier start added, another key."""
     arn = gateway.environment.get(settings.TENANTS_SECRET_ARN)
     if arn is None:
         raise TaskError(f"service {gateway.service} has no variable {settings.TENANTS_SECRET_ARN}: add it")
-    return tenants.add(Store(aws.client("secretsmanager"), arn), _TENANT, {})
+    store = Store(aws.client("secretsmanager"), arn)
+    if any(tenant.id == _TENANT for tenant in store.read()):
+        return tenants.rotate(store, _TENANT, at_once=True)
+    return tenants.add(store, _TENANT, {})
 
 
 def _gateway(tasks: Sequence[Task]) -> Task:

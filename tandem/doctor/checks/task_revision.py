@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tandem.doctor.aws import Aws
-from tandem.doctor.deployed import ecs_services
+from tandem.doctor.deployed import ecs_services, running_tasks
 from tandem.doctor.result import Result, UndeterminedError, failed, passed
 from tandem.spec.deployment import Deployment
-
-_TASKS_A_CALL = 100
 
 
 def check(deployment: Deployment, aws: Aws) -> Result:
@@ -17,7 +13,7 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     faults, current = [], []
     for service in ecs_services(aws, deployment):
         wanted = _revision(service["taskDefinition"])
-        running = {_revision(task["taskDefinitionArn"]) for task in _tasks(aws, service)}
+        running = {_revision(task["taskDefinitionArn"]) for task in running_tasks(aws, service)}
         if running - {wanted}:
             faults.append(f"{service['serviceName']} runs {', '.join(sorted(running))}, its service asks for {wanted}")
         current += [wanted] if running else []
@@ -26,16 +22,6 @@ def check(deployment: Deployment, aws: Aws) -> Result:
     if not current:
         raise UndeterminedError("no task is running", "see what check services says")
     return passed(", ".join(current))
-
-
-def _tasks(aws: Aws, service: dict[str, Any]) -> list[dict[str, Any]]:
-    ecs, cluster = aws.client("ecs"), service["clusterArn"]
-    pages = ecs.get_paginator("list_tasks").paginate(cluster=cluster, serviceName=service["serviceName"])
-    arns = [arn for page in pages for arn in page["taskArns"]]
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(arns), _TASKS_A_CALL):
-        found += ecs.describe_tasks(cluster=cluster, tasks=arns[start : start + _TASKS_A_CALL])["tasks"]
-    return found
 
 
 def _revision(arn: str) -> str:

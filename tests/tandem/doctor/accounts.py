@@ -67,7 +67,12 @@ def judge(name: str, deployment: Deployment, **stubbed: Any) -> Result:
 
 def stack(*resources: tuple[str, str]) -> Any:
     """Return a CloudFormation client that knows one stack's resources, by type and physical id, for one question."""
-    rows = [
+    return answering("cloudformation", rows(*resources))
+
+
+def rows(*resources: tuple[str, str]) -> tuple[str, Answer]:
+    """Return CloudFormation's answer to one question for a stack's resources, by type and physical id."""
+    found = [
         {
             "LogicalResourceId": f"Resource{index}",
             "ResourceType": kind,
@@ -77,7 +82,7 @@ def stack(*resources: tuple[str, str]) -> Any:
         }
         for index, (kind, physical_id) in enumerate(resources)
     ]
-    return answering("cloudformation", ("list_stack_resources", {"StackResourceSummaries": rows}))
+    return ("list_stack_resources", {"StackResourceSummaries": found})
 
 
 def outputs(*found: tuple[str, str]) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,20 +91,26 @@ def test_a_deployment_is_examined_before_and_live(write: WRITE, capsys: pytest.C
         "clock": "PASS",
         "cdk-bootstrap": "FAIL",
         "vcpu-quota": "UNKNOWN",  # moto knows no EC2 quota
+        "reservation": "PASS",
         "instance-type-offered": "PASS",
         "host-image": "PASS",
         "worker-image": "FAIL",
+        "weights": "PASS",
         "certificate": "PASS",
         "decode-secret": "FAIL",
         "decode-endpoint": "FAIL",
-        "agentcore": "PASS",
+        "tenants": "UNKNOWN",  # the small stack has no outputs
+        "registrar": "PASS",
         "cidr": "PASS",
         "hosts-in-service": "PASS",
         "services": "FAIL",
         "efa-interfaces": "FAIL",  # moto gives every instance one plain interface
+        "efa-provider": "UNKNOWN",  # no worker is registered, and none published
         "placement": "PASS",
         "task-revision": "UNKNOWN",
+        "versions": "UNKNOWN",
         "workers-registered": "FAIL",
+        "leases": "UNKNOWN",
         "gateway-ready": "FAIL",
     }
     assert all(bool(one["change"]) == (one["verdict"] != "PASS") for one in checks.values())
@@ -150,11 +156,13 @@ def test_without_credentials_nothing_fails(write: WRITE, capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("nobody")
-def test_offline_it_ends_within_two_seconds(write: WRITE) -> None:
-    started = time.monotonic()
+def test_offline_it_takes_less_than_two_seconds_of_cpu(write: WRITE) -> None:
+    """A busy machine stretches the time on the clock; that it waits for nothing is for test_examine."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-m", "tandem.cli", "doctor", write()], cwd=ROOT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0
-    assert time.monotonic() - started < 2
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

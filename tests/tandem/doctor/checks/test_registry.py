@@ -33,7 +33,13 @@ def test_the_document_lists_exactly_the_checks_in_order() -> None:
 def test_a_check_that_is_denied_names_the_call(name: str) -> None:
     """Of the two others one reads the clock off a refusal, the other needs no AWS; they have tests of their own."""
     gateway = {"certificate_arn": "arn:aws:acm:us-east-2:123456789012:certificate/6f0c2f6e", "domain": "a.example.com"}
-    wanted = deployment(prefill__image=ECR, gateway=gateway, registration={"registrar": "agentcore-gateway"})
+    wanted = deployment(
+        prefill__image=ECR,
+        prefill__groups__0__capacity={"mode": "reservation", "target": "cr-0123456789abcdef0", "zone": "us-east-2b"},
+        model__weights="s3://weights/llama",
+        gateway=gateway,
+        registration={"registrar": "agentcore-gateway"},
+    )
     result = examine(wanted, lambda: Aws(REGION, refusing), {name: CHECKS[name]})[name]
     assert result.verdict is Verdict.UNKNOWN
     assert re.fullmatch(r"AccessDeniedException for [A-Z]\w+: not you", result.found)

@@ -10,33 +10,47 @@ from tandem.doctor.result import Verdict
 from tests.documents import deployment
 from tests.tandem.doctor.accounts import answering, judge
 
+ON_DEMAND, SPOT = "Running On-Demand Trn instances", "All Trn Spot Instance Requests"
 
-def quotas(value: float, name: str = "Running On-Demand Trn instances") -> Any:
-    quota = {"QuotaCode": "L-2C3B7624", "QuotaName": name, "Value": value}
-    return answering("service-quotas", ("get_service_quota", {"Quota": quota}))
+
+def quotas(**values: float) -> Any:
+    """Return a client that lists quotas by name over two pages, among others."""
+    listed = {"Running On-Demand Standard instances": 9999.0, **values}
+    entries = [{"QuotaCode": "L-1", "QuotaName": name, "Value": value} for name, value in listed.items()]
+    pages: list[dict[str, Any]] = [{"Quotas": entries[:1], "NextToken": "more"}, {"Quotas": entries[1:]}]
+    return answering("service-quotas", *(("list_service_quotas", page) for page in pages))
+
+
+def trn(value: float) -> Any:
+    return quotas(**{ON_DEMAND: value})
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(383.0, "FAIL"), (384.0, "PASS")])
 def test_both_stages_count(value: float, verdict: str) -> None:
-    result = judge("vcpu-quota", deployment("vllm"), service_quotas=quotas(value))
+    result = judge("vcpu-quota", deployment("vllm"), service_quotas=trn(value))
     assert result.verdict == verdict
-    assert result.found == f"{value:.0f} vCPUs allowed, 384 asked for"
+    assert result.found == f"{ON_DEMAND}: {value:.0f} vCPUs allowed, 384 asked for"
 
 
 def test_what_to_request_is_said() -> None:
-    result = judge("vcpu-quota", deployment(), service_quotas=quotas(0))
-    assert result.change == "request an increase of ec2 quota L-2C3B7624 in us-east-2, or ask for less"
+    result = judge("vcpu-quota", deployment(), service_quotas=trn(0))
+    assert result.change == f"request an increase of {ON_DEMAND} (ec2) in us-east-2, or ask for less"
 
 
-def test_another_quota_under_the_code_is_not_believed() -> None:
-    result = judge("vcpu-quota", deployment(), service_quotas=quotas(9999, "Running On-Demand Standard instances"))
-    assert result.verdict is Verdict.UNKNOWN
+@pytest.mark.parametrize(("spot", "verdict"), [(191.0, "FAIL"), (192.0, "PASS")])
+def test_spot_has_a_quota_of_its_own(spot: float, verdict: str) -> None:
+    wanted = deployment(prefill__groups__0__capacity={"mode": "spot"})
+    result = judge("vcpu-quota", wanted, service_quotas=quotas(**{ON_DEMAND: 0.0, SPOT: spot}))
+    assert (result.verdict, result.found) == (verdict, f"{SPOT}: {spot:.0f} vCPUs allowed, 192 asked for")
 
 
-def test_an_account_without_the_quota_is_unknown() -> None:
-    result = judge("vcpu-quota", deployment())
-    assert result.verdict is Verdict.UNKNOWN
-    assert result.found.startswith("NoSuchResourceException for GetServiceQuota: ")
+def test_a_quota_that_is_not_listed_is_unknown() -> None:
+    result = judge("vcpu-quota", deployment(), service_quotas=quotas())
+    assert (result.verdict, result.found) == (Verdict.UNKNOWN, f"no ec2 quota is named {ON_DEMAND}")
+
+
+def test_an_account_without_quotas_is_unknown() -> None:
+    assert judge("vcpu-quota", deployment()).verdict is Verdict.UNKNOWN
 
 
 GROUP = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
@@ -53,27 +67,30 @@ BLOCK = {
 )
 def test_capacity_blocks_may_count(value: float, verdict: str) -> None:
     wanted = deployment("vllm", decode__groups=[{**GROUP, "capacity": BLOCK}])
-    result = judge("vcpu-quota", wanted, service_quotas=quotas(value))
+    result = judge("vcpu-quota", wanted, service_quotas=trn(value))
     assert result.verdict == verdict
-    assert result.found.startswith(f"{value:.0f} vCPUs allowed, 192 asked for and 192 in Capacity Blocks")
+    assert result.found.startswith(f"{ON_DEMAND}: {value:.0f} vCPUs allowed, 192 asked for and 192 in Capacity Blocks")
 
 
 def test_reservations_count() -> None:
     capacity = {"mode": "reservation", "target": "cr-0123456789abcdef0", "zone": "us-east-2b"}
     wanted = deployment(prefill__groups__0__capacity=capacity)
-    assert judge("vcpu-quota", wanted, service_quotas=quotas(191)).verdict is Verdict.FAIL
+    assert judge("vcpu-quota", wanted, service_quotas=trn(191)).verdict is Verdict.FAIL
 
 
-def test_a_type_of_another_family_is_unknown() -> None:
+def test_every_family_has_its_own_quota() -> None:
     facts = {"vcpus": 8, "memory_gib": 8, "neuron_devices": 1, "logical_cores": 64, "hbm_gib_per_device": 8}
     facts |= {"network_cards": 1, "interfaces_per_card": 1, "efa_interfaces": 1, "nitro": True}
     group: dict[str, Any] = {
         "prefill__groups__0__instance_type": "inf9.48xlarge",
         "prefill__groups__0__instance_facts": facts,
     }
-    result = judge("vcpu-quota", deployment(**group))
-    assert result.verdict is Verdict.UNKNOWN
-    assert result.found == "prefill.groups.0: inf9.48xlarge is under another quota"
+    inferentia = quotas(**{ON_DEMAND: 0.0, "Running On-Demand Inf instances": 8.0})
+    result = judge("vcpu-quota", deployment(**group), service_quotas=inferentia)
+    assert (result.verdict, result.found) == (
+        Verdict.PASS,
+        "Running On-Demand Inf instances: 8 vCPUs allowed, 8 asked for",
+    )
 
 
 def test_no_hosts_need_no_quota() -> None:
