@@ -39,6 +39,8 @@ class DeploymentStack(Stack):
             env=Environment(account=deployment.account, region=deployment.region),
             description=f"Tandem {deployment.name}: {self.kind}",
             termination_protection=termination_protection,
+            # CloudFormation's limit of a template's size counts indentation
+            suppress_template_indentation=True,
             # the CLI checks the bootstrap version by itself
             synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
         )
