@@ -39,9 +39,9 @@ class WorkersStack(DeploymentStack):
             model=deployment.model,
             workers=workers,
             encryption_key=storage.key,
+            artifacts=storage.artifacts,
             log_retention=self.log_retention,
         )
-        self.workers.grant_artifacts(storage.artifacts.bucket, storage.artifacts.key)
         if isinstance(workers, Prefill):
             self.workers.follow_prompts(workers, deployment.name, reserved=isinstance(deployment.decode, Cs3))
         if self.role is Role.PREFILL and isinstance(deployment.decode, Cs3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from aws_cdk import CfnResource, Duration
+from aws_cdk import CfnResource, Duration, Stack, Token
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -98,6 +98,19 @@ class TrainiumGroup(Construct):
             acknowledge_finding(
                 self, f"AwsSolutions-IAM5[{finding}]", "the ECS agent's own calls; CDK limits them to the cluster"
             )
+
+    def allow_replacement_by(self, role: iam.IRole) -> None:
+        """Let a worker's ``role`` have Auto Scaling replace hosts of this group and of no other."""
+        stack, group = Stack.of(self), self.auto_scaling_group
+        pattern = "arn:{}:autoscaling:{}:{}:autoScalingGroup:*:autoScalingGroupName/{}"
+        arn = pattern.format(stack.partition, stack.region, stack.account, group.auto_scaling_group_name)
+        role.add_to_principal_policy(iam.PolicyStatement(actions=["autoscaling:SetInstanceHealth"], resources=[arn]))
+        reason = "the group's ARN has an id that only Auto Scaling knows; the name in it is this group's"
+        # as cdk-nag spells it: a reference by its logical id
+        account = "<AWS::AccountId>" if Token.is_unresolved(stack.account) else stack.account
+        name = f"<{stack.get_logical_id(cast(CfnResource, group.node.default_child))}>"
+        found = pattern.format(stack.partition, stack.region, account, name)
+        acknowledge_finding(role, f"AwsSolutions-IAM5[Resource::{found}]", reason)
 
     def metric_in_service(self) -> cloudwatch.Metric:
         """Return the number of hosts in service."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Acknowledgment, App, Stack, Validations
+from aws_cdk import Acknowledgment, App, Validations
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import IConstruct
 
@@ -59,13 +57,3 @@ def acknowledge_task(task: ecs.TaskDefinition) -> None:
     acknowledge(task, AwsSolutions_ECS2="variables name peers and limits; every secret comes from Secrets Manager")
     role = task.obtain_execution_role()
     acknowledge_finding(role, "AwsSolutions-IAM5[Resource::*]", "ecr:GetAuthorizationToken knows no resource")
-
-
-def acknowledge_grant(role: iam.IRole, bucket: s3.IBucket, reason: str) -> None:
-    """Accept the wildcards of CDK's ``grant_read_write`` on a bucket with a KMS key."""
-    actions = ("s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*", "s3:Abort*")
-    for action in (*actions, "kms:ReEncrypt*", "kms:GenerateDataKey*"):
-        acknowledge_finding(role, f"AwsSolutions-IAM5[Action::{action}]", reason)
-    producer = Stack.of(bucket)
-    export = producer.resolve(producer.export_value(bucket.bucket_arn))["Fn::ImportValue"]
-    acknowledge_finding(role, f"AwsSolutions-IAM5[Resource::{export}/*]", reason)

@@ -12,7 +12,9 @@ from constructs import Construct
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
 from constructs.serving import vllm
+from constructs.serving.artifacts import grant_artifacts
 from constructs.serving.vllm import Role
+from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
 from tandem.spec.capacity import Spot
 from tandem.spec.deployment import InstanceGroup, Model, Workers
@@ -29,7 +31,10 @@ _END_SECONDS = 15
 
 
 class WorkerTask(Construct):
-    """Hold the task definition of one instance group's workers: one worker a host, in the host's network."""
+    """Hold the task definition of one instance group's workers: one worker a host, in the host's network.
+
+    Compiled artifacts lie at ``place``, and what hosts the group gave up at ``record``, both in ``artifacts``.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,9 @@ class WorkerTask(Construct):
         kind: InstanceType,
         role: Role,
         key: secretsmanager.ISecret,
+        artifacts: ArtifactBucket,
+        place: str,
+        record: str,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -59,9 +67,12 @@ class WorkerTask(Construct):
                 settings.STATUS_PORT: str(workers.status_port),
                 settings.WORKER_SECRET_ARN: key.secret_arn,
                 settings.START_SECONDS: str(workers.start_seconds),
+                settings.WARM_START_SECONDS: str(workers.warm_start_seconds),
                 settings.DRAIN_SECONDS: str(stop_seconds - _END_SECONDS),
                 settings.NEURON_DEVICES: str(kind.neuron_devices),
                 settings.EFA_INTERFACES: str(interfaces),
+                settings.ARTIFACTS: place,
+                settings.RECOVERY: record,
                 **({settings.WEIGHTS: model.weights} if model.weights else {}),
             },
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
@@ -77,6 +88,7 @@ class WorkerTask(Construct):
         key.grant_read(self.definition.task_role)
         if model.weights:
             grant_weights(self.definition, model.weights)
+        grant_artifacts(self.definition.task_role, artifacts)
         acknowledge_task(self.definition)
         acknowledge(
             self.definition,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 
 from runtime.handoff import fabric
 from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import InstanceType
+
+KV_TRANSFER_CONFIG = "--kv-transfer-config"
 
 
 class Role(StrEnum):
@@ -27,16 +31,36 @@ def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) ->
         f"--max-model-len={model.max_model_len}",
         f"--max-num-seqs={workers.max_num_seqs}",
         f"--block-size={workers.block_size}",
-        f"--kv-transfer-config={_kv_transfer_config(model, workers, role)}",
+        f"{KV_TRANSFER_CONFIG}={_kv_transfer_config(model, workers, role)}",
     ]
 
 
 def environment(workers: Workers, role: Role) -> dict[str, str]:
-    """Return the variables that vLLM, NIXL and libfabric read."""
+    """Return the variables that a worker's vLLM, NIXL and libfabric read."""
+    return {**fabric.variables(workers.side_channel_port), **_compilation(workers, role)}
+
+
+def compile_environment(workers: Workers, role: Role, kind: InstanceType) -> dict[str, str]:
+    """Return the variables by which vLLM compiles on the CPU what it would run on ``kind``, and runs nothing.
+
+    Source: aws-neuron-sdk, vllm-neuron CPU compilation, 22 Jun 2026.
+    """
+    family = re.match(r"[a-z]+[0-9]+", kind.name)
+    return {
+        **_compilation(workers, role),
+        "VLLM_NEURON_CPU_COMPILE": "1",
+        "NEURON_PLATFORM_TARGET_OVERRIDE": family[0] if family else kind.name,
+    }
+
+
+def _compilation(workers: Workers, role: Role) -> dict[str, str]:
+    seconds = str(workers.start_seconds)
     variables = {
-        **fabric.variables(workers.side_channel_port),
         # vLLM's own bound on its engine's start, 600 s by default, which a compilation exceeds
-        "VLLM_ENGINE_READY_TIMEOUT_S": str(workers.start_seconds),
+        "VLLM_ENGINE_READY_TIMEOUT_S": seconds,
+        # how long a rank waits for the one that compiles (vllm-neuron: compilation cache; 1P1D tutorial)
+        "NEURON_LIBTORCH_COMPILATION_TIMEOUT": seconds,
+        "VLLM_NEURON_COMPILATION_TIMEOUT": seconds,
     }
     if role is Role.PREFILL:
         variables["VLLM_NEURON_SKIP_DECODE_WARMUP"] = "1"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
@@ -18,11 +17,15 @@ from constructs.compute.instance_group import TrainiumGroup
 from constructs.compute.queue_scaling import QueueScaling
 from constructs.compute.user_data import ATTRIBUTE
 from constructs.network.efa import EfaSecurityGroup
-from constructs.review.acknowledge import acknowledge_grant, acknowledge_unrotated
+from constructs.review.acknowledge import acknowledge_unrotated
+from constructs.serving.artifacts import compile_key
+from constructs.serving.compile_job import CompileJob
 from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Role
+from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Prefill, Workers
+from tandem.spec.instances import InstanceType
 
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 
@@ -44,11 +47,13 @@ class VllmWorkers(Construct):
         model: Model,
         workers: Workers,
         encryption_key: kms.IKey,
+        artifacts: ArtifactBucket,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         self._vpc, self._subnet, self._placement_group = vpc, subnet, placement_group
-        self._role, self._model, self.workers, self._deployment = role, model, workers, deployment
+        self._role, self._model, self.workers = role, model, workers
+        self._artifacts, self._deployment = artifacts, deployment
         self._volume_key = encryption_key
         self.name = _SERVICE_NAMES[role]
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
@@ -73,7 +78,6 @@ class VllmWorkers(Construct):
         )
         self._hosts: list[TrainiumGroup] = []
         self.scaling: dict[str, QueueScaling] = {}
-        self._containers: list[ecs.ContainerDefinition] = []
         self.services = [self._service(group) for group in workers.groups]
 
     @property
@@ -90,15 +94,6 @@ class VllmWorkers(Construct):
     def status_port(self) -> ec2.Port:
         """The port where a worker says whether it takes requests."""
         return ec2.Port.tcp(self.workers.status_port)
-
-    def grant_artifacts(self, bucket: s3.IBucket, key: kms.IKey) -> None:
-        """Let every worker keep its compiled artifacts in ``bucket``."""
-        for container in self._containers:
-            role = container.task_definition.task_role
-            bucket.grant_read_write(role)
-            key.grant_encrypt_decrypt(role)
-            container.add_environment("NEURON_COMPILE_CACHE_URL", f"s3://{bucket.bucket_name}/neff")
-            acknowledge_grant(role, bucket, "workers share one bucket of compiled artifacts")
 
     def allow_readers_from(self, cidr: str) -> None:
         """Let readers of KV in ``cidr`` shake hands with these workers."""
@@ -151,25 +146,13 @@ class VllmWorkers(Construct):
         self._hosts.append(hosts)
         self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
         hosts.acknowledge_agent()
-        task = WorkerTask(
-            area,
-            "Worker",
-            model=self._model,
-            workers=self.workers,
-            group=group,
-            kind=kind,
-            role=self._role,
-            key=self.key,
-            log_group=self._logs,
-        )
-        for name, value in {settings.DEPLOYMENT: self._deployment, settings.STAGE: self.name}.items():
-            task.container.add_environment(name, value)
-        self._containers.append(task.container)
+        task = self._task(area, group, kind)
+        hosts.allow_replacement_by(task.task_role)
         service = ecs.Ec2Service(
             area,
             "Service",
             cluster=self.cluster,
-            task_definition=task.definition,
+            task_definition=task,
             # one worker a host, and none where there is no host: a deployment never waits for capacity
             daemon=True,
             # a host holds one worker, so a new one can start only where an old one has stopped
@@ -182,6 +165,40 @@ class VllmWorkers(Construct):
         service.node.add_dependency(self.cluster)
         service.associate_cloud_map_service(service=self.discovery, container_port=self.workers.api_port)
         return service
+
+    def _task(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.Ec2TaskDefinition:
+        """Return the worker's task definition, and define the job that compiles for it."""
+        bucket = f"s3://{self._artifacts.bucket.bucket_name}"
+        place = f"{bucket}/neff/{compile_key(self._model, self.workers, group, self._role)}"
+        CompileJob(
+            area,
+            "Compile",
+            model=self._model,
+            workers=self.workers,
+            group=group,
+            kind=kind,
+            role=self._role,
+            artifacts=self._artifacts,
+            place=place,
+            log_group=self._logs,
+        )
+        worker = WorkerTask(
+            area,
+            "Worker",
+            model=self._model,
+            workers=self.workers,
+            group=group,
+            kind=kind,
+            role=self._role,
+            key=self.key,
+            artifacts=self._artifacts,
+            place=place,
+            record=f"{bucket}/recovery/{Stack.of(self).stack_name}/{group.name}",
+            log_group=self._logs,
+        )
+        for name, value in {settings.DEPLOYMENT: self._deployment, settings.STAGE: self.name}.items():
+            worker.container.add_environment(name, value)
+        return worker.definition
 
 
 def _worker_key(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:

@@ -26,12 +26,22 @@ PROOF: Final = "proof"
 
 
 class State(StrEnum):
-    """Say what a worker does; only in ``READY`` it takes new requests."""
+    """Say what a worker does; only in ``READY`` it takes new requests.
 
+    ``FETCHING`` weights and artifacts, ``AWAITING`` artifacts that another worker compiles, ``COMPILING`` them itself.
+    """
+
+    FETCHING = "fetching"
+    AWAITING = "awaiting-artifacts"
+    COMPILING = "compiling"
     STARTING = "starting"
     READY = "ready"
     SILENT = "silent"
     DRAINING = "draining"
+
+
+SERVING: Final = frozenset({State.READY, State.SILENT, State.DRAINING})
+"""The states in which vLLM has served, and may hold requests and KV."""
 
 
 class Side(StrEnum):

@@ -20,7 +20,6 @@ from urllib.parse import quote, urlsplit
 _AGENT: Final = "http://169.254.170.2"
 """Where the ECS agent hands out a task's credentials."""
 _TIMEOUT_SECONDS: Final = 5.0
-EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 
 
 class CredentialsError(RuntimeError):
@@ -61,18 +60,29 @@ def credentials(environment: Mapping[str, str]) -> Credentials:
         raise CredentialsError(f"no credentials from {url}: {type(error).__name__}: {error}") from error
 
 
-def signed_get(
-    url: str, query: Mapping[str, str], *, service: str, region: str, keys: Credentials, now: datetime | None = None
+def signed(
+    method: str,
+    url: str,
+    query: Mapping[str, str],
+    body: bytes = b"",
+    *,
+    service: str,
+    region: str,
+    keys: Credentials,
+    now: datetime | None = None,
 ) -> urllib.request.Request:
-    """Return a GET of ``url`` with ``query``; ``url`` has no query of its own and an unquoted path."""
+    """Return a request of ``url`` with ``query``; ``url`` has no query of its own and an unquoted path."""
     parts = urlsplit(url)
     path = quote(parts.path, safe="/-_.~")
     asked = "&".join(f"{_escape(name)}={_escape(value)}" for name, value in sorted(query.items()))
-    named = {"host": parts.netloc, "x-amz-content-sha256": EMPTY_SHA256}
-    place = Place(service, region, keys, now or datetime.now(UTC))
-    headers = _signed("GET", path, asked, named, EMPTY_SHA256, place)
+    digest = hashlib.sha256(body).hexdigest()
+    named = {"host": parts.netloc, "x-amz-content-sha256": digest}
+    headers = _signed(method, path, asked, named, digest, Place(service, region, keys, now or datetime.now(UTC)))
     whole = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{asked}" if asked else "")
-    return urllib.request.Request(whole, headers=headers)  # noqa: S310 - the endpoint of an AWS service
+    if body:
+        headers["content-type"] = "application/octet-stream"  # urllib would call it a form
+    data = body if body or method in ("POST", "PUT") else None
+    return urllib.request.Request(whole, data, headers, method=method)  # noqa: S310 - the endpoint of an AWS service
 
 
 def signed_call(

@@ -22,11 +22,15 @@ _DOMAIN: Final = re.compile(r"^\s*domain:\s*(\S+?)(?:-rdm|-dgrm)?$", re.MULTILIN
 
 
 class HostError(RuntimeError):
-    """Tell what the host lacks."""
+    """Tell what the host lacks; another host may have it."""
+
+
+class ImageError(RuntimeError):
+    """Tell what the image lacks, on any host."""
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Raise ``HostError`` for a missing device, or where EFA is asked for and not had; ``SettingError``."""
+    """Raise ``HostError`` for a missing device, or EFA not had that is asked for; ``ImageError``, ``SettingError``."""
     interfaces = settings.required_int(environment, settings.EFA_INTERFACES)
     _check_devices(environment, "dev/neuron", settings.required_int(environment, settings.NEURON_DEVICES))
     _check_devices(environment, "dev/infiniband/uverbs", interfaces)
@@ -56,7 +60,7 @@ def _check_provider(environment: Mapping[str, str], interfaces: int) -> None:
 def _ask_libfabric(environment: Mapping[str, str]) -> str:
     program = shutil.which(FI_INFO, path=f"{environment.get('PATH', '')}:{_INSTALLED}")
     if program is None:
-        raise HostError(
+        raise ImageError(
             f"FI_PROVIDER is efa and there is no {FI_INFO} on PATH or in {_INSTALLED}: use an image with EFA"
         )
     try:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from asyncio.subprocess import Process
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from runtime.handoff.worker_status import State
+from runtime.prefill.child import end, first
 from runtime.prefill.engine import Engine, EngineError
+from runtime.prefill.start import NotServingError, Start
 from runtime.prefill.status import Status
 
 NOT_SERVING: Final = 5
 """The exit status where vLLM runs and does not serve."""
-_SIGNAL_BASE: Final = 128
-
-
-class NotServingError(RuntimeError):
-    """Tell how long vLLM has not served."""
+_SERVING: Final = (State.READY, State.SILENT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +31,7 @@ class Limits:
     its discovery and its probe's time-out, five seconds, and may have sent its last request then.
     """
 
-    start: float
+    start: Start
     drain: float
     poll: float = 2.0
     quiet: float = 8.0
@@ -43,11 +40,24 @@ class Limits:
 
 
 class Supervisor:
-    """Supervise one vLLM server for one run."""
+    """Supervise one vLLM server for one run; ``on_ready`` runs beside it once it generates."""
 
-    def __init__(self, engine: Engine, status: Status, limits: Limits, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        status: Status,
+        limits: Limits,
+        say: Callable[[str], None],
+        on_ready: Callable[[], Awaitable[None]],
+    ) -> None:
         self._engine, self._status, self._limits, self._say = engine, status, limits, say
+        self._on_ready = on_ready
         self._stop, self._now = asyncio.Event(), asyncio.Event()
+
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether the run ends by a signal, and not by a fault."""
+        return self._stop.is_set()
 
     async def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Return the exit status: vLLM's own, 128 + n where signal n ended it, ``NOT_SERVING``; raise ``OSError``."""
@@ -56,48 +66,37 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGINT, self._told_to_stop_now)
         process = await asyncio.create_subprocess_exec(*command, env=dict(environment))
         watch = asyncio.create_task(self._watch())
-        await _first(process.wait(), asyncio.shield(watch), self._stop.wait())
+        await first(process.wait(), asyncio.shield(watch), self._stop.wait())
         if watch.done() and not self._stop.is_set():
             # a server that dies is silent first: then its own status tells more
-            await _first(process.wait(), asyncio.sleep(self._limits.poll))
+            await first(process.wait(), asyncio.sleep(self._limits.poll))
             if process.returncode is None:
                 self._say(str(watch.exception()))
-                await self._end(process)
+                await end(process, self._limits.kill, self._say)
                 return NOT_SERVING
         watch.cancel()
         if process.returncode is None:
-            serves, self._status.state = self._status.state is not State.STARTING, State.DRAINING
+            serves, self._status.state = self._status.state in _SERVING, State.DRAINING
             if serves and not self._now.is_set():
-                await _first(process.wait(), self._now.wait(), self._drain())
-        await self._end(process)
-        assert process.returncode is not None  # noqa: S101 - it has ended
-        return process.returncode if process.returncode >= 0 else _SIGNAL_BASE - process.returncode
+                await first(process.wait(), self._now.wait(), self._drain())
+        return await end(process, self._limits.kill, self._say)
 
     async def _watch(self) -> None:
         """Keep the state true until vLLM has not served for too long, which raises ``NotServingError``."""
-        await self._become_ready()
+        await self._limits.start.follow(self._engine, self._status, self._limits.poll)
+        self._say("ready")
         clock = asyncio.get_running_loop().time
         served = clock()
-        while clock() - served < self._limits.silent:
-            self._status.state = State.READY if clock() - served <= self._limits.poll else State.SILENT
-            await asyncio.sleep(self._limits.poll)
-            if await self._engine.healthy():
-                served = clock()
-        raise NotServingError(f"vLLM has not answered /health for {self._limits.silent:.0f} s: it is ended")
-
-    async def _become_ready(self) -> None:
+        beside = asyncio.ensure_future(self._on_ready())
         try:
-            async with asyncio.timeout(self._limits.start):
-                while not await self._engine.healthy():
-                    await asyncio.sleep(self._limits.poll)
-                await self._engine.answer(self._limits.start)
-        except TimeoutError as error:
-            raise NotServingError(
-                f"vLLM does not serve {self._limits.start:.0f} s after its start: raise start_seconds where it compiles"
-            ) from error
-        except EngineError as error:
-            raise NotServingError(f"vLLM is up and generates nothing: {error}") from error
-        self._say("ready")
+            while clock() - served < self._limits.silent:
+                self._status.state = State.READY if clock() - served <= self._limits.poll else State.SILENT
+                await asyncio.sleep(self._limits.poll)
+                if await self._engine.healthy():
+                    served = clock()
+        finally:
+            beside.cancel()
+        raise NotServingError(f"vLLM has not answered /health for {self._limits.silent:.0f} s: it is ended")
 
     async def _drain(self) -> None:
         """Return once nothing was held for ``quiet`` seconds, or after ``drain`` seconds."""
@@ -122,15 +121,6 @@ class Supervisor:
                 since = clock()
             await asyncio.sleep(self._limits.poll)
 
-    async def _end(self, process: Process) -> None:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            await _first(process.wait(), asyncio.sleep(self._limits.kill))
-        if process.returncode is None:
-            self._say(f"vLLM is killed: it has not ended {self._limits.kill:.0f} s after SIGTERM")
-            process.kill()
-            await process.wait()
-
     def _told_to_stop(self) -> None:
         if self._stop.is_set():
             self._now.set()
@@ -139,12 +129,3 @@ class Supervisor:
     def _told_to_stop_now(self) -> None:
         self._now.set()
         self._stop.set()
-
-
-async def _first(*awaited: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> None:
-    """Return when one has ended, and cancel the others."""
-    tasks = [asyncio.ensure_future(each) for each in awaited]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from runtime.handoff import emf, metrics, periods, settings
 from runtime.handoff.metrics import Metric
-from runtime.handoff.worker_status import State
+from runtime.handoff.worker_status import SERVING
 from runtime.prefill import scrape
 from runtime.prefill.engine import Engine, EngineError
 from runtime.prefill.provider import efa_devices_open
@@ -83,7 +83,7 @@ async def reporting(
 
 async def _look(telemetry: Telemetry, engine: Engine, status: Status) -> None:
     while True:
-        if status.state is not State.STARTING:
+        if status.state in SERVING:
             # one that does not answer is the supervisor's affair, which asks more often
             with suppress(EngineError):
                 text = await engine.exposition()

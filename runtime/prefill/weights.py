@@ -1,125 +1,29 @@
-"""Fetch weights from S3 to the host's own disk before vLLM starts; what an earlier start fetched is kept."""
+"""Fetch weights from S3 before vLLM starts."""
 
 from __future__ import annotations
 
-import shutil
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from http.client import HTTPException
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 from runtime.handoff import settings
-from runtime.prefill.bucket import Bucket, BucketError, Stored
-
-_FOLDER: Final = settings.LOCAL_FOLDER.lstrip("/")
-_AT_ONCE: Final = 16
-"""Objects fetched side by side; S3 gives one connection some 100 MB/s (S3 performance guidelines)."""
-_ATTEMPTS: Final = 5
-_CHUNK: Final = 4 * 2**20
-_REPORT_SECONDS: Final = 10.0
-
-
-class WeightsError(RuntimeError):
-    """Tell why the weights are not there."""
+from runtime.prefill.bucket import Bucket
+from runtime.prefill.fetch import FetchError
+from runtime.prefill.fetch import fetch as fetch_objects
+from runtime.prefill.local import local_folder
 
 
 def fetch(environment: Mapping[str, str], say: Callable[[str], None], *, pause: float = 1.0) -> Path | None:
     """Return the folder that holds the weights; None where the model comes from the hub.
 
-    ``pause`` seconds pass after a first failure, twice as many after each further one. Raises ``WeightsError``,
-    ``BucketError``, ``CredentialsError`` and ``SettingError``.
+    Raises ``FetchError``, ``BucketError``, ``CredentialsError`` and ``SettingError``.
     """
     source = environment.get(settings.WEIGHTS)
     if not source:
         return None
     bucket = Bucket.of(source, environment)
-    folder = Path(environment.get(settings.HOST_ROOT, "/"), _FOLDER, "weights", bucket.name, bucket.prefix)
     wanted = [stored for stored in bucket.list() if not stored.key.endswith("/")]
     if not wanted:
-        raise WeightsError(f"there is nothing below {source}: upload the weights there, or correct model.weights")
-    fetching = _Fetching(bucket, folder, pause)
-    missing = [stored for stored in wanted if not fetching.complete(stored)]
-    _require_space(folder, missing)
-    say(f"weights: {len(wanted) - len(missing)} of {len(wanted)} files of {source} are on disk")
-    _run(fetching, missing, say)
+        raise FetchError(f"there is nothing below {source}: upload the weights there, or correct model.weights")
+    folder = local_folder(environment, "weights", bucket.name, bucket.prefix)
+    fetch_objects(bucket, wanted, folder, bucket.prefix, lambda text: say(f"weights: {text}"), pause=pause)
     return folder
-
-
-def _require_space(folder: Path, missing: Sequence[Stored]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(stored.size for stored in missing), shutil.disk_usage(folder).free
-    present = sum(part.stat().st_size for part in folder.rglob("*.part"))
-    if needed > free + present:
-        raise WeightsError(f"{folder} has {free / 1e9:.1f} GB free and {needed / 1e9:.1f} GB are missing: enlarge it")
-
-
-def _run(fetching: _Fetching, missing: Sequence[Stored], say: Callable[[str], None]) -> None:
-    total, started = sum(stored.size for stored in missing), time.monotonic()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        # the largest first: the last to end then is a small one
-        running = {pool.submit(fetching.fetch, one) for one in sorted(missing, key=lambda one: -one.size)}
-        while running:
-            done, running = wait(running, _REPORT_SECONDS, FIRST_EXCEPTION)
-            rate = fetching.received / max(time.monotonic() - started, 1e-3)
-            say(f"weights: {fetching.received / 1e9:.2f} of {total / 1e9:.2f} GB, {rate / 1e6:.0f} MB/s")
-            failed = next((error for future in done if (error := future.exception())), None)
-            if failed:
-                fetching.given_up = True
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise failed
-
-
-class _Fetching:
-    """Fetch objects into ``folder``; ``received`` counts bytes, and ``given_up`` ends those under way."""
-
-    def __init__(self, bucket: Bucket, folder: Path, pause: float) -> None:
-        self._bucket, self._folder, self._pause = bucket, folder, pause
-        self._lock = threading.Lock()
-        self.received = 0
-        self.given_up = False
-
-    def complete(self, stored: Stored) -> bool:
-        """Tell whether the file is there with the object's size."""
-        target = self._target(stored)
-        return target.is_file() and target.stat().st_size == stored.size
-
-    def fetch(self, stored: Stored) -> None:
-        """Fetch one object, going on where an earlier attempt or start ended; raise ``BucketError``."""
-        target = self._target(stored)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # named by content: the beginning of an older object is of no use
-        part = target.with_name(f"{target.name}.{stored.etag.strip(chr(34))}.part")
-        part.touch()
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._append(stored, part)
-                break
-            except BucketError as error:
-                if error.lasting or attempt == _ATTEMPTS - 1 or self.given_up:
-                    raise
-                time.sleep(self._pause * 2**attempt)
-        part.replace(target)
-
-    def _append(self, stored: Stored, part: Path) -> None:
-        offset = part.stat().st_size
-        if offset < stored.size:
-            with self._bucket.open(stored, offset) as answer, part.open("ab") as file:
-                try:
-                    while not self.given_up and (chunk := answer.read(_CHUNK)):
-                        file.write(chunk)
-                        with self._lock:
-                            self.received += len(chunk)
-                except (OSError, HTTPException) as error:
-                    raise BucketError(f"{stored.key}: {type(error).__name__}: {error}", lasting=False) from error
-        have = part.stat().st_size
-        if have != stored.size:
-            raise BucketError(f"{stored.key}: {have} of {stored.size} bytes came", lasting=have > stored.size)
-
-    def _target(self, stored: Stored) -> Path:
-        name = stored.key.removeprefix(f"{self._bucket.prefix}/")
-        if ".." in name.split("/"):
-            raise WeightsError(f"the object {stored.key!r} would be written outside {self._folder}: rename it")
-        return self._folder / name

@@ -66,9 +66,10 @@ class HostAgent:
             return HTTPStatus.OK, json.dumps(self._credentials(placement.task))
         if what == ("PUT", "hosts", "latest/api/token"):
             return HTTPStatus.OK, _TOKEN
-        if what == ("GET", "hosts", "latest/meta-data/local-ipv4"):
+        known = _instance_metadata(placement)
+        if what[:2] == ("GET", "hosts") and what[2] in known:
             # IMDSv1 is off in the launch template: a call without a token is refused
-            return (HTTPStatus.OK, placement.address) if token == _TOKEN else (HTTPStatus.UNAUTHORIZED, "")
+            return (HTTPStatus.OK, known[what[2]]) if token == _TOKEN else (HTTPStatus.UNAUTHORIZED, "")
         return HTTPStatus.NOT_FOUND, ""
 
     def _credentials(self, task: Task) -> dict[str, str]:
@@ -115,3 +116,10 @@ def _task_metadata(placement: Placement) -> dict[str, Any]:
     network = {"NetworkMode": "host"} if task.host_network else own
     container = {"Name": task.container, "Image": task.image, "Networks": [network]}
     return {"TaskARN": task.task_definition, "Family": task.service, "Containers": [container]}
+
+
+def _instance_metadata(placement: Placement) -> dict[str, str]:
+    known = {"latest/meta-data/local-ipv4": placement.address}
+    if placement.task.hosts:
+        known["latest/meta-data/instance-id"] = placement.task.hosts[0]
+    return known

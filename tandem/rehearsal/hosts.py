@@ -33,6 +33,13 @@ def security_groups(aws: Api, service: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def instance_ids(aws: Api, service: dict[str, Any]) -> tuple[str, ...]:
+    """Return the ids of the service's hosts; none where its tasks have network interfaces of their own."""
+    if service.get("networkConfiguration", {}).get("awsvpcConfiguration"):
+        return ()
+    return tuple(each["InstanceId"] for group in _instance_groups(aws, service) for each in group["Instances"])
+
+
 def desired_count(aws: Api, service: dict[str, Any]) -> int:
     """Return how many tasks ECS would run: a daemon runs one on each of its hosts."""
     if not _is_daemon(service):

@@ -96,7 +96,7 @@ def _environment(aws: Api, placement: Placement, image: Image, machine: Machine,
     local["PATH"] = f"{folder}:{local['PATH']}"
     # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
     local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
-    if task.devices:
+    if task.devices or task.volumes:
         local[settings.HOST_ROOT] = str(_devices(machine.work / "devices" / task.service, task.devices))
     return {**image.env, **task.environment, **secret_environment(aws, task), **agent.place(placement), **local}
 
@@ -104,6 +104,7 @@ def _environment(aws: Api, placement: Placement, image: Image, machine: Machine,
 def _devices(root: Path, paths: Sequence[str]) -> Path:
     """Make the devices that a task definition maps into its container, and no others; return their root."""
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
     for path in paths:
         device = root / path.lstrip("/")
         device.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ class Report:
     stacks: list[dict[str, Any]] = field(default_factory=list)
     second_deploy_changed: list[str] | None = None
     processes: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
     functions: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
     prompts: list[dict[str, Any]] = field(default_factory=list)

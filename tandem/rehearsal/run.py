@@ -93,7 +93,7 @@ class Rehearsal:
         """Start what is deployed, ask it everything, and stop it; the time goes to ``step``."""
         self.say("starting what was deployed")
         with self.timed(step), serving(here.aws, here.machine) as service:
-            self.report.processes = service.entries
+            self.report.processes, self.report.jobs = service.entries, service.jobs
             answers = self._ask(service, prompts, deployed_route(here.aws))
             functions = run_scheduled(here.aws)
             self.report.functions = [dataclasses.asdict(run) for run in functions]

@@ -14,6 +14,7 @@ from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.endpoint import Endpoint
 from tandem.rehearsal.hosts import TaskError
+from tandem.rehearsal.jobs import run_jobs
 from tandem.rehearsal.launch import READY_SECONDS, Machine, healthy, listening, start_task
 from tandem.rehearsal.paths import require_admission, require_path
 from tandem.rehearsal.processes import Process, Processes
@@ -34,6 +35,7 @@ class Service:
     model: str
     processes: Processes
     entries: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]
 
 
 @contextmanager
@@ -48,6 +50,7 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         addresses = Addresses(machine.hosts_file)
         endpoint = endpoints.prepare(aws, gateway, machine, addresses)
         key = _add_tenant(aws, gateway)
+        jobs = run_jobs(aws, machine, addresses, agent, processes)
         outside = processes.start(endpoints.program(endpoint, machine))
         placed = [start_task(aws, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
         entries = [_ready_endpoint(processes, outside, endpoint)]
@@ -55,7 +58,7 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         placement, process = placed[-1]
         url = client_url(aws, placement)
         processes.wait_ready(process, lambda: healthy(f"{url}/ready"), READY_SECONDS)
-        yield Service(url, key, gateway.environment[settings.MODEL], processes, entries)
+        yield Service(url, key, gateway.environment[settings.MODEL], processes, entries, jobs)
 
 
 def _add_tenant(aws: Api, gateway: Task) -> str:

@@ -1,4 +1,4 @@
-"""Read from the embedded AWS which processes a deployment has: one task for each deployed ECS service.
+"""Read from the embedded AWS which processes a deployment has: a task for each ECS service, and jobs beside them.
 
 Everything here comes from the AWS APIs, nothing from the deployment file, so that what a construct forgot is missing.
 """
@@ -6,11 +6,11 @@ Everything here comes from the AWS APIs, nothing from the deployment file, so th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tandem.rehearsal.cloud.api import Api
-from tandem.rehearsal.hosts import TaskError, desired_count, security_groups
+from tandem.rehearsal.hosts import TaskError, desired_count, instance_ids, security_groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,10 +23,11 @@ class Registration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """Describe one container of one deployed service as ECS would run it.
+    """Describe one container of one deployed service, or job, as ECS would run it.
 
-    ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container. ``security_groups`` are
-    those of its network interfaces: the host's in host network mode, else its own.
+    ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container, ``volumes`` the host's
+    folders in it. ``security_groups`` are those of its network interfaces: the host's in host network mode, else its
+    own. ``hosts`` are the ids of the service's instances.
     """
 
     service: str
@@ -38,6 +39,7 @@ class Task:
     secrets: Mapping[str, str]
     ports: tuple[int, ...]
     devices: tuple[str, ...]
+    volumes: tuple[str, ...]
     host_network: bool
     desired_count: int
     execution_role: str
@@ -45,11 +47,24 @@ class Task:
     discovery: tuple[Registration, ...]
     targets: tuple[Registration, ...]
     security_groups: tuple[str, ...]
+    hosts: tuple[str, ...]
 
 
 def deployed_tasks(aws: Api) -> list[Task]:
     """Return a task for each ECS service; raise ``TaskError`` for one that could not run."""
     return [_task(aws, service) for service in _services(aws)]
+
+
+def deployed_jobs(aws: Api) -> list[Task]:
+    """Return a task for each family of task definitions that no service runs: an operator starts it by RunTask."""
+    ecs, running = aws.client("ecs"), {_family(service["taskDefinition"]) for service in _services(aws)}
+    pages = ecs.get_paginator("list_task_definitions").paginate(status="ACTIVE", sort="ASC")
+    latest = {_family(arn): arn for page in pages for arn in page["taskDefinitionArns"]}
+    return [_job(aws, arn) for family, arn in latest.items() if family not in running]
+
+
+def _family(arn: str) -> str:
+    return arn.rpartition(":")[0]
 
 
 def _services(aws: Api) -> Iterator[dict[str, Any]]:
@@ -61,29 +76,42 @@ def _services(aws: Api) -> Iterator[dict[str, Any]]:
 
 
 def _task(aws: Api, service: dict[str, Any]) -> Task:
-    arn = service["taskDefinition"]
+    job = _job(aws, service["taskDefinition"])
+    return replace(
+        job,
+        service=service["serviceName"],
+        desired_count=desired_count(aws, service),
+        discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", job.container, job.ports)),
+        targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", job.container, job.ports)),
+        security_groups=security_groups(aws, service),
+        hosts=instance_ids(aws, service),
+    )
+
+
+def _job(aws: Api, arn: str) -> Task:
     definition = aws.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
     container, *others = definition["containerDefinitions"]
     if others:
         raise TaskError(f"{arn} has {len(others) + 1} containers; a rehearsal runs one a task")
-    ports = tuple(mapping["containerPort"] for mapping in container.get("portMappings", []))
     return Task(
-        service=service["serviceName"],
+        service=definition["family"],
         task_definition=arn,
         container=container["name"],
         image=container["image"],
         command=tuple(container.get("command", [])),
         environment={entry["name"]: entry["value"] for entry in container.get("environment", [])},
         secrets={entry["name"]: entry["valueFrom"] for entry in container.get("secrets", [])},
-        ports=ports,
+        ports=tuple(mapping["containerPort"] for mapping in container.get("portMappings", [])),
         devices=tuple(device.get("containerPath", device["hostPath"]) for device in _devices(container)),
+        volumes=tuple(mount["containerPath"] for mount in container.get("mountPoints", [])),
         host_network=definition.get("networkMode") == "host",
-        desired_count=desired_count(aws, service),
+        desired_count=0,
         execution_role=definition.get("executionRoleArn", ""),
         task_role=definition.get("taskRoleArn", ""),
-        discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", container["name"], ports)),
-        targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", container["name"], ports)),
-        security_groups=security_groups(aws, service),
+        discovery=(),
+        targets=(),
+        security_groups=(),
+        hosts=(),
     )
 
 

@@ -131,6 +131,12 @@ class Workers(Section):
     start_seconds: Annotated[
         int, Field(ge=60, le=86400, description="how long vLLM may take until it serves; a first compile is slow")
     ] = 5400
+    warm_start_seconds: Annotated[
+        int,
+        Field(
+            ge=60, le=86400, description="the same where compiled artifacts are at hand; weights of the hub count in"
+        ),
+    ] = 1800
 
 
 class Prefill(Workers):

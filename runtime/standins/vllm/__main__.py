@@ -23,7 +23,7 @@ def main() -> int:
     # a stand-in talks to its own machine only; UCX would otherwise choose among all its networks
     os.environ.setdefault("UCX_NET_DEVICES", "lo")
     try:
-        asyncio.run(run(serve))
+        asyncio.run(run(serve, os.environ))
     except (HandoffError, ModelFileError, OSError, ValueError) as error:
         print(f"vllm stand-in cannot start: {error}", file=sys.stderr)
         return 1

@@ -7,13 +7,14 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
 from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm.blocks import BlockAllocator
+from runtime.standins.vllm.compilation import COMPILE_ONLY, compile_graphs, serve_health
 from runtime.standins.vllm.deviations import deviations
 from runtime.standins.vllm.flags import Serve
 from runtime.standins.vllm.kv_pool import KvPool
@@ -31,12 +32,16 @@ POOL_REQUESTS = 2
 """Requests of full length that the KV pool holds unless told otherwise."""
 
 
-async def run(serve: Serve) -> None:
-    """Load the model, serve until SIGTERM or SIGINT, then release everything."""
+async def run(serve: Serve, environment: Mapping[str, str]) -> None:
+    """Compile, load the model, serve until SIGTERM or SIGINT, then release everything."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with bind(serve) as port:
+        compile_graphs(serve, environment)
+        if environment.get(COMPILE_ONLY) == "1":
+            await serve_health(port, stop, _tls(serve))
+            return
         engine = await asyncio.to_thread(Engine.load)
         async with serving(serve, engine, port):
             scheme = "https" if serve.certificate else "http"

@@ -9,9 +9,11 @@ import pytest
 from constructs.serving import vllm
 from constructs.serving.vllm import Role
 from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import INSTANCE_TYPES
 
 _GROUP = InstanceGroup(name="trn2", instance_type="trn2.48xlarge", count=1, tensor_parallel=64)
 _WORKERS = Workers(groups=[_GROUP], block_size=64, max_num_seqs=4, kv_lease_seconds=45, api_port=8101)
+_TIMEOUTS = ("VLLM_ENGINE_READY_TIMEOUT_S", "NEURON_LIBTORCH_COMPILATION_TIMEOUT", "VLLM_NEURON_COMPILATION_TIMEOUT")
 _MODEL = Model(id="example/model", max_model_len=4096)
 
 
@@ -50,10 +52,22 @@ def test_the_file_chooses_the_connector() -> None:
 def test_efa_is_used_without_its_shared_memory_shortcut() -> None:
     expected = {
         "VLLM_NIXL_SIDE_CHANNEL_PORT": "5559",
-        "VLLM_ENGINE_READY_TIMEOUT_S": "5400",
+        **dict.fromkeys(_TIMEOUTS, "5400"),
         "FI_PROVIDER": "efa",
         "FI_EFA_USE_DEVICE_RDMA": "1",
         "FI_EFA_ENABLE_SHM_TRANSFER": "0",
     }
     assert vllm.environment(_WORKERS, Role.DECODE) == expected
     assert vllm.environment(_WORKERS, Role.PREFILL) == expected | {"VLLM_NEURON_SKIP_DECODE_WARMUP": "1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"), [("trn1n.32xlarge", "trn1"), ("trn2.48xlarge", "trn2"), ("trn2u.48xlarge", "trn2")]
+)
+def test_a_job_compiles_on_the_cpu_for_the_groups_own_devices(kind: str, target: str) -> None:
+    assert vllm.compile_environment(_WORKERS, Role.PREFILL, INSTANCE_TYPES[kind]) == {
+        **dict.fromkeys(_TIMEOUTS, "5400"),
+        "VLLM_NEURON_SKIP_DECODE_WARMUP": "1",
+        "VLLM_NEURON_CPU_COMPILE": "1",
+        "NEURON_PLATFORM_TARGET_OVERRIDE": target,
+    }

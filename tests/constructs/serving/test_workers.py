@@ -14,8 +14,14 @@ from tests.templates import named, only, resources, stack, statements, templates
 _WITH_EFA = [kind for kind in INSTANCE_TYPES.values() if kind.efa_interfaces]
 
 
+def _task(template: dict[str, Any], container: str = "vllm") -> dict[str, Any]:
+    tasks = resources(template, "AWS::ECS::TaskDefinition").values()
+    [task] = [task for task in tasks if task["ContainerDefinitions"][0]["Name"] == container]
+    return task
+
+
 def _container(kind: str = "prefill", provider: str = "cs3", **changes: object) -> dict[str, Any]:
-    task = only(templates(provider, **changes)[kind], "AWS::ECS::TaskDefinition")
+    task = _task(templates(provider, **changes)[kind])
     assert task["NetworkMode"] == "host"
     assert task["RequiresCompatibilities"] == ["EC2"]
     [container] = task["ContainerDefinitions"]
@@ -43,6 +49,11 @@ def test_a_worker_may_pin_memory_and_share_some() -> None:
     container = _container()
     assert container["LinuxParameters"]["SharedMemorySize"] == 10 * 1024
     assert container["Ulimits"] == [{"Name": "memlock", "SoftLimit": -1, "HardLimit": -1}]
+
+
+def test_a_start_that_finds_artifacts_has_less_time() -> None:
+    given = named(_container(prefill__warm_start_seconds=900)["Environment"])
+    assert (given[settings.WARM_START_SECONDS], given[settings.START_SECONDS]) == ("900", "5400")
 
 
 def test_a_worker_that_stops_has_time_to_drain_and_one_that_compiles_to_start() -> None:
@@ -79,32 +90,64 @@ def test_each_side_is_told_its_role(kind: str, role: str) -> None:
     assert f'"kv_role":"{role}"' in container["Command"][-1]
 
 
-def test_compiled_artifacts_go_to_the_bucket_that_the_role_may_use() -> None:
+def test_artifacts_and_what_is_known_of_hosts_lie_in_the_bucket_that_the_role_may_use() -> None:
     variables = named(_container()["Environment"])
-    prefix, bucket, suffix = variables["NEURON_COMPILE_CACHE_URL"]["Fn::Join"][1]
-    assert (prefix, suffix) == ("s3://", "/neff")
-    assert "ArtifactsBucket" in bucket["Fn::ImportValue"]
-    granted = {s["Action"][0].split(":")[0]: s["Resource"] for s in statements(templates()["prefill"], "TaskTaskRole")}
-    assert "ArtifactsBucket" in granted["s3"][0]["Fn::ImportValue"]
-    assert "ArtifactsKey" in granted["kms"]["Fn::ImportValue"]
+    for name, path in (
+        (settings.ARTIFACTS, "/neff/example-model-"),
+        (settings.RECOVERY, "/recovery/small-prefill/trn2"),
+    ):
+        scheme, bucket, rest = variables[name]["Fn::Join"][1]
+        assert scheme == "s3://"
+        assert rest.startswith(path)
+        assert "ArtifactsBucket" in bucket["Fn::ImportValue"]
+    granted = {str(s["Action"]): s["Resource"] for s in statements(templates()["prefill"], "WorkerTaskTaskRole")}
+    objects = granted["['s3:AbortMultipartUpload', 's3:GetObject', 's3:PutObject']"]
+    assert [each["Fn::Join"][1][1] for each in objects] == ["/neff/*", "/recovery/*"]
+    assert "ArtifactsBucket" in granted["s3:ListBucket"]["Fn::ImportValue"]
+    assert "ArtifactsKey" in granted["['kms:Decrypt', 'kms:GenerateDataKey']"]["Fn::ImportValue"]
+
+
+def test_a_worker_may_have_hosts_of_its_own_group_replaced_and_no_others() -> None:
+    prefill = templates()["prefill"]
+    [group] = resources(prefill, "AWS::AutoScaling::AutoScalingGroup")
+    [allowed] = [s for s in statements(prefill, "TaskRole") if s["Action"] == "autoscaling:SetInstanceHealth"]
+    assert allowed["Resource"]["Fn::Join"][1][-2:] == [":autoScalingGroup:*:autoScalingGroupName/", {"Ref": group}]
+
+
+def test_a_job_compiles_beside_the_worker_on_a_host_of_its_group() -> None:
+    prefill = templates(model__weights="s3://weights.example/llama/70b")["prefill"]
+    job, worker = _task(prefill, "compile"), _task(prefill)
+    [container], [serving] = job["ContainerDefinitions"], worker["ContainerDefinitions"]
+    assert job["PlacementConstraints"] == [{"Type": "memberOf", "Expression": "attribute:tandem.group == trn2"}]
+    assert (job["NetworkMode"], job["Volumes"]) == ("bridge", worker["Volumes"]), "the worker has the host's ports"
+    assert container["Command"] == ["compile", *serving["Command"][1:]]
+    assert not {"PortMappings", "Secrets", "LinuxParameters"} & set(container), "it needs no device and no key"
+    assert container["MemoryReservation"] + serving["MemoryReservation"] < 0.96 * 2048 * 1024
+    given, beside = named(container["Environment"]), named(serving["Environment"])
+    shared = (settings.ARTIFACTS, settings.WEIGHTS, settings.START_SECONDS, "HF_HOME")
+    assert {name: given[name] for name in shared} == {name: beside[name] for name in shared}
+    assert "FI_PROVIDER" not in given
+    actions = [s["Action"] for s in statements(prefill, "CompileTaskTaskRole")]
+    assert "s3:GetObject" in actions
+    assert "autoscaling:SetInstanceHealth" not in actions
 
 
 def test_weights_are_fetched_from_the_prefix_that_the_file_names_and_no_other() -> None:
     assert settings.WEIGHTS not in named(_container()["Environment"])
     changes = {"model__weights": "s3://weights.example/llama/70b"}
     assert named(_container(**changes)["Environment"])[settings.WEIGHTS] == changes["model__weights"]
-    granted = [s for s in statements(templates(**changes)["prefill"], "TaskTaskRole") if "Condition" in s]
+    granted = [s for s in statements(templates(**changes)["prefill"], "WorkerTaskTaskRole") if "Condition" in s]
     assert [s["Action"] for s in granted] == ["s3:ListBucket"]
     assert granted[0]["Condition"] == {"StringEquals": {"s3:prefix": "llama/70b/"}}
     [reading] = [
-        s for s in statements(templates(**changes)["prefill"], "TaskTaskRole") if s["Action"] == "s3:GetObject"
+        s for s in statements(templates(**changes)["prefill"], "WorkerTaskTaskRole") if s["Action"] == "s3:GetObject"
     ]
     assert reading["Resource"]["Fn::Join"][1][-1] == ":s3:::weights.example/llama/70b/*"
 
 
 def test_what_is_fetched_outlives_the_worker() -> None:
     container = _container()
-    task = only(templates()["prefill"], "AWS::ECS::TaskDefinition")
+    task = _task(templates()["prefill"])
     assert task["Volumes"] == [{"Name": "local", "Host": {"SourcePath": settings.LOCAL_FOLDER}}]
     [mount] = container["MountPoints"]
     assert (mount["SourceVolume"], mount["ContainerPath"], mount["ReadOnly"]) == ("local", settings.LOCAL_FOLDER, False)

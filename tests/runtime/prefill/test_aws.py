@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,16 +26,29 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("path", ["/bucket", "/bucket/llama 3/model+1 (ä).safetensors", "/b/a~b_c-d.e"])
-@pytest.mark.parametrize("query", [{}, {"list-type": "2", "prefix": "a b/ü", "continuation-token": "1/+="}])
-def test_a_signature_is_botocores(path: str, query: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("PUT", b"\x00content"), ("POST", b""), ("DELETE", b"")])
+@pytest.mark.parametrize(
+    "query", [{}, {"uploads": ""}, {"list-type": "2", "prefix": "a b/ü", "continuation-token": "1/+="}]
+)
+def test_a_signature_is_botocores(
+    method: str, body: bytes, path: str, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
-    ours = aws.signed_get(
-        f"https://s3.us-east-2.amazonaws.com{path}", query, service="s3", region="us-east-2", keys=KEYS, now=now
+    ours = aws.signed(
+        method,
+        f"https://s3.us-east-2.amazonaws.com{path}",
+        query,
+        body,
+        service="s3",
+        region="us-east-2",
+        keys=KEYS,
+        now=now,
     )
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_: now.replace(tzinfo=None))
-    theirs = AWSRequest("GET", ours.full_url, headers={"X-Amz-Content-SHA256": aws.EMPTY_SHA256})
+    theirs = AWSRequest(method, ours.full_url, {"X-Amz-Content-SHA256": hashlib.sha256(body).hexdigest()}, body)
     S3SigV4Auth(BotoCredentials("AKID", "secret", "token/+="), "s3", "us-east-2").add_auth(theirs)
     assert ours.get_header("Authorization") == theirs.headers["Authorization"]
+    assert ours.data == (body if body or method == "POST" else None), "nothing, or a length of 0"
 
 
 def test_the_signature_of_a_call_is_botocores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from runtime.handoff import fabric, settings
 from runtime.handoff.settings import SettingError
 from runtime.prefill import host
-from runtime.prefill.host import HostError
+from runtime.prefill.host import HostError, ImageError
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = f'cd "{ROOT}" && exec {sys.executable} -m runtime.standins.fi_info "$@"'
@@ -88,7 +88,7 @@ def test_an_interface_counts_once_however_many_endpoints_it_has(environment: dic
 
 def test_an_image_without_the_program_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "fi_info").unlink()
-    with pytest.raises(HostError, match="there is no fi_info on PATH or in /opt/amazon/efa/bin"):
+    with pytest.raises(ImageError, match="there is no fi_info on PATH or in /opt/amazon/efa/bin"):
         host.check(environment)
 
 

@@ -12,11 +12,13 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
+from tests.runtime.prefill.conftest import client, health
 
 ADDRESS = "127.45.6.8"
 OPENSSL = str(shutil.which("openssl"))
@@ -34,28 +36,21 @@ FI_INFO = "#!/bin/sh\necho 'domain: rdmap0s0-rdm'\n"
 class InstanceMetadata(BaseHTTPRequestHandler):
     """Answer as IMDSv2 does: no address without a token."""
 
+    host: ClassVar[str] = ""
+
     def do_PUT(self) -> None:
         """Give a token."""
         ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
         self._send(200 if ok else 400, TOKEN)
 
-    def do_POST(self) -> None:
-        """Give the worker key, as Secrets Manager does, in answer to a signed call."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        signed = "secretsmanager/aws4_request" in self.headers["Authorization"]
-        if signed and asked == {"SecretId": "key-arn", "VersionStage": "AWSCURRENT"}:
-            self._send(200, json.dumps({"SecretString": "worker-key"}))
-        else:
-            self._send(400, json.dumps({"__type": "ResourceNotFoundException"}))
-
     def do_GET(self) -> None:
-        """Give the address, and the task role's credentials."""
-        if self.path == "/credentials":
-            self._send(200, json.dumps({"AccessKeyId": "AKID", "SecretAccessKey": "secret", "Token": "token"}))
-        elif self.headers["X-aws-ec2-metadata-token"] != TOKEN:
+        """Give address and id."""
+        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
             self._send(401, "")
         elif self.path == "/latest/meta-data/local-ipv4":
             self._send(200, ADDRESS)
+        elif self.path == "/latest/meta-data/instance-id":
+            self._send(200, self.host)
         else:
             self._send(404, "<html>")
 
@@ -70,7 +65,8 @@ class InstanceMetadata(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def metadata() -> Iterator[str]:
+def metadata(host: str) -> Iterator[str]:
+    InstanceMetadata.host = host
     with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -89,27 +85,33 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def task(path: str, metadata: str) -> dict[str, str]:
+def secret(endpoint: str, tmp_path: Path) -> str:
+    """Return the ARN of the worker key's secret."""
+    made = client("secretsmanager", endpoint).create_secret(Name=tmp_path.name, SecretString="worker-key")
+    return str(made["ARN"])
+
+
+@pytest.fixture
+def task(path: str, metadata: str, secret: str, aws_environment: dict[str, str]) -> dict[str, str]:
     """Give what a task definition and a whole host give."""
     for device in ("neuron0", "infiniband/uverbs0"):
         made = Path(path, "dev", device)
         made.parent.mkdir(parents=True, exist_ok=True)
         made.touch()
     return {
+        **aws_environment,
         "PATH": f"{path}:{os.path.dirname(OPENSSL)}",
         ENDPOINT_VARIABLE: metadata,
         settings.HOST_ROOT: path,
         settings.NEURON_DEVICES: "1",
         settings.EFA_INTERFACES: "1",
         fabric.PROVIDER_VARIABLE: "efa",
-        settings.WORKER_SECRET_ARN: "key-arn",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{metadata}credentials",
-        "AWS_ENDPOINT_URL": metadata,
-        "AWS_REGION": "us-east-2",
+        settings.WORKER_SECRET_ARN: secret,
         settings.DEPLOYMENT: "small",
         settings.STAGE: "prefill",
         settings.STATUS_PORT: str(free_port()),
         settings.START_SECONDS: "20",
+        settings.WARM_START_SECONDS: "20",
         settings.DRAIN_SECONDS: "5",
     }
 
@@ -129,7 +131,7 @@ def test_vllm_is_its_child_and_its_status_vllms(task: dict[str, str]) -> None:
     command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
     with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=10)
-    parent, arguments, variables, *pem = json.loads(out)
+    parent, arguments, variables, *pem = json.loads(out.splitlines()[1])
     given = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
     assert (parent, arguments[: len(given)], pem) == (process.pid, given, [2, 1])
     assert variables.pop("VLLM_API_KEY") not in ("", "worker-key")
@@ -137,9 +139,9 @@ def test_vllm_is_its_child_and_its_status_vllms(task: dict[str, str]) -> None:
     assert process.returncode == 7
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "{metadata}wrong"])
-def test_without_metadata_it_says_so(task: dict[str, str], metadata: str, endpoint: str) -> None:
-    ended = run({**task, ENDPOINT_VARIABLE: endpoint.format(metadata=metadata)}, "serve", "org/model")
+@pytest.mark.parametrize("base", ["http://127.0.0.1:1", "{metadata}wrong"])
+def test_without_metadata_it_says_so(task: dict[str, str], metadata: str, base: str) -> None:
+    ended = run({**task, ENDPOINT_VARIABLE: base.format(metadata=metadata)}, "serve", "org/model")
     assert ended.returncode == 1
     assert ended.stderr.startswith("prefill: no local-ipv4 from the instance metadata service at")
     assert len(ended.stderr.splitlines()) == 1
@@ -156,11 +158,24 @@ def test_without_a_key_or_vllm_it_says_so(task: dict[str, str], path: str) -> No
     assert "cannot run vllm" in ended.stderr
 
 
-def test_on_a_host_that_lacks_a_device_it_does_not_start(task: dict[str, str], path: str) -> None:
+def test_on_a_host_that_lacks_a_device_it_does_not_start_and_has_the_host_replaced_once(
+    task: dict[str, str], path: str, endpoint: str, host: str
+) -> None:
     Path(path, "dev", "neuron0").unlink()
     ended = run(task, "serve", "org/model")
-    assert (ended.returncode, ended.stdout) == (3, "")
-    assert ended.stderr.startswith("prefill: 1 of 1 devices /dev/neuron* are not in the container")
+    lacks = "1 of 1 devices /dev/neuron* are not in the container"
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(f"prefill: {lacks}")
+    assert ended.stdout.startswith(f"prefill: Auto Scaling replaces {host}: {lacks}")
+    assert health(endpoint, host) == "unhealthy"
+    again = run(task, "serve", "org/model")
+    assert (again.returncode, again.stdout) == (3, "prefill: another host has been asked for already\n")
+
+
+def test_an_image_without_efa_is_no_fault_of_the_host(task: dict[str, str], path: str) -> None:
+    Path(path, "fi_info").unlink()
+    ended = run(task, "serve", "org/model")
+    assert (ended.returncode, ended.stdout) == (6, "")
 
 
 def test_a_status_port_in_use_is_named(task: dict[str, str]) -> None:

@@ -56,14 +56,17 @@ server.serve_forever()
 """
 
 SUPERVISE = """
-import asyncio, sys
+import asyncio, pathlib, sys
 from runtime.handoff.certificate import Certificate
 from runtime.prefill import status
 from runtime.prefill.engine import Engine
 from runtime.prefill.keys import WorkerKeys
+from runtime.prefill.start import Start
 from runtime.prefill.supervisor import Limits, Supervisor
-host, port, status_port, start, drain, *command = sys.argv[1:]
-limits = Limits(start=float(start), drain=float(drain), poll=0.05, quiet=0.3, silent=0.6, kill=0.3)
+host, port, status_port, start, cold, drain, *command = sys.argv[1:]
+folder = pathlib.Path(command[3])
+start = Start(warm=float(start), cold=float(cold), compiles=(folder / "compiles").exists)
+limits = Limits(start=start, drain=float(drain), poll=0.05, quiet=0.3, silent=0.6, kill=0.3)
 async def run():
     say = lambda text: print(text, flush=True)
     certificate = Certificate.issue(host)
@@ -71,7 +74,10 @@ async def run():
     identity = status.Identity(address=host, digest=certificate.digest, api_key="secret", keys=WorkerKeys({}, say))
     engine = Engine(url=f"https://{host}:{port}", model="org/model", key="secret", trust=certificate.client())
     async with status.serving(state, identity, certificate.server(), int(status_port)):
-        return await Supervisor(engine, state, limits, say).run([*command, certificate.path], {})
+        return await Supervisor(engine, state, limits, say, beside).run([*command, certificate.path], {})
+async def beside():
+    (folder / "beside").touch()
+    await asyncio.Event().wait()
 sys.exit(asyncio.run(run()))
 """
 
@@ -142,10 +148,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor and its vLLM."""
     started = []
 
-    def run(*, start: float = DEADLINE_SECONDS, drain: float = DEADLINE_SECONDS, healthy: bool = True) -> Worker:
+    def run(
+        *,
+        start: float = DEADLINE_SECONDS,
+        cold: float = DEADLINE_SECONDS,
+        drain: float = DEADLINE_SECONDS,
+        healthy: bool = True,
+    ) -> Worker:
         api, status = port(), port()
         command = [sys.executable, "-c", VLLM, str(tmp_path), ADDRESS, str(api)]
-        arguments = [ADDRESS, str(api), str(status), str(start), str(drain), *command]
+        arguments = [ADDRESS, str(api), str(status), str(start), str(cold), str(drain), *command]
         process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISE, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -187,6 +199,21 @@ def test_one_that_is_up_and_generates_nothing_is_ended(start: Start) -> None:
 
 def test_one_that_takes_too_long_to_start_is_ended(start: Start) -> None:
     code, said = start(start=0.5, healthy=False).ends()
+    assert (code, "raise warm_start_seconds" in said) == (5, True)
+
+
+def test_one_that_compiles_says_so_and_has_longer(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "compiles").touch()
+    worker = start(start=0.01, healthy=False)
+    worker.becomes("compiling")
+    worker.set("healthy")
+    worker.becomes("ready")
+    assert (worker.folder / "beside").exists()
+
+
+def test_one_that_compiles_for_too_long_is_ended(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "compiles").touch()
+    code, said = start(cold=0.5, healthy=False).ends()
     assert (code, "raise start_seconds" in said) == (5, True)
 
 

@@ -2,78 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
 from runtime.prefill import weights
 from runtime.prefill.bucket import BucketError
-from runtime.prefill.weights import WeightsError
+from runtime.prefill.fetch import FetchError
 
 FILES = {"config.json": b"{}", "sub/model 1.safetensors": bytes(range(256)) * 4096, "empty": b""}
-KEYS = {"AccessKeyId": "AKID", "SecretAccessKey": "secret", "Token": "token"}
-
-
-class _Agent(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(KEYS).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
-
-
-@pytest.fixture(scope="module")
-def agent() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Agent) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-2",
-        aws_access_key_id="AKID",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="weights", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-    yield client
-    server.stop()
 
 
 @pytest.fixture
-def environment(s3: Any, agent: str, tmp_path: Path) -> dict[str, str]:
+def environment(s3: Any, aws_environment: dict[str, str]) -> dict[str, str]:
     for name, body in FILES.items():
         s3.put_object(Bucket="weights", Key=f"llama/70b/{name}", Body=body)
     s3.put_object(Bucket="weights", Key="llama/70b-other/config.json", Body=b"another's")
     s3.put_object(Bucket="weights", Key="llama/70b/sub/", Body=b"")
-    return {
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": agent,
-        "AWS_ENDPOINT_URL": s3.meta.endpoint_url,
-        "AWS_REGION": "us-east-2",
-        settings.HOST_ROOT: str(tmp_path),
-        settings.WEIGHTS: "s3://weights/llama/70b",
-    }
+    return {**aws_environment, settings.WEIGHTS: "s3://weights/llama/70b"}
 
 
 def fetch(environment: dict[str, str]) -> tuple[dict[str, bytes], list[str]]:
@@ -131,7 +83,7 @@ def test_the_beginning_of_an_older_object_is_not_used(environment: dict[str, str
 
 
 def test_an_empty_prefix_is_named(environment: dict[str, str]) -> None:
-    with pytest.raises(WeightsError, match="there is nothing below s3://weights/nothing"):
+    with pytest.raises(FetchError, match="there is nothing below s3://weights/nothing"):
         weights.fetch({**environment, settings.WEIGHTS: "s3://weights/nothing"}, print)
 
 
@@ -151,14 +103,14 @@ def test_a_full_disk_is_named_before_anything_is_fetched(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    with pytest.raises(WeightsError, match=r"0\.0 GB free and 0\.0 GB are missing"):
+    with pytest.raises(FetchError, match=r"0\.0 GB free and 0\.0 GB are missing"):
         fetch(environment)
     assert not [file for file in folder(environment).rglob("*") if file.is_file()]
 
 
 def test_an_object_that_leads_elsewhere_is_refused(environment: dict[str, str], s3: Any) -> None:
     s3.put_object(Bucket="weights", Key="llama/evil/../../x", Body=b"x")
-    with pytest.raises(WeightsError, match="would be written outside"):
+    with pytest.raises(FetchError, match="would be written outside"):
         fetch({**environment, settings.WEIGHTS: "s3://weights/llama/evil"})
 
 

@@ -17,6 +17,7 @@ def test_a_fargate_service_is_read_as_deployed(ids: dict[str, str], tasks: dict[
         secrets={"KEY": f"{secret}:api_key::", "NUMBER": f"{secret}:number::", "WHOLE": secret},
         ports=(8080,),
         devices=(),
+        volumes=(),
         host_network=False,
         desired_count=1,
         execution_role=f"arn:aws:iam::111122223333:role/{ids['Execution']}",
@@ -24,6 +25,7 @@ def test_a_fargate_service_is_read_as_deployed(ids: dict[str, str], tasks: dict[
         discovery=(),
         targets=(Registration(arn=ids["Targets"], port=8080),),
         security_groups=(ids["GatewayGroup"],),
+        hosts=(),
     )
 
 
@@ -33,6 +35,7 @@ def test_a_service_on_hosts_is_read_as_deployed(ids: dict[str, str], tasks: dict
     assert (worker.ports, worker.host_network, worker.desired_count) == ((8100, 5559), True, 2)
     assert (worker.execution_role, worker.task_role) == ("", "")
     assert worker.security_groups == (ids["WorkerGroup"],), "its network is its host's"
+    assert len(worker.hosts) == 2
     [entry] = worker.discovery
     assert entry.port == 8100
     assert entry.arn.endswith(f"/{ids['Discovery']}")

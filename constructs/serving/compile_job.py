@@ -1,0 +1,73 @@
+"""Define the ECS task that fills the bucket with a group's compiled artifacts ahead of a rollout."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from constructs.compute.user_data import ATTRIBUTE
+from constructs.packaging.assets import container_image
+from constructs.review.acknowledge import acknowledge_task
+from constructs.serving import vllm
+from constructs.serving.artifacts import grant_artifacts
+from constructs.serving.task import grant_weights, mount_local_disk
+from constructs.serving.vllm import Role
+from constructs.storage.artifacts import ArtifactBucket
+from runtime.handoff import settings
+from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import InstanceType
+
+_HOST_MEMORY_SHARE = 0.05
+"""What the worker leaves, less ECS's own; a reservation, which it may exceed."""
+
+
+class CompileJob(Construct):
+    """Hold a task definition for ``aws ecs run-task``: it compiles on a host's CPUs, beside the worker."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        model: Model,
+        workers: Workers,
+        group: InstanceGroup,
+        kind: InstanceType,
+        role: Role,
+        artifacts: ArtifactBucket,
+        place: str,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        serve, *arguments = vllm.command(model, workers, group, role)
+        del serve
+        task = ecs.Ec2TaskDefinition(
+            self,
+            "Task",
+            # a network of its own: the worker has the host's ports
+            network_mode=ecs.NetworkMode.BRIDGE,
+            placement_constraints=[ecs.PlacementConstraint.member_of(f"attribute:{ATTRIBUTE} == {group.name}")],
+        )
+        container = task.add_container(
+            "compile",
+            image=container_image("prefill", build_args={"BASE_IMAGE": workers.image}),
+            command=["compile", *arguments],
+            environment={
+                **vllm.compile_environment(workers, role, kind),
+                "AWS_REGION": Stack.of(self).region,
+                "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
+                settings.START_SECONDS: str(workers.start_seconds),
+                settings.ARTIFACTS: place,
+                **({settings.WEIGHTS: model.weights} if model.weights else {}),
+            },
+            memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=f"{group.name}-compile", log_group=log_group),
+        )
+        mount_local_disk(task, container)
+        if model.weights:
+            grant_weights(task, model.weights)
+        grant_artifacts(task.task_role, artifacts)
+        acknowledge_task(task)
+        CfnOutput(self, "TaskDefinition", value=task.task_definition_arn, description=f"compiles for {group.name}")

@@ -1,0 +1,32 @@
+"""Run every deployed job to its end, as an operator does by RunTask before the services start."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+from tandem.rehearsal.addresses import Addresses
+from tandem.rehearsal.agent import HostAgent
+from tandem.rehearsal.cloud.api import Api
+from tandem.rehearsal.launch import READY_SECONDS, Machine, start_task
+from tandem.rehearsal.processes import Process, Processes
+from tandem.rehearsal.tasks import Task, deployed_jobs
+
+
+def run_jobs(
+    aws: Api, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
+) -> list[dict[str, Any]]:
+    """Return what the report holds of each job; raise ``ProcessError`` for one that fails or does not end."""
+    started = [(job, start_task(aws, job, machine, addresses, agent, processes)[1]) for job in deployed_jobs(aws)]
+    return [_end(job, process, processes) for job, process in started]
+
+
+def _end(job: Task, process: Process, processes: Processes) -> dict[str, Any]:
+    try:
+        status = process.popen.wait(READY_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise process.failure() from error
+    if status:
+        raise process.failure()
+    processes.stop(process)
+    return {"name": job.service, "task_definition": job.task_definition, "command": list(job.command), "status": status}
