@@ -16,18 +16,12 @@ from constructs.serving.artifacts import grant_artifacts
 from constructs.serving.vllm import Role
 from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
-from tandem.spec.capacity import Spot
+from tandem.spec.capacity import drain_seconds, stop_seconds
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
 _HOST_MEMORY_SHARE = 0.9
-_STOP_SECONDS = 120
-"""The longest that ECS documents between SIGTERM and SIGKILL (aws/containers-roadmap#1808)."""
-_SPOT_STOP_SECONDS = 90
-"""Of the two minutes between a Spot notice and the end, ECS takes some to hear of it and to drain the host."""
-_END_SECONDS = 15
-"""What a drain leaves of the stop time-out, for vLLM's own end."""
 
 
 class WorkerTask(Construct):
@@ -54,7 +48,6 @@ class WorkerTask(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         interfaces = group.efa_interfaces or kind.efa_interfaces
-        stop_seconds = _SPOT_STOP_SECONDS if isinstance(group.capacity, Spot) else _STOP_SECONDS
         self.definition = ecs.Ec2TaskDefinition(self, "Task", network_mode=ecs.NetworkMode.HOST)
         self.container = self.definition.add_container(
             "vllm",
@@ -68,7 +61,7 @@ class WorkerTask(Construct):
                 settings.WORKER_SECRET_ARN: key.secret_arn,
                 settings.START_SECONDS: str(workers.start_seconds),
                 settings.WARM_START_SECONDS: str(workers.warm_start_seconds),
-                settings.DRAIN_SECONDS: str(stop_seconds - _END_SECONDS),
+                settings.DRAIN_SECONDS: str(drain_seconds(group.capacity)),
                 settings.NEURON_DEVICES: str(kind.neuron_devices),
                 settings.EFA_INTERFACES: str(interfaces),
                 settings.ARTIFACTS: place,
@@ -77,7 +70,7 @@ class WorkerTask(Construct):
             },
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
             linux_parameters=_devices(self, kind, interfaces),
-            stop_timeout=Duration.seconds(stop_seconds),
+            stop_timeout=Duration.seconds(stop_seconds(group.capacity)),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=log_group),
         )
         for port in (workers.api_port, workers.side_channel_port, workers.status_port):

@@ -20,6 +20,14 @@ _FIRST = datetime(2023, 10, 31, tzinfo=UTC)
 """When EC2 first sold Capacity Blocks: an earlier end is a slip of the pen."""
 
 
+_STOP_SECONDS = 120
+"""The longest that ECS documents between SIGTERM and SIGKILL (aws/containers-roadmap#1808)."""
+_SPOT_STOP_SECONDS = 90
+"""Of the two minutes between a Spot notice and the end, ECS takes some to hear of it and to drain the host."""
+_END_SECONDS = 15
+"""What a drain leaves of the stop time-out, for vLLM's own end."""
+
+
 def _moment(value: Any) -> Any:
     """Read ISO 8601 text, which a YAML file gives where the timestamp is quoted; leave the rest to the type."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -81,3 +89,13 @@ class UltraServerBlock(_Block):
 
 
 Capacity = Annotated[OnDemand | Spot | Reservation | CapacityBlock | UltraServerBlock, Field(discriminator="mode")]
+
+
+def stop_seconds(capacity: Capacity) -> int:
+    """Return how long ECS lets a worker stop before it kills it."""
+    return _SPOT_STOP_SECONDS if isinstance(capacity, Spot) else _STOP_SECONDS
+
+
+def drain_seconds(capacity: Capacity) -> int:
+    """Return how long a worker that stops waits for its requests and for readers of its KV."""
+    return stop_seconds(capacity) - _END_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.kms.models import kms_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
@@ -55,7 +56,17 @@ def _parameter(parameters: Mapping[str, Any], account: str, region: str) -> str 
     return f"arn:aws:ssm:{region}:{account}:parameter/{wanted.lstrip('/')}"
 
 
+def _auto_scaling_group(parameters: Mapping[str, Any], account: str, region: str) -> str | None:
+    groups = autoscaling_backends[account][region].autoscaling_groups.values()
+    name, host = parameters.get("AutoScalingGroupName"), parameters.get("InstanceId")
+    for group in groups:
+        if group.name == name or any(state.instance.id == host for state in group.instance_states):
+            return str(group.arn)
+    return None
+
+
 _FINDERS: dict[str, Callable[[Mapping[str, Any], str, str], str | None]] = {
+    "autoscaling": _auto_scaling_group,
     "secretsmanager": _secret,
     "s3": _bucket,
     "kms": _key,

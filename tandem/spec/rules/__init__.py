@@ -34,6 +34,8 @@ RULES: Final[tuple[Rule, ...]] = (
     workers.connector_suits_model,
     hosts.hosts_on_nitro,
     hosts.kv_encrypted_in_transit,
+    workers.warm_start_within_start,
+    workers.lease_within_drain,
     capacity.mode_offered,
     capacity.ultraservers_whole,
     capacity.zone_is_efa_zone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tandem.spec.capacity import drain_seconds
 from tandem.spec.deployment import Deployment, VllmDecode
 from tandem.spec.findings import Finding, Severity
 from tandem.spec.instances import INSTANCE_TYPES
@@ -186,3 +187,31 @@ def connector_suits_model(deployment: Deployment) -> Iterator[Finding]:
             change="set it to NeuronNixlConnector",
             severity=Severity.WARNING,
         )
+
+
+def warm_start_within_start(deployment: Deployment) -> Iterator[Finding]:
+    """Require a start that compiles nothing to be given no longer than one that does."""
+    for path, workers in stages(deployment):
+        if workers.warm_start_seconds > workers.start_seconds:
+            yield Finding(
+                code="warm-start-exceeds-start",
+                path=f"{path}.warm_start_seconds",
+                got=str(workers.warm_start_seconds),
+                allowed=f"at most start_seconds, {workers.start_seconds}",
+                change="lower it, or raise start_seconds",
+            )
+
+
+def lease_within_drain(deployment: Deployment) -> Iterator[Finding]:
+    """Warn of KV that may wait for its reader longer than a worker that stops does."""
+    for path, workers in stages(deployment):
+        drain = min(drain_seconds(group.capacity) for group in workers.groups)
+        if workers.kv_lease_seconds > drain:
+            yield Finding(
+                code="lease-exceeds-drain",
+                path=f"{path}.kv_lease_seconds",
+                got=str(workers.kv_lease_seconds),
+                allowed=f"up to {drain} s, which a worker that stops waits for readers (75 on Spot hosts, else 105)",
+                change="shorten the lease, or accept that a request may fail when its worker stops",
+                severity=Severity.WARNING,
+            )

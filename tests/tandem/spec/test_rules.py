@@ -13,6 +13,7 @@ from tests.tandem.spec.hosts_cases import HOSTS
 from tests.tandem.spec.load_cases import LOAD
 from tests.tandem.spec.registration_cases import REGISTRATION
 from tests.tandem.spec.scaling_cases import SCALING
+from tests.tandem.spec.start_cases import START
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 _GROUP = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
@@ -22,6 +23,7 @@ _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123"
 CASES = [
     *CAPACITY,
     *HOSTS,
+    *START,
     Case(
         rule="zones_in_region",
         code="zone-outside-region",

@@ -20,6 +20,19 @@ def statement(effect: str, action: str, resource: Any, **more: Any) -> dict[str,
     return {"Effect": effect, "Action": action, "Resource": resource, **more}
 
 
+_GROUPS = "arn:aws:autoscaling:*:${AWS::AccountId}:autoScalingGroup:*:autoScalingGroupName"
+
+
+def _hosts() -> dict[str, Any]:
+    template = {
+        "LaunchTemplateId": {"Ref": "Template"},
+        "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
+    }
+    sizes = {"MinSize": "0", "MaxSize": "1", "DesiredCapacity": "1"}
+    properties = {**sizes, "LaunchTemplate": template, "AvailabilityZones": [f"{REGION}a"]}
+    return {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": properties}
+
+
 @pytest.fixture(scope="module")
 def ids(deployer: Deployer) -> dict[str, str]:
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}
@@ -30,6 +43,7 @@ def ids(deployer: Deployer) -> dict[str, str]:
         statement("Allow", "s3:ListBucket", {"Fn::GetAtt": ["Bucket", "Arn"]}),
         statement("Allow", "kms:Decrypt", {"Fn::GetAtt": ["Key", "Arn"]}),
         statement("Allow", "ecs:*", "*"),
+        statement("Allow", "autoscaling:SetInstanceHealth", {"Fn::Sub": f"{_GROUPS}/${{Hosts}}"}),
         statement("Deny", "ecs:DeleteCluster", "*"),
         statement("Deny", "s3:*", "*", Condition=tls),
     ]
@@ -39,6 +53,12 @@ def ids(deployer: Deployer) -> dict[str, str]:
             "Mine": {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": "m"}},
             "Other": {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": "o"}},
             "Bucket": {"Type": "AWS::S3::Bucket"},
+            "Template": {
+                "Type": "AWS::EC2::LaunchTemplate",
+                "Properties": {"LaunchTemplateData": {"ImageId": "ami-12c6146b", "InstanceType": "t3.micro"}},
+            },
+            "Hosts": _hosts(),
+            "OtherHosts": _hosts(),
             "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Statement": []}}},
             "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [trust]}}},
             "Policy": {
@@ -108,6 +128,20 @@ def test_others_are_refused_in_their_protocol(
     with pytest.raises(ClientError, match=f"not authorized to perform: {action}") as refused:
         getattr(as_role(service), operation)(**given)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_hosts_of_its_own_group_alone_may_be_given_up(ids: dict[str, str], as_role: Client, deployer: Deployer) -> None:
+    def host(group: str) -> Any:
+        found = deployer.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[ids[group]])
+        return found["AutoScalingGroups"][0]["Instances"][0]
+
+    as_role("autoscaling").set_instance_health(InstanceId=host("Hosts")["InstanceId"], HealthStatus="Unhealthy")
+    assert host("Hosts")["HealthStatus"] == "Unhealthy"
+    with pytest.raises(ClientError, match=r"not authorized to perform: autoscaling:SetInstanceHealth on resource: arn"):
+        as_role("autoscaling").set_instance_health(
+            InstanceId=host("OtherHosts")["InstanceId"], HealthStatus="Unhealthy"
+        )
+    assert host("OtherHosts")["HealthStatus"] == "Healthy"
 
 
 def test_allowed(ids: dict[str, str], role: str) -> None:
