@@ -10,7 +10,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal review synth bench-synth lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal review synth bench-synth bench-handoff lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -65,6 +65,9 @@ synth: setup ## synthesize DEPLOYMENT
 
 bench-synth: setup ## cold synth against an empty CDK app
 	@python -m benchmarks.synth
+
+bench-handoff: setup ## a KV handoff against a bare NIXL READ of the same bytes
+	@python -m benchmarks.handoff
 
 lock: ## resolve the pinned versions anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --excludes requirements/excludes.txt \

@@ -66,6 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--profile", help="the AWS profile to ask with; default: as every AWS tool finds it")
     doctor.add_argument("--output", choices=["text", "json"], default="text")
     doctor.set_defaults(run=_doctor)
+    conformance = commands.add_parser("conformance", help="hold a decode endpoint against the contract")
+    conformance.add_argument("url", help="its base URL; keys come from TANDEM_DECODE_KEY and TANDEM_TICKET_KEY")
+    conformance.add_argument("--model", required=True, help="the model's name there")
+    conformance.add_argument("--host", default="127.0.0.1", help="this machine's address, as the endpoint reaches it")
+    conformance.add_argument(
+        "--prefill", metavar="URL", help="use this prefill worker (TANDEM_PREFILL_KEY), start none"
+    )
+    conformance.add_argument("--clause", action="append", default=[], help="examine this one only; may be repeated")
+    conformance.add_argument("--output", choices=["text", "json"], default="text")
+    conformance.set_defaults(run=_conformance)
     _add_tenant(commands.add_parser("tenant", help="say who may call a deployment's gateway"))
     return parser
 
@@ -168,6 +178,18 @@ def _doctor(options: argparse.Namespace) -> int:
     from tandem.doctor.command import doctor
 
     return doctor(options.file, live=options.live, profile=options.profile, as_json=options.output == "json")
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    # loads NIXL, which the other commands need not wait for
+    from tandem.conformance.clauses import CLAUSES
+    from tandem.conformance.command import Subject, conformance
+
+    if unknown := [name for name in options.clause if name not in CLAUSES]:
+        print(f"unknown clause {unknown[0]!r}, the contract has {', '.join(CLAUSES)}", file=sys.stderr)
+        return 2
+    subject = Subject(url=options.url, model=options.model, host=options.host, prefill=options.prefill)
+    return conformance(subject, only=options.clause, as_json=options.output == "json")
 
 
 def _tenant(options: argparse.Namespace) -> int:

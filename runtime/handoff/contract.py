@@ -6,6 +6,7 @@ No Cerebras endpoint imports KV publicly today: this contract is Tandem's own pr
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 VERSION: Final = "1"
@@ -17,6 +18,10 @@ METRICS: Final = "/metrics"
 CAPABILITIES: Final = "/tandem/v1/capabilities"
 RESERVATIONS: Final = "/tandem/v1/reservations"
 ABORT: Final = "/tandem/v1/abort"
+OPENAPI: Final = "/tandem/v1/openapi.json"
+
+DOCUMENT: Final = Path(__file__).with_name("openapi.json")
+"""The contract as an OpenAPI document, which ``OPENAPI`` serves."""
 
 RESERVATION_FILL: Final = "reservation_fill"
 """The field of ``CAPABILITIES`` that says which share of the KV memory is reserved now, 0 to 1."""

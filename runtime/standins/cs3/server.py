@@ -39,6 +39,7 @@ class Endpoint:
         self._thread = thread
         self._metrics = Metrics(reservations)
         self._started = int(time.time())
+        self._document = contract.DOCUMENT.read_bytes()
 
     def application(self, key: str) -> web.Application:
         """Return the aiohttp application; ``key`` is what clients must present."""
@@ -46,6 +47,7 @@ class Endpoint:
         app.router.add_get(contract.HEALTH, self._health)
         app.router.add_get(contract.METRICS, self._exposition)
         app.router.add_get(contract.MODELS, self._models)
+        app.router.add_get(contract.OPENAPI, self._openapi)
         app.router.add_get(contract.CAPABILITIES, self._capabilities)
         app.router.add_post(contract.RESERVATIONS, self._reserve)
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self._withdraw)
@@ -62,6 +64,9 @@ class Endpoint:
     async def _models(self, _: web.Request) -> web.Response:
         model = {"id": self._model, "object": "model", "created": self._started, "owned_by": "tandem"}
         return web.json_response({"object": "list", "data": [model]})
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type="application/json")
 
     async def _capabilities(self, _: web.Request) -> web.Response:
         geometry = self._engine.geometry

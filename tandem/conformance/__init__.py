@@ -1,0 +1,1 @@
+"""Hold a decode endpoint against the contract, clause by clause: ``tandem conformance URL``."""

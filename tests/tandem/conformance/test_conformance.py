@@ -1,0 +1,103 @@
+"""The emulator keeps every clause; an endpoint that breaks one is found by that clause."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from tandem.conformance.clauses import CLAUSES
+from tandem.conformance.command import examine
+from tandem.conformance.parties import Parties
+from tests.runtime.standins.cs3.flow import (
+    DECODE_KEY,
+    MODEL,
+    TICKET_KEY,
+    WORKER_HOST,
+    WORKER_KEY,
+    emulator,
+    prefill_worker,
+)
+from tests.tandem.conformance.broken import BROKEN, broken
+
+ENVIRONMENT = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY, "TANDEM_PREFILL_KEY": WORKER_KEY}
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Yield the URLs of an emulator with room for five reservations of full length, and of a worker."""
+    logs = tmp_path_factory.mktemp("logs")
+    flags = ("--memory-gib=1", "--reservation-ttl-seconds=10")
+    with emulator(logs / "emulator.log", *flags) as (_, decode), prefill_worker(logs / "worker.log") as (_, prefill):
+        yield decode, prefill
+
+
+@pytest.fixture
+async def parties(urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parties]:
+    monkeypatch.setenv("UCX_NET_DEVICES", "lo")
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
+        yield Parties(
+            http=http,
+            endpoint=urls[0],
+            endpoint_key=DECODE_KEY,
+            model=MODEL,
+            ticket_key=TICKET_KEY.encode(),
+            worker=urls[1],
+            worker_key=WORKER_KEY,
+        )
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+async def test_the_emulator_keeps_each_clause(parties: Parties, clause: str) -> None:
+    assert (await examine(parties, clause, CLAUSES[clause])).breach == ""
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+async def test_an_endpoint_that_breaks_a_clause_is_found(parties: Parties, clause: str) -> None:
+    handler, breach = BROKEN[clause]
+    async with broken(parties.endpoint, DECODE_KEY, handler) as url:
+        found = await examine(replace(parties, endpoint=url), clause, CLAUSES[clause])
+    assert breach in found.breach
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tandem.cli", "conformance", *words, "--model", MODEL]
+    return subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_reports_each_clause_as_json(urls: tuple[str, str]) -> None:
+    decode, prefill = urls
+    words = (
+        "--prefill",
+        prefill,
+        "--host",
+        WORKER_HOST,
+        "--output",
+        "json",
+        "--clause=capabilities",
+        "--clause=decode",
+    )
+    done = _run(decode, *words)
+    assert done.returncode == 0, done.stderr
+    clauses = [{"clause": name, "breach": ""} for name in ("capabilities", "decode")]
+    assert json.loads(done.stdout) == {"contract": "1", "url": decode, "clauses": clauses}
+
+
+def test_a_breach_is_status_1(urls: tuple[str, str]) -> None:
+    decode, prefill = urls
+    done = _run(prefill, "--prefill", prefill, "--clause=capabilities")
+    assert done.returncode == 1
+    assert done.stdout.startswith("BROKEN  capabilities")
+    assert decode not in done.stdout
+
+
+def test_an_unknown_clause_is_status_2(urls: tuple[str, str]) -> None:
+    done = _run(urls[0], "--clause=none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown clause 'none', the contract has capabilities" in done.stderr
