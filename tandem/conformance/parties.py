@@ -84,7 +84,7 @@ class Parties:
         async with self.open(method, path, body, key=key) as response:
             text = await response.text()
             is_json = response.content_type == "application/json"
-            return Answer(response.status, response.headers, _loaded(text) if is_json else text)
+            return Answer(response.status, response.headers, _loaded(text) if is_json and text else text)
 
     @asynccontextmanager
     async def open(

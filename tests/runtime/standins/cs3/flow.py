@@ -157,10 +157,13 @@ def emulator(
 
 
 @contextmanager
-def prefill_worker(log: Path, host: str = WORKER_HOST) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run vLLM's stand-in with a lease of 30 s; yield the process and its URL."""
+def prefill_worker(
+    log: Path, host: str = WORKER_HOST, *, lease_seconds: int = 30
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run vLLM's stand-in; yield the process and its URL."""
     port = free_port(host)
-    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer"}
+    extra = {"kv_lease_duration": lease_seconds}
+    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
     command = ["runtime.standins.vllm", "serve", "m", f"--host={host}", f"--port={port}"]
     command += [f"--served-model-name={MODEL}", f"--kv-transfer-config={json.dumps(config)}"]
     variables = {"VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": str(free_port(host))}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +72,39 @@ async def test_a_worker_that_died_is_told_in_time_and_its_successor_is_reached(
     with prefill_worker(log, WORKER_HOST) as (_, url):
         successor = Gateway(gateway.http, gateway.emulator, url)
         assert (await successor.decode(await successor.ready())).status == 200
+
+
+@contextmanager
+def standing_still(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop a process for a while: its connections stay open, so only time limits and the fence can tell."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+async def test_a_worker_that_stands_still_costs_one_answer_and_no_memory(gateway: Gateway, tmp_path: Path) -> None:
+    # the lease is short: it frees what nobody can be told of
+    with prefill_worker(tmp_path / "worker.log", WORKER_HOST, lease_seconds=3) as (process, url):
+        mortal = Gateway(gateway.http, gateway.emulator, url)
+        params = await mortal.ready()
+        started = time.monotonic()
+        with standing_still(process):
+            answer = await mortal.decode(params)
+        assert (answer.status, answer.code) == (STATUS[Code.KV_TRANSFER], "kv_transfer")
+        assert answer.body["error"]["phase"] == "handshake"
+        assert time.monotonic() - started < 12
+        right = await mortal.decode(await mortal.ready())
+        assert right.status == 200
+        await mortal.until_free()
+
+        # now that hands are shaken: memory is read without the worker's help, or the READ runs into its limit
+        params = await mortal.ready()
+        with standing_still(process):
+            answer = await mortal.decode(params)
+        if answer.status == 200:
+            assert answer.body["choices"][0]["message"] == right.body["choices"][0]["message"]
+        else:
+            assert (answer.code, answer.body["error"]["phase"]) == ("kv_transfer", "transfer")
+        await mortal.until_free()
