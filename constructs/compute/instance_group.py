@@ -41,6 +41,7 @@ class TrainiumGroup(Construct):
         subnet: ec2.ISubnet,
         placement_group: ec2.CfnPlacementGroup,
         security_group: ec2.ISecurityGroup,
+        profile: iam.IInstanceProfile,
         group: InstanceGroup,
         kind: InstanceType,
         volume_key: kms.IKey,
@@ -54,7 +55,7 @@ class TrainiumGroup(Construct):
         )
         capacity = launch_template_data(group.capacity, placement_group.ref)
         data = {"NetworkInterfaces": interfaces, **capacity}
-        self.launch_template = self._launch_template(kind, data, group, volume_key)
+        self.launch_template = self._launch_template(kind, data, group, profile, volume_key)
         self.auto_scaling_group = autoscaling.AutoScalingGroup(
             self,
             "Hosts",
@@ -92,13 +93,6 @@ class TrainiumGroup(Construct):
             AwsSolutions_AS3="an alarm tells of missing hosts, the dashboard of those in service, ECS of the rest",
         )
 
-    def acknowledge_agent(self) -> None:
-        """Accept what CDK grants the ECS agent when the group joins a cluster."""
-        for finding in ("Action::ecs:Submit*", "Resource::*"):
-            acknowledge_finding(
-                self, f"AwsSolutions-IAM5[{finding}]", "the ECS agent's own calls; CDK limits them to the cluster"
-            )
-
     def allow_replacement_by(self, role: iam.IRole) -> None:
         """Let a worker's ``role`` have Auto Scaling replace hosts of this group and of no other."""
         stack, group = Stack.of(self), self.auto_scaling_group
@@ -133,15 +127,19 @@ class TrainiumGroup(Construct):
         return cloudwatch.Metric(namespace="AWS/AutoScaling", metric_name=name, dimensions_map=group, label=label)
 
     def _launch_template(
-        self, kind: InstanceType, data: dict[str, Any], group: InstanceGroup, volume_key: kms.IKey
+        self,
+        kind: InstanceType,
+        data: dict[str, Any],
+        group: InstanceGroup,
+        profile: iam.IInstanceProfile,
+        volume_key: kms.IKey,
     ) -> ec2.LaunchTemplate:
-        role = iam.Role(self, "HostRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         template = ec2.LaunchTemplate(
             self,
             "Template",
             instance_type=ec2.InstanceType(kind.name),
             machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.NEURON),
-            role=role,
+            instance_profile=profile,
             user_data=user_data(group.name, spot=isinstance(group.capacity, Spot)),
             require_imdsv2=True,
             # containers reach IMDS by the host network, so one hop is enough

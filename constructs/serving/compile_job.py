@@ -12,6 +12,7 @@ from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.artifacts import grant_artifacts
+from constructs.serving.roles import StageRoles
 from constructs.serving.task import grant_weights, mount_local_disk
 from constructs.serving.vllm import Role
 from constructs.storage.artifacts import ArtifactBucket
@@ -36,6 +37,7 @@ class CompileJob(Construct):
         group: InstanceGroup,
         kind: InstanceType,
         role: Role,
+        roles: StageRoles,
         artifacts: ArtifactBucket,
         place: str,
         log_group: logs.ILogGroup,
@@ -48,6 +50,8 @@ class CompileJob(Construct):
             "Task",
             # a network of its own: the worker has the host's ports
             network_mode=ecs.NetworkMode.BRIDGE,
+            task_role=roles.compilation,
+            execution_role=roles.execution,
             placement_constraints=[ecs.PlacementConstraint.member_of(f"attribute:{ATTRIBUTE} == {group.name}")],
         )
         container = task.add_container(

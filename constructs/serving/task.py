@@ -40,6 +40,7 @@ class WorkerTask(Construct):
         group: InstanceGroup,
         kind: InstanceType,
         role: Role,
+        execution: iam.IRole,
         key: secretsmanager.ISecret,
         artifacts: ArtifactBucket,
         place: str,
@@ -48,7 +49,9 @@ class WorkerTask(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         interfaces = group.efa_interfaces or kind.efa_interfaces
-        self.definition = ecs.Ec2TaskDefinition(self, "Task", network_mode=ecs.NetworkMode.HOST)
+        self.definition = ecs.Ec2TaskDefinition(
+            self, "Task", network_mode=ecs.NetworkMode.HOST, execution_role=execution
+        )
         self.container = self.definition.add_container(
             "vllm",
             image=container_image("prefill", build_args={"BASE_IMAGE": workers.image}),

@@ -20,6 +20,7 @@ from constructs.network.efa import EfaSecurityGroup
 from constructs.review.acknowledge import acknowledge_unrotated
 from constructs.serving.artifacts import compile_key
 from constructs.serving.compile_job import CompileJob
+from constructs.serving.roles import StageRoles
 from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Role
 from constructs.storage.artifacts import ArtifactBucket
@@ -58,6 +59,7 @@ class VllmWorkers(Construct):
         self.name = _SERVICE_NAMES[role]
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self, encryption_key)
+        self._roles = StageRoles(self, "Roles")
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         self.namespace = namespace
         self.discovery = servicediscovery.Service(
@@ -139,13 +141,13 @@ class VllmWorkers(Construct):
             subnet=self._subnet,
             placement_group=self._placement_group,
             security_group=self.security_group,
+            profile=self._roles.hosts,
             group=group,
             kind=kind,
             volume_key=self._volume_key,
         )
         self._hosts.append(hosts)
         self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
-        hosts.acknowledge_agent()
         task = self._task(area, group, kind)
         hosts.allow_replacement_by(task.task_role)
         service = ecs.Ec2Service(
@@ -178,6 +180,7 @@ class VllmWorkers(Construct):
             group=group,
             kind=kind,
             role=self._role,
+            roles=self._roles,
             artifacts=self._artifacts,
             place=place,
             log_group=self._logs,
@@ -190,6 +193,7 @@ class VllmWorkers(Construct):
             group=group,
             kind=kind,
             role=self._role,
+            execution=self._roles.execution,
             key=self.key,
             artifacts=self._artifacts,
             place=place,

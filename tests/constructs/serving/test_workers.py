@@ -127,7 +127,7 @@ def test_a_job_compiles_beside_the_worker_on_a_host_of_its_group() -> None:
     shared = (settings.ARTIFACTS, settings.WEIGHTS, settings.START_SECONDS, "HF_HOME")
     assert {name: given[name] for name in shared} == {name: beside[name] for name in shared}
     assert "FI_PROVIDER" not in given
-    actions = [s["Action"] for s in statements(prefill, "CompileTaskTaskRole")]
+    actions = [s["Action"] for s in statements(prefill, "CompilationRole")]
     assert "s3:GetObject" in actions
     assert "autoscaling:SetInstanceHealth" not in actions
 
