@@ -40,6 +40,7 @@ class WorkersStack(DeploymentStack):
             workers=workers,
             encryption_key=storage.key,
             artifacts=storage.artifacts,
+            rotation_days=deployment.secrets.rotation_days,
             log_retention=self.log_retention,
         )
         if isinstance(workers, Prefill):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from constructs.review.acknowledge import acknowledge_unrotated
+from constructs.secrets.rotated import KeyRotation
 from runtime.handoff import settings
 
 
@@ -25,8 +27,10 @@ def tenants_secret(scope: Construct, encryption_key: kms.IKey) -> secretsmanager
     return secret
 
 
-def agentcore_secret(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
-    """Make the key that AgentCore presents; JSON, since its credential provider reads a field."""
+def agentcore_secret(
+    scope: Construct, encryption_key: kms.IKey, *, rotation_days: int, log_retention: logs.RetentionDays
+) -> secretsmanager.Secret:
+    """Make the key that AgentCore presents, and its rotation; JSON, since AgentCore's provider reads a field."""
     secret = secretsmanager.Secret(
         scope,
         "AgentCoreKey",
@@ -39,5 +43,13 @@ def agentcore_secret(scope: Construct, encryption_key: kms.IKey) -> secretsmanag
             password_length=48,
         ),
     )
-    acknowledge_unrotated(secret, "replaced by writing another value; the one before stays valid meanwhile")
+    KeyRotation(
+        scope,
+        "AgentCoreRotation",
+        secret=secret,
+        encryption_key=encryption_key,
+        days=rotation_days,
+        log_retention=log_retention,
+        field=settings.API_KEY_FIELD,
+    )
     return secret

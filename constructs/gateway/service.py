@@ -43,7 +43,8 @@ class GatewayService(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._encryption_key = encryption_key
+        self._encryption_key, self._log_retention = encryption_key, log_retention
+        self._rotation_days = deployment.secrets.rotation_days
         self.tenants = tenants_secret(self, encryption_key)
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="gateway tasks")
@@ -98,7 +99,9 @@ class GatewayService(Construct):
 
     def admit_agentcore(self) -> secretsmanager.ISecret:
         """Return the key by which AgentCore may call, as a tenant of its own."""
-        secret = agentcore_secret(self, self._encryption_key)
+        secret = agentcore_secret(
+            self, self._encryption_key, rotation_days=self._rotation_days, log_retention=self._log_retention
+        )
         self._use_secret(settings.AGENTCORE_SECRET_ARN, secret)
         return secret
 

@@ -17,7 +17,7 @@ from constructs.compute.instance_group import TrainiumGroup
 from constructs.compute.queue_scaling import QueueScaling
 from constructs.compute.user_data import ATTRIBUTE
 from constructs.network.efa import EfaSecurityGroup
-from constructs.review.acknowledge import acknowledge_unrotated
+from constructs.secrets.rotated import KeyRotation
 from constructs.serving.artifacts import compile_key
 from constructs.serving.compile_job import CompileJob
 from constructs.serving.roles import StageRoles
@@ -49,6 +49,7 @@ class VllmWorkers(Construct):
         workers: Workers,
         encryption_key: kms.IKey,
         artifacts: ArtifactBucket,
+        rotation_days: int,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -60,6 +61,14 @@ class VllmWorkers(Construct):
         self.security_group = EfaSecurityGroup(self, "Efa", vpc=vpc)
         self.key = _worker_key(self, encryption_key)
         self._roles = StageRoles(self, "Roles")
+        KeyRotation(
+            self,
+            "KeyRotation",
+            secret=self.key,
+            encryption_key=encryption_key,
+            days=rotation_days,
+            log_retention=log_retention,
+        )
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         self.namespace = namespace
         self.discovery = servicediscovery.Service(
@@ -206,12 +215,10 @@ class VllmWorkers(Construct):
 
 
 def _worker_key(scope: Construct, encryption_key: kms.IKey) -> secretsmanager.Secret:
-    secret = secretsmanager.Secret(
+    return secretsmanager.Secret(
         scope,
         "Key",
-        description="What a vLLM worker asks of its callers",
+        description="By what workers and gateways know each other",
         encryption_key=encryption_key,
         generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=48),
     )
-    acknowledge_unrotated(secret, "the key is replaced with the workers; docs/operations.md tells how")
-    return secret

@@ -85,6 +85,8 @@ DECODE_SECRET_ARN: Final = "TANDEM_DECODE_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds the key of the decode endpoint, as JSON; for decode workers, the secret that is their key."""
 API_KEY_FIELD: Final = "api_key"
 """The field of that secret, and of AgentCore's, that is the key."""
+SECRET_FIELD: Final = "TANDEM_SECRET_FIELD"  # noqa: S105 - a name
+"""The field of a secret in JSON that its rotation replaces; absent where the secret is the key itself."""
 DECODE_SECRET_OUTPUT: Final = "DecodeSecretArn"  # noqa: S105 - a name
 """The output of the decode stack that names that secret."""
 TENANTS_OUTPUT: Final = "TenantsSecretArn"

@@ -64,15 +64,22 @@ def asking(keys: Iterable[str], address: str, digest: str) -> str:
 
 def asked_with(header: str, keys: Iterable[str], address: str, digest: str) -> str | None:
     """Return the first of ``keys`` that the header proves; None where it proves none."""
-    scheme, _, proofs = header.partition(" ")
-    if scheme != SCHEME:
-        return None
-    return _known(proofs.split(","), Side.GATEWAY, keys, address, digest)
+    return _known(_proofs(header), Side.GATEWAY, keys, address, digest)
+
+
+def asked_with_newer(header: str, keys: Iterable[str], address: str, digest: str) -> bool:
+    """Tell whether the asker's newest key, which it proves first, is none of ``keys``."""
+    return _known(_proofs(header)[:1], Side.GATEWAY, keys, address, digest) is None
 
 
 def answered_with(given: str, keys: Iterable[str], address: str, digest: str) -> str | None:
     """Return the one of ``keys`` that a worker's proof proves; None where it proves none."""
     return _known([given], Side.WORKER, keys, address, digest)
+
+
+def _proofs(header: str) -> list[str]:
+    scheme, _, proofs = header.partition(" ")
+    return proofs.split(",") if scheme == SCHEME else []
 
 
 def _known(given: list[str], side: Side, keys: Iterable[str], address: str, digest: str) -> str | None:

@@ -37,7 +37,7 @@ class WorkerKeys:
         self.known: tuple[str, ...] = ()
 
     def miss(self) -> None:
-        """Note that somebody asked with a key that is not known: it may be a new one."""
+        """Note that somebody's newest key is not known here: the secret may have been rotated."""
         self._wanted.set()
 
     async def refresh(self) -> None:

@@ -42,9 +42,11 @@ class Identity:
         """Return what is told on an ``Authorization`` header: nothing where it is absent or proves nothing."""
         if not authorization:
             return {}
-        key = worker_status.asked_with(authorization, self.keys.known, self.address, self.digest)
-        if key is None:
+        about = (authorization, self.keys.known, self.address, self.digest)
+        if worker_status.asked_with_newer(*about):
             self.keys.miss()
+        key = worker_status.asked_with(*about)
+        if key is None:
             return {}
         proof = worker_status.proof(Side.WORKER, key, self.address, self.digest)
         return {worker_status.KEY: self.api_key, worker_status.PROOF: proof}

@@ -272,6 +272,15 @@ class Audit(Section):
     ] = 365
 
 
+class Secrets(Section):
+    """Say how often keys of our own making are replaced."""
+
+    rotation_days: Annotated[
+        int,
+        Field(ge=1, le=365, description="days between two rotations; the key before stays valid until the next one"),
+    ] = 30
+
+
 class Deployment(Section):
     """Describe one deployment: the whole file."""
 
@@ -285,6 +294,7 @@ class Deployment(Section):
     decode: Decode
     gateway: Gateway = Gateway()
     registration: Registration = NoRegistration(registrar="none")
+    secrets: Secrets = Secrets()
     observability: Observability = Observability()
     audit: Audit = Audit()
     load: Annotated[DeclaredLoad | None, Field(description="the traffic that the deployment must carry")] = None

@@ -24,8 +24,16 @@ from moto.ecs.models import EC2ContainerServiceBackend
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.sagemaker.responses import SageMakerResponse
+from moto.secretsmanager.models import SecretsManagerBackend
 
-from tandem.rehearsal.cloud import agentcore_actions, bedrock_actions, ec2_actions, stack, template
+from tandem.rehearsal.cloud import (
+    agentcore_actions,
+    bedrock_actions,
+    ec2_actions,
+    secretsmanager_actions,
+    stack,
+    template,
+)
 from tandem.rehearsal.cloud.resource_map import Resources
 
 log = logging.getLogger("tandem.rehearsal.cloud")
@@ -47,6 +55,8 @@ def installed(invoke: Invoke) -> Iterator[None]:
         (moto.awslambda.models.LambdaFunction, "invoke", invoke),
         (moto.sns.models, "requests", _NoNetwork),
         (BedrockBackend, "_list_arns", bedrock_actions.arns),
+        (SecretsManagerBackend, "rotate_secret", secretsmanager_actions.rotate_secret),
+        (SecretsManagerBackend, "update_secret_version_stage", secretsmanager_actions.update_secret_version_stage),
         (SageMakerResponse, "create_model", bedrock_actions.create_sagemaker_model),
         (EC2ContainerServiceBackend, "_validate_container_defs", staticmethod(_container_defs)),
         # moto reads a Deny without TLS as a Deny: it sees neither a policy's conditions nor its principals

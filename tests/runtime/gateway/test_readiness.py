@@ -58,8 +58,9 @@ async def test_one_key_in_common_is_enough_so_a_rotation_may_be_noticed_late(
     gateway: tuple[str, ...], its: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    async with worker(*its) as (port, _):
+    async with worker(*its) as (port, known):
         assert await ask(port, *gateway) == EXPECTED
+        assert known._wanted.is_set() is (gateway[0] not in its)  # it looks for the newer key, not for an older one
 
 
 async def test_without_a_key_in_common_nothing_is_told_and_the_worker_looks_for_a_newer_key() -> None:
