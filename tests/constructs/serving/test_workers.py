@@ -154,14 +154,15 @@ def test_what_is_fetched_outlives_the_worker() -> None:
     assert named(container["Environment"])["HF_HOME"].startswith(f"{settings.LOCAL_FOLDER}/")
 
 
-def test_the_worker_reads_its_key_while_it_runs_and_nobody_else_of_the_stack_may() -> None:
+def test_the_worker_reads_its_key_while_it_runs_and_so_does_its_rotation() -> None:
     prefill = templates()["prefill"]
     [key] = resources(prefill, "AWS::SecretsManager::Secret")
     assert "Secrets" not in _container()
     assert named(_container()["Environment"])[settings.WORKER_SECRET_ARN] == {"Ref": key}
     reading = [s for s in statements(prefill, "") if "secretsmanager:GetSecretValue" in s["Action"]]
-    assert [s["Resource"] for s in reading] == [{"Ref": key}]
-    assert list(statements(prefill, "TaskTaskRole")).count(reading[0]) == 1
+    assert [s["Resource"] for s in reading] == [{"Ref": key}] * 2
+    for role in ("TaskTaskRole", "KeyRotationRole"):
+        assert [s for s in statements(prefill, role) if s in reading]
 
 
 def test_the_image_is_built_on_the_base_that_the_file_names() -> None:
