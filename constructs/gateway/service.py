@@ -15,6 +15,7 @@ from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
 from constructs.gateway.clients import agentcore_secret, tenants_secret
+from constructs.gateway.collector import trace
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.gateway.scaling import follow_streams
 from constructs.packaging.assets import container_image
@@ -133,6 +134,13 @@ class GatewayService(Construct):
         self, deployment: Deployment, encryption_key: kms.IKey, log_retention: logs.RetentionDays
     ) -> ecs.ContainerDefinition:
         gateway = deployment.gateway
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            retention=log_retention,
+            encryption_key=encryption_key,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         task = ecs.FargateTaskDefinition(self, "Task", cpu=gateway.cpu, memory_limit_mib=gateway.memory_mib)
         container = task.add_container(
             "gateway",
@@ -146,21 +154,14 @@ class GatewayService(Construct):
                 settings.LISTEN_PORT: str(gateway.port),
                 settings.DECODE_PROVIDER: deployment.decode.provider,
             },
-            logging=ecs.LogDrivers.aws_logs(
-                stream_prefix="gateway",
-                log_group=logs.LogGroup(
-                    self,
-                    "Logs",
-                    retention=log_retention,
-                    encryption_key=encryption_key,
-                    removal_policy=RemovalPolicy.DESTROY,
-                ),
-            ),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix="gateway", log_group=log_group),
             readonly_root_filesystem=True,
             # a stream in flight may go on for a while after the task is told to stop
             stop_timeout=Duration.seconds(60),
         )
         for port in (gateway.port, gateway.metrics_port):
             container.add_port_mappings(ecs.PortMapping(container_port=port))
+        if deployment.observability.tracing == "xray":
+            trace(container, deployment, ecs.LogDrivers.aws_logs(stream_prefix="collector", log_group=log_group))
         acknowledge_task(task)
         return container

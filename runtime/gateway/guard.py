@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from runtime.gateway import refusal, tenants
+from runtime.gateway import refusal, tenants, tracing
 from runtime.gateway.bedrock import signature
 from runtime.gateway.bedrock.signature import Signed
 from runtime.gateway.record import CLIENT_GONE, Record
@@ -42,6 +42,7 @@ def guard(known: Callable[[], Iterable[Tenant]], ended: Callable[[Record, int], 
         if request.path in _OPEN:
             return await handler(request)  # probes come every few seconds: neither key nor log line
         record = request[RECORD] = Record(uuid.uuid4().hex, request.method, request.path)
+        record.parent = tracing.parent(request.headers)
         status = CLIENT_GONE
         try:
             response = await _answer(request, handler, known(), region)

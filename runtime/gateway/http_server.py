@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from runtime.gateway import chat as bodies
+from runtime.gateway import tracing
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.guard import HEALTH, READY, RECORD, guard, label
@@ -95,10 +96,14 @@ class Gateway:
             model=self._config.model,
             max_model_len=self._config.max_model_len,
         )
-        with self._metrics.streams.holding(1):
-            async with self._provider.answer(chat, record.phases) as upstream:
-                record.kv_bytes = _kv_bytes(upstream)
-                yield upstream
+        with self._metrics.streams.holding(1), tracing.request(record.parent) as span:
+            record.trace_id = tracing.trace_id(span)
+            try:
+                async with self._provider.answer(chat, record.phases) as upstream:
+                    record.kv_bytes = _kv_bytes(upstream)
+                    yield upstream
+            finally:
+                span.set_attributes(record.described)
 
 
 async def _relay_whole(upstream: Response, record: Record) -> web.Response:

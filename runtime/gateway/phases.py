@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from runtime.gateway import tracing
 from runtime.handoff.metrics import PHASES
 
 _OWN: Final = ("reserve", "prefill")
@@ -38,7 +39,8 @@ class Phases:
         if name == "decode":
             self._decoding = start
         try:
-            yield
+            with tracing.leg(name):
+                yield
         finally:
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + _since(start)
 

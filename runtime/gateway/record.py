@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from opentelemetry.context import Context
+
 from runtime.gateway import log
 from runtime.gateway.phases import Phases
 
@@ -24,6 +26,19 @@ class Record:
     bytes_out: int = 0
     kv_bytes: int = 0
     code: str | None = None
+    parent: Context = field(default_factory=Context)
+    """The client's trace."""
+    trace_id: str | None = None
+
+    @property
+    def described(self) -> dict[str, str | int | float | bool]:
+        """What a span tells of the request."""
+        return {
+            "tandem.request_id": self.request_id,
+            "tandem.stream": self.stream,
+            "tandem.kv_bytes": self.kv_bytes,
+            **{f"tandem.{name}_ms": spent for name, spent in self.phases.rounded.items()},
+        }
 
     def write(self, status: int) -> None:
         """Write the line."""
@@ -31,6 +46,7 @@ class Record:
         log.write(
             "request",
             request_id=self.request_id,
+            trace_id=self.trace_id,
             method=self.method,
             path=self.path[:200],
             status=status,

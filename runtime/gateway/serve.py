@@ -13,7 +13,7 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from runtime.gateway import fill, keys, log, readiness
+from runtime.gateway import fill, keys, log, readiness, tracing
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, WorkersConfig
 from runtime.gateway.discovery import Discovery
 from runtime.gateway.http_client import AiohttpClient
@@ -56,6 +56,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
         log.write_line(metrics.take_line(began))
 
     async with (
+        tracing.exporting(os.environ),
         periods.publishing(publish),
         scraped(metrics.exposition, host, config.metrics_port),
         provider(config.provider, metrics, secrets) as chosen,

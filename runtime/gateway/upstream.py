@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
+from runtime.gateway import tracing
 from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
 
@@ -62,8 +63,9 @@ class Client(Protocol):
 
 
 def headers(key: str, request_id: str) -> dict[str, str]:
-    """Return the headers for a peer, built from nothing: no header of a client's reaches one."""
+    """Return the headers for a peer, built from nothing: of a client's, only its trace's id reaches one."""
     return {
+        **tracing.passed_on(),
         "Authorization": f"Bearer {key}",
         "Content-Type": "application/json",
         fields.REQUEST_ID_HEADER: request_id,

@@ -91,6 +91,8 @@ DECODE_SECRET_OUTPUT: Final = "DecodeSecretArn"  # noqa: S105 - a name
 """The output of the decode stack that names that secret."""
 TENANTS_OUTPUT: Final = "TenantsSecretArn"
 """The output of the gateway's stack that names the secret of tenants, which ``tandem tenant`` writes."""
+TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+"""OpenTelemetry's own: where spans are sent, by OTLP over HTTP; absent where nothing is traced."""
 
 
 class SettingError(ValueError):

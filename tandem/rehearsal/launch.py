@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.images import Image, load
 from tandem.rehearsal.processes import Process, Processes, Program
-from tandem.rehearsal.programs import programs_folder
+from tandem.rehearsal.programs import programs_folder, sidecar_module
 from tandem.rehearsal.secrets import secret_environment
-from tandem.rehearsal.tasks import Task
+from tandem.rehearsal.tasks import Sidecar, Task
 
 READY_SECONDS = 120
 # no proxy leads to an address of the rehearsal's own; and as a load balancer does, it verifies no target's certificate
@@ -81,6 +82,8 @@ def start_task(
     placement = Placement(task, addresses.take())
     for port in task.ports:
         require_free(placement.address, port, task.service)
+    for sidecar in task.sidecars:
+        processes.start(_beside(task, sidecar, machine))
     program = Program(
         name=task.service,
         command=[*image.entrypoint, *(task.command or image.cmd)],
@@ -88,6 +91,16 @@ def start_task(
         cwd=image.rootfs / image.workdir.lstrip("/"),
     )
     return placement, processes.start(program)
+
+
+def _beside(task: Task, sidecar: Sidecar, machine: Machine) -> Program:
+    """Return the program of a sidecar, which shares its task's loopback interface."""
+    return Program(
+        name=f"{task.service}-{sidecar.container}",
+        command=[sys.executable, "-m", sidecar_module(sidecar.image), *sidecar.command],
+        environment=machine.environment(),
+        cwd=machine.root,
+    )
 
 
 def _environment(aws: Api, placement: Placement, image: Image, machine: Machine, agent: HostAgent) -> Mapping[str, str]:

@@ -21,6 +21,11 @@ STAND_INS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Base image → program in it → local module. ``python3`` is in each of them and is this very interpreter."""
 
+SIDECARS: Final[Mapping[str, str]] = {
+    "public.ecr.aws/aws-observability/aws-otel-collector": "runtime.standins.collector",
+}
+"""Image of a container that stands beside another → local module that runs in its place."""
+
 ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3"}
 """Decode provider → local module that serves its endpoint."""
 
@@ -37,6 +42,14 @@ def require_stand_in(provider: str) -> None:
     """Raise ``ProgramError`` for a decode provider whose endpoint nothing stands in for."""
     if provider not in ENDPOINTS:
         raise ProgramError(f"decode provider {provider!r} has no stand-in yet; with one are {', '.join(ENDPOINTS)}")
+
+
+def sidecar_module(image: str) -> str:
+    """Return the module that stands in for a whole image; raise ``ProgramError`` for an unknown one."""
+    name = _TAG_AND_DIGEST.sub("", image)
+    if name not in SIDECARS:
+        raise ProgramError(f"image {image} has no local stand-in; those with one are {', '.join(sorted(SIDECARS))}")
+    return SIDECARS[name]
 
 
 def programs_folder(base_image: str, folder: Path, root: Path) -> Path:

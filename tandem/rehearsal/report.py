@@ -26,6 +26,7 @@ class Report:
     jobs: list[dict[str, Any]] = field(default_factory=list)
     functions: list[dict[str, Any]] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
+    traces: int = 0
     prompts: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
     destroyed: bool = False

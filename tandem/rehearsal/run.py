@@ -25,6 +25,7 @@ from tandem.rehearsal.report import Report, phase_table, prompt_entry
 from tandem.rehearsal.route import NAME, AgentCoreRoute, deployed_route
 from tandem.rehearsal.service import Service, serving
 from tandem.rehearsal.site import Site, site
+from tandem.rehearsal.traces import require_traces
 from tandem.spec.deployment import Deployment
 
 Hold = Callable[[Service, EmbeddedCloud], None]
@@ -99,7 +100,9 @@ class Rehearsal:
             self.report.functions = [dataclasses.asdict(run) for run in functions]
             if hold:
                 hold(service, here.cloud)
-        self.report.metrics = require_published(here.aws, printed(self.work / "logs", functions))
+        lines = list(printed(self.work / "logs", functions))
+        self.report.metrics = require_published(here.aws, lines)
+        self.report.traces = require_traces(lines)
         return answers
 
     def compare(self, answers: Sequence[Answer]) -> None:

@@ -22,8 +22,17 @@ class Registration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sidecar:
+    """Describe a container beside the one that serves."""
+
+    container: str
+    image: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """Describe one container of one deployed service, or job, as ECS would run it.
+    """Describe the first container of one deployed service, or job, and those beside it, as ECS would run them.
 
     ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container, ``volumes`` the host's
     folders in it. ``security_groups`` are those of its network interfaces: the host's in host network mode, else its
@@ -48,6 +57,7 @@ class Task:
     targets: tuple[Registration, ...]
     security_groups: tuple[str, ...]
     hosts: tuple[str, ...]
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 def deployed_tasks(aws: Api) -> list[Task]:
@@ -91,8 +101,6 @@ def _task(aws: Api, service: dict[str, Any]) -> Task:
 def _job(aws: Api, arn: str) -> Task:
     definition = aws.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
     container, *others = definition["containerDefinitions"]
-    if others:
-        raise TaskError(f"{arn} has {len(others) + 1} containers; a rehearsal runs one a task")
     return Task(
         service=definition["family"],
         task_definition=arn,
@@ -112,7 +120,13 @@ def _job(aws: Api, arn: str) -> Task:
         targets=(),
         security_groups=(),
         hosts=(),
+        sidecars=tuple(_sidecar(other) for other in others),
     )
+
+
+def _sidecar(container: dict[str, Any]) -> Sidecar:
+    command = tuple(container.get("command", []))
+    return Sidecar(container=container["name"], image=container["image"], command=command)
 
 
 def _devices(container: dict[str, Any]) -> list[dict[str, str]]:

@@ -251,6 +251,12 @@ class Observability(Section):
             description="where your people find docs/runbooks.md: alarms link there",
         ),
     ] = "docs/runbooks.md"
+    tracing: Annotated[
+        Literal["none", "xray"], Field(description="xray: a collector beside each gateway sends spans to X-Ray")
+    ] = "none"
+    trace_ratio: Annotated[
+        float, Field(gt=0, le=1, description="which share of requests is traced, besides those that a client traces")
+    ] = 0.05
     first_token_p99_seconds: Annotated[
         float,
         Field(gt=0, le=600, description="alarm where the slowest 1 % of streams wait longer for their first token"),

@@ -86,8 +86,8 @@ class Cs3Provider:
 
     async def _reserve(self, chat: Chat, phases: Phases) -> Reservation:
         """Reserve; a client that leaves meanwhile leaves no reservation behind, although its id is not known yet."""
-        asking = asyncio.ensure_future(self._ask_reservation(chat))
         with phases.measure("reserve"):
+            asking = asyncio.ensure_future(self._ask_reservation(chat))
             try:
                 return await asyncio.shield(asking)
             except asyncio.CancelledError:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tandem.rehearsal.programs import ENDPOINTS, STAND_INS, ProgramError, programs_folder
+from constructs.gateway import collector
+from tandem.rehearsal.programs import ENDPOINTS, SIDECARS, STAND_INS, ProgramError, programs_folder, sidecar_module
 from tandem.spec.deployment import NEURON_VLLM_IMAGE
 
 ROOT = Path(__file__).parents[3]
@@ -70,3 +71,13 @@ def test_every_stand_in_is_there() -> None:
     modules = [module for programs in STAND_INS.values() for module in programs.values()]
     for module in [*modules, *ENDPOINTS.values()]:
         assert importlib.util.find_spec(module) is not None
+
+
+def test_the_collector_that_is_deployed_has_a_stand_in() -> None:
+    assert importlib.util.find_spec(sidecar_module(collector.IMAGE))
+    assert all(importlib.util.find_spec(module) for module in SIDECARS.values())
+
+
+def test_a_sidecar_without_a_stand_in_is_named() -> None:
+    with pytest.raises(ProgramError, match=r"image example\.com/envoy:1 has no local stand-in; those with one are"):
+        sidecar_module("example.com/envoy:1")

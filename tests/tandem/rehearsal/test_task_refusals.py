@@ -8,7 +8,7 @@ import pytest
 
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.hosts import TaskError
-from tandem.rehearsal.tasks import deployed_tasks
+from tandem.rehearsal.tasks import Sidecar, deployed_tasks
 from tests.tandem.rehearsal.deployed import Resources, container, deployed, resources
 
 
@@ -99,8 +99,11 @@ def test_a_host_without_network_interfaces_of_its_own_has_groups_too(aws: Api) -
         assert (ids["WorkerGroup"],) in found
 
 
-def test_two_containers_in_a_task_are_refused(aws: Api) -> None:
+def test_a_second_container_stands_beside_the_first(aws: Api) -> None:
     changed = resources()
-    second = {**container(changed, "WorkerTask"), "Name": "sidecar", "PortMappings": []}
+    second = {**container(changed, "WorkerTask"), "Name": "collector", "Command": ["--config=x"], "PortMappings": []}
     changed["WorkerTask"]["Properties"]["ContainerDefinitions"].append(second)
-    assert refused(aws, changed).endswith(" has 2 containers; a rehearsal runs one a task")
+    with deployed(aws, changed) as ids:
+        [worker] = [task for task in deployed_tasks(aws) if task.security_groups == (ids["WorkerGroup"],)]
+    assert worker.container == "vllm"
+    assert worker.sidecars == (Sidecar(container="collector", image="example.com/vllm:1", command=("--config=x",)),)
