@@ -21,6 +21,7 @@ from tandem.spec.deployment import Cs3, Deployment
 
 _ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+_MINUTE = Duration.seconds(metrics.PERIOD_SECONDS)
 _QUIET = cloudwatch.TreatMissingData.NOT_BREACHING
 
 
@@ -59,7 +60,8 @@ class DeploymentAlarms(Construct):
     def _of_gateway(self, gateway: GatewayService) -> None:
         errors = self._share_of_requests(metrics.ERRORS)
         self._add("RequestsFail", errors, Runbook.REQUESTS_FAIL, "more than 1 % of requests fail", threshold=1)
-        unhealthy = gateway.load_balancer.metric_unhealthy()
+        # the load balancer's metrics come every minute, and CDK would read them every five
+        unhealthy = gateway.load_balancer.metric_unhealthy().with_(period=_MINUTE)
         self._add(
             "GatewayUnhealthy", unhealthy, Runbook.GATEWAY_UNHEALTHY, "a gateway task fails its check", threshold=0
         )
@@ -112,7 +114,7 @@ class DeploymentAlarms(Construct):
         return cloudwatch.MathExpression(
             expression="IF(all > 0, 100 * some / all, 0)",
             using_metrics={"some": published(metric, self._name), "all": published(metrics.REQUESTS, self._name)},
-            period=Duration.seconds(metrics.PERIOD_SECONDS),
+            period=_MINUTE,
         )
 
     def _add(

@@ -41,6 +41,8 @@ class DeploymentDashboard(Construct):
             self._row(self._kv_moved(), self._kv_lost())
             self._row(self._provider(), self._memory())
         self._row(*([self._hosts()] if workers else []), self._gateway_tasks())
+        if scaling := self._scaling():
+            self._row(*scaling)
         if workers:
             self._cost()
 
@@ -95,6 +97,18 @@ class DeploymentDashboard(Construct):
     def _hosts(self) -> cloudwatch.GraphWidget:
         hosts = [metric for stage in self._workers for metric in stage.metrics_hosts()]
         return _graph("Trainium hosts in service", hosts)
+
+    def _scaling(self) -> list[cloudwatch.GraphWidget]:
+        """Return a graph for each group that follows its prompts, with the brake that decode puts on it."""
+        return [
+            _graph(
+                f"{stage.name} {group}: hosts that prompts need; braked by decode (right)",
+                [scaling.metric_wanted()],
+                right=[held] if (held := scaling.metric_held()) else [],
+            )
+            for stage in self._workers
+            for group, scaling in stage.scaling.items()
+        ]
 
     def _gateway_tasks(self) -> cloudwatch.GraphWidget:
         unhealthy = self._gateway.load_balancer.metric_unhealthy()

@@ -107,6 +107,19 @@ def test_shares_are_of_all_requests_and_need_three_minutes_of_five(name: str, co
     assert (alarm["Threshold"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (percent, 3, 5)
 
 
+def _seconds(alarm: dict[str, Any]) -> int:
+    """Return over how long an alarm looks."""
+    parts = [each["MetricStat"]["Period"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    [period] = {alarm.get("Period", *parts[:1]), *parts}
+    return int(period) * int(alarm["EvaluationPeriods"])
+
+
+def test_most_alarms_look_at_five_minutes() -> None:
+    slow = {"DecodeMemoryFull": 600, "DecodeEndpointDown": 600, "HostsMissingprefilltrn2": 900}
+    found = {name: _seconds(alarm) for name, alarm in _alarms().items()}
+    assert found == {name: slow.get(name, 300) for name in found}
+
+
 def test_the_file_says_how_long_a_first_token_may_take() -> None:
     alarm = _alarms(observability__first_token_p99_seconds=2.5)["FirstTokenSlow"]
     assert (alarm["MetricName"], alarm["ExtendedStatistic"], alarm["Threshold"]) == ("TimeToFirstToken", "p99", 2500)

@@ -74,6 +74,18 @@ def test_the_phases_are_stacked_in_their_order() -> None:
     assert {row[-1].get("stat", "Average") for row in stacked["properties"]["metrics"]} == {"Average"}
 
 
+def test_a_group_that_scales_shows_what_prompts_need_and_whether_decode_brakes_it() -> None:
+    group = {"name": "trn2", "instance_type": "trn2.48xlarge", "tensor_parallel": 64, "count": 1, "max_count": 2}
+    other = {**group, "name": "other", "count": 2, "max_count": 3}
+    widgets = _widgets("cs3", prefill__groups=[group, other])
+    graphs = [each for each in widgets if "hosts that prompts need" in each["properties"].get("title", "")]
+    assert [each["properties"]["title"].split(":")[0] for each in graphs] == ["prefill trn2", "prefill other"]
+    for graph in graphs:
+        shown = [row[-1] for row in graph["properties"]["metrics"] if "expression" in row[-1]]
+        visible = [each for each in shown if each.get("visible", True)]
+        assert [each.get("yAxis", "left") for each in visible] == ["left", "right"]
+
+
 def test_reservations_are_shown_where_an_endpoint_grants_them() -> None:
     shown = {provider: {row[1] for row in _rows(_widgets(provider)) if len(row) > 1} for provider in ("cs3", "vllm")}
     assert "ReservationFill" in shown["cs3"]
