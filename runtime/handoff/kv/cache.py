@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.handoff.kv import vnni
 from runtime.handoff.kv.description import KvDescription
 from runtime.handoff.kv.element import DTYPES, Stored
 from runtime.handoff.kv.layout import Axis, Packing
 from runtime.handoff.kv.memory import Holding, Memory
+from runtime.handoff.kv.packing import pack, unpack
 
 Plane = NDArray[Any]
 """A view of one layer's half in one rank, ``[block, token, head, dim]``."""
@@ -69,12 +69,13 @@ class Cache:
         Raises as ``write`` does.
         """
         self._check(kv)
+        packing = self.description.layout.packing
         for rank in self.description.first_holders():
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
                 ids, pieces = self._places(layer, kv.shape[2])
-                if self.description.layout.packing is Packing.VNNI:
-                    plane, ids = _unpacked(plane[ids], half), np.arange(len(ids))
+                if packing is not Packing.PLAIN:
+                    plane, ids = _unpacked(plane[ids], packing, half), np.arange(len(ids))
                 for piece in pieces:
                     found = plane[_consecutive(ids[piece.blocks]), piece.inside]
                     kv[layer, half, piece.tokens, heads].reshape(found.shape)[:] = found  # splits an axis: a view
@@ -85,15 +86,16 @@ class Cache:
         Raises ``HandoffError`` where the block ids do not hold these tokens, ``ValueError`` on another shape or type.
         """
         self._check(kv)
+        packing = self.description.layout.packing
         for rank in range(len(self.ranks)):
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
                 ids, pieces = self._places(layer, kv.shape[2])
                 given = kv[layer, half, :, heads]
-                if self.description.layout.packing is Packing.VNNI:
-                    blocks = _unpacked(plane[ids], half)
+                if packing is not Packing.PLAIN:
+                    blocks = _unpacked(plane[ids], packing, half)
                     _put(blocks, np.arange(len(ids)), pieces, given)
-                    plane[ids] = _packed(blocks, half)
+                    plane[ids] = _packed(blocks, packing, half)
                 else:
                     _put(plane, ids, pieces, given)
 
@@ -163,12 +165,12 @@ def _consecutive(ids: Ids) -> slice | Ids:
     return slice(start, start + len(ids)) if (np.diff(ids) == 1).all() else ids
 
 
-def _unpacked(blocks: Plane, half: int) -> Plane:
-    return vnni.unpack(blocks.swapaxes(1, 2), half=half).swapaxes(1, 2)
+def _unpacked(blocks: Plane, packing: Packing, half: int) -> Plane:
+    return unpack(blocks.swapaxes(1, 2), packing, half=half).swapaxes(1, 2)
 
 
-def _packed(blocks: Plane, half: int) -> Plane:
-    return vnni.pack(blocks.swapaxes(1, 2), half=half).swapaxes(1, 2)
+def _packed(blocks: Plane, packing: Packing, half: int) -> Plane:
+    return pack(blocks.swapaxes(1, 2), packing, half=half).swapaxes(1, 2)
 
 
 def _slice(heads: range) -> slice:

@@ -66,8 +66,8 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"windows and groups must be empty or one a layer, of {self.layers} layers")
         if max(len(set(self.windows)), len(set(self.groups))) > 1 and Axis.LAYER not in self.layout.regions:
             raise ValueError("layers with different windows or groups need regions of their own")
-        if self.layout.packing is Packing.VNNI:
-            self._check_vnni()
+        if self.layout.packing is not Packing.PLAIN:
+            self._check_packed()
 
     def heads_of(self, rank: int) -> range:
         """Return the KV heads that a rank holds; with more ranks than heads, neighbours hold the same one."""
@@ -145,9 +145,14 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             Axis.DIM: self.attention.width,
         }[axis]
 
-    def _check_vnni(self) -> None:
-        if not isinstance(self.attention, Heads) or self.element.nbytes != 2:
-            raise ValueError("vnni packs K and V of 16-bit elements")
+    def _check_packed(self) -> None:
+        packing = self.layout.packing
+        if not isinstance(self.attention, Heads):
+            raise ValueError(f"{packing} packs K and V, a latent is neither")
+        if packing is not Packing.VNNI:
+            return
+        if self.element.nbytes != 2:
+            raise ValueError("vnni packs 16-bit elements")
         if self.block_size % 16 or self.attention.width % 16:
             raise ValueError(
                 f"vnni packs 16 by 16, a block has {self.block_size} tokens and a head {self.attention.width} elements"

@@ -25,11 +25,12 @@ class Axis(StrEnum):
 class Packing(StrEnum):
     """Enumerate how ``[token, dim]`` of one head is stored.
 
-    ``VNNI`` is what vLLM's CPU backend keeps for AMX: K as ``[N/16][D/2][16][2]``, V as ``[D/16][N/2][16][2]`` for
-    ``N`` tokens a block and ``D`` elements a head.
+    For ``N`` tokens a block and ``D`` elements a head, vLLM's CPU backend keeps ``K_TRANSPOSED``, K as ``[D][N]`` and V
+    plain; and for AMX ``VNNI``, K as ``[N/16][D/2][16][2]`` and V as ``[D/16][N/2][16][2]``.
     """
 
     PLAIN = "plain"
+    K_TRANSPOSED = "k-transposed"
     VNNI = "vnni"
 
 
@@ -51,8 +52,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"regions are picked by {', '.join(self.regions)}; only layer and half may pick one")
         if self.block[-1] is not Axis.DIM:
             raise ValueError(f"the innermost axis is {self.block[-1]}, dim is needed: a head's elements lie together")
-        if self.packing is Packing.VNNI and self.block[-2:] != (Axis.TOKEN, Axis.DIM):
-            raise ValueError("vnni packs token and dim, which must be the two innermost axes")
+        if self.packing is not Packing.PLAIN and self.block[-2:] != (Axis.TOKEN, Axis.DIM):
+            raise ValueError(f"{self.packing} packs token and dim, which must be the two innermost axes")
 
 
 NHD: Final = Layout(regions=(Axis.LAYER,), block=(Axis.HALF, Axis.TOKEN, Axis.HEAD, Axis.DIM))
@@ -73,11 +74,13 @@ INTERLEAVED_NHD: Final = Layout(regions=(Axis.LAYER,), block=(Axis.TOKEN, Axis.H
 INTERLEAVED_HND: Final = Layout(regions=(Axis.LAYER,), block=(Axis.HEAD, Axis.TOKEN, Axis.HALF, Axis.DIM))
 """K and V of a head beside each other, ``[block, head, token, 2 * dim]`` a layer."""
 
-VLLM_CPU: Final = Layout(regions=(Axis.LAYER,), block=(Axis.HEAD, Axis.HALF, Axis.TOKEN, Axis.DIM))
-"""vLLM 0.32's CPU backend: a head's K of the whole block, then its V (measured on a server)."""
+VLLM_CPU: Final = Layout(
+    regions=(Axis.LAYER,), block=(Axis.HEAD, Axis.HALF, Axis.TOKEN, Axis.DIM), packing=Packing.K_TRANSPOSED
+)
+"""vLLM 0.32's CPU backend: a head's K of the whole block, transposed, then its V (``make test-vllm`` reads it)."""
 
 VLLM_CPU_AMX: Final = Layout(regions=VLLM_CPU.regions, block=VLLM_CPU.block, packing=Packing.VNNI)
-"""The same where the CPU has AMX (found by experiment on all layers)."""
+"""The same in bf16 where the CPU has AMX (found by experiment on all layers)."""
 
 HEAD_MAJOR: Final = SPLIT_HND
 """transformers' DynamicCache, ``[head, token, dim]`` for each layer's K and V: one block of the whole capacity."""

@@ -76,7 +76,7 @@ def check_same_bytes(producer: KvDescription, consumer: KvDescription) -> None:
     names = ["attention", "layers", "element", "scales", "rope"]
     got_and_needed = {name: (getattr(producer, name), getattr(consumer, name)) for name in names}
     got_and_needed["packing"] = (producer.layout.packing, consumer.layout.packing)
-    if Packing.VNNI in got_and_needed["packing"]:
+    if got_and_needed["packing"] != (Packing.PLAIN, Packing.PLAIN):
         got_and_needed["block size of packed KV"] = (producer.block_size, consumer.block_size)
     wrong = [f"{name} is {got}, needed is {needed}" for name, (got, needed) in got_and_needed.items() if got != needed]
     if not wrong and not producer.keeps_for(consumer):
@@ -133,7 +133,7 @@ def _ranges(
 def _segments(tokens: range, sizes: tuple[int, ...], description: KvDescription) -> tuple[Integers, Integers]:
     """Cut tokens at the blocks' ends of both sides; return where each piece starts and how many tokens it has."""
     start, stop = tokens.start, tokens.stop
-    if description.layout.packing is Packing.VNNI:  # tokens of a packed block are mingled: move whole blocks
+    if description.layout.packing is not Packing.PLAIN:  # tokens of a packed block are mingled: move whole blocks
         start, stop = (start // description.block_size * description.block_size, -(-stop // sizes[0]) * sizes[0])
     ends = [np.arange((start // size + 1) * size, stop, size) for size in sizes]
     cuts = np.unique(np.concatenate([np.array([start]), *ends]))

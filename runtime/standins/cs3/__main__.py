@@ -19,6 +19,7 @@ from aiohttp import web
 
 from runtime.handoff import settings
 from runtime.handoff.contract import HandoffError
+from runtime.handoff.kv.description import KvDescription, decode
 from runtime.handoff.nixl import Agent
 from runtime.handoff.reservation import Reservations
 from runtime.standins.cs3.admission import Admission
@@ -47,6 +48,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         "--memory-gib", type=_positive, default=44.0, help="KV memory (default: a CS-3's 44 GB of SRAM)"
     )
     parser.add_argument("--reservation-ttl-seconds", type=_positive, default=30.0, help="life of an unused reservation")
+    parser.add_argument(
+        "--worker-kv", type=_description, metavar="JSON", help="how stock vLLM workers keep KV (runtime.handoff.kv)"
+    )
     parsed = parser.parse_args(words)
     if (parsed.tls_certificate is None) != (parsed.tls_key is None):
         parser.error("--tls-certificate and --tls-key go together: give both or neither")
@@ -76,7 +80,7 @@ async def _serve(given: argparse.Namespace) -> None:
     engine = Engine.load()
     async with _linked() as link:
         reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
-        importer = Importer(engine, reservations, link)
+        importer = Importer(engine, reservations, link, worker_kv=given.worker_kv)
         admission = Admission(
             model=given.served_model_name,
             engine=engine,
@@ -103,6 +107,13 @@ def _ticket_keys() -> tuple[bytes, ...]:
     if settings.PREVIOUS_TICKET_KEY in os.environ:
         names.append(settings.PREVIOUS_TICKET_KEY)
     return tuple(settings.required(os.environ, name).encode() for name in names)
+
+
+def _description(word: str) -> KvDescription:
+    try:
+        return decode(word)
+    except HandoffError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(word: str) -> float:

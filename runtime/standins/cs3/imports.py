@@ -14,11 +14,12 @@ from runtime.handoff.acceptance import Accepted
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.fence import Action, Actions, Fence
 from runtime.handoff.kv import digest
-from runtime.handoff.nixl import Pair
+from runtime.handoff.kv.description import KvDescription
 from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.cs3 import pull
 from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.landing import Landing, land
 from runtime.standins.cs3.link import Address, Link
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.engine.engine import Engine
@@ -42,10 +43,16 @@ class Imported:
 
 
 class Importer:
-    """Read KV by ``link`` into memory that ``reservations`` hold."""
+    """Read KV by ``link`` into memory that ``reservations`` hold.
 
-    def __init__(self, engine: Engine, reservations: Reservations, link: Link) -> None:
+    ``worker_kv`` says how workers keep KV whose handshake does not tell.
+    """
+
+    def __init__(
+        self, engine: Engine, reservations: Reservations, link: Link, *, worker_kv: KvDescription | None = None
+    ) -> None:
         self._engine = engine
+        self._worker_kv = worker_kv
         self._reservations = reservations
         self._link = link
         self._notices: set[asyncio.Task[None]] = set()
@@ -62,9 +69,10 @@ class Importer:
         try:
             max_tokens = self._fit(chat, accepted.ticket.num_tokens, reservation)
             cache = self._engine.new_cache(accepted.ticket.num_tokens + max_tokens)
-            kv_bytes = await self._read(accepted, fence, cache, phases)
+            landing, kv_bytes = await self._read(accepted, fence, cache, phases)
             with phases.measure("verify"):
-                await _verify(cache, prompt, accepted)
+                _check_length(prompt, accepted)
+                await asyncio.to_thread(_settle, landing, accepted)
             self._do(fence.own(), accepted)
             yield Imported(
                 request_id=accepted.ticket.request_id,
@@ -112,30 +120,29 @@ class Importer:
         self._reservations.resize(reservation.reservation_id, size, now=time.monotonic())
         return max_tokens
 
-    async def _read(self, accepted: Accepted, fence: Fence, cache: Half, phases: Phases) -> int:
+    async def _read(self, accepted: Accepted, fence: Fence, cache: Half, phases: Phases) -> tuple[Landing, int]:
         with phases.measure("handshake"):
             peer = await self._link.connect(_address(accepted))
             fence.shaken(peer.life)
         with phases.measure("transfer"):
-            pairs = self._plan(peer.metadata, accepted, cache)
+            landing = self._plan(peer.metadata, accepted, cache)
             kv_bytes = await self._link.read(
                 peer,
-                pairs,
-                cache,
+                landing.pairs,
+                landing.memory,
                 seconds=fence.reading(now=time.monotonic()),
                 settled=lambda: self._do(fence.settled(), accepted),
             )
             fence.read(now=time.monotonic())
-        return kv_bytes
+        return landing, kv_bytes
 
-    def _plan(self, remote: NixlAgentMetadata, accepted: Accepted, cache: Half) -> list[Pair]:
+    def _plan(self, remote: NixlAgentMetadata, accepted: Accepted, cache: Half) -> Landing:
         geometry, num_tokens = self._engine.geometry, accepted.ticket.num_tokens
-        pull.check_layout(remote, geometry)
+        worker = self._worker_kv or pull.describe(remote, geometry)
+        pull.check_layout(remote, worker, geometry)
         groups = accepted.params[fields.REMOTE_BLOCK_IDS]
         blocks = pull.needed_blocks(groups, num_tokens, block_size=remote.block_size, num_blocks=remote.num_blocks)
-        return pull.plan_reads(
-            remote, blocks, num_tokens, geometry, cache_address=cache.ctypes.data, capacity=cache.shape[2]
-        )
+        return land(remote, worker, blocks, num_tokens, geometry, cache)
 
     async def _tell(self, accepted: Accepted) -> None:
         try:
@@ -150,13 +157,22 @@ def _address(accepted: Accepted) -> Address:
     )
 
 
-async def _verify(cache: Half, prompt: list[int], accepted: Accepted) -> None:
-    """Raise ``HandoffError``: ``kv_foreign`` on another prompt, ``kv_corrupt`` on bytes the worker did not digest."""
+def _check_length(prompt: list[int], accepted: Accepted) -> None:
+    """Raise ``HandoffError`` (``kv_foreign``) on another prompt than was prefilled."""
     num_tokens = accepted.ticket.num_tokens
     if len(prompt) != num_tokens:
         raise HandoffError(
             Code.KV_FOREIGN,
             f"the messages are {len(prompt)} tokens, the KV is of {num_tokens}: prefill this very prompt",
         )
+
+
+def _settle(landing: Landing, accepted: Accepted) -> None:
+    """Have the engine hold what was read; raise ``HandoffError`` (``kv_corrupt``) on bytes the worker did not digest.
+
+    The digests are of the worker's own elements, so they are verified before any are narrowed.
+    """
+    kv = landing.received()
     if accepted.seal:
-        await asyncio.to_thread(digest.verify, cache[:, :, :num_tokens], accepted.seal)
+        digest.verify(kv, accepted.seal)
+    landing.settle(kv)

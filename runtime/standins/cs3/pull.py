@@ -1,11 +1,8 @@
-"""Decide which bytes of a prefill worker's KV go where: the checks and the exact list of reads.
-
-The worker's regions are one a layer, f16 ``[num_blocks, 2 (K, V), block_size, kv_heads, head_dim]`` (vLLM's NHD); the
-engine's cache is f16 ``[layers, 2, capacity, kv_heads, head_dim]``. Tokens of one half block are contiguous in both.
-"""
+"""Check what a prefill worker says of its KV before anything of it is read."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from runtime.handoff.contract import Code, HandoffError
@@ -13,22 +10,38 @@ from runtime.handoff.kv import layout
 from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.layout import Layout
-from runtime.handoff.kv.memory import Holding, Memory
-from runtime.handoff.kv.plan import plan
-from runtime.handoff.nixl import Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.engine.weights import Geometry
 
 LAYOUT: Final = "NHD"
+"""The layout that a handshake must name where nothing else says how its worker keeps KV."""
 
 
-def check_layout(remote: NixlAgentMetadata, geometry: Geometry) -> None:
-    """Raise ``HandoffError`` (``kv_layout``) unless the worker's regions are what this module reads."""
-    block_bytes = _description(geometry, layout.NHD, remote.block_size).block_bytes()
-    # the element type is not in the handshake: bf16 would look the same, which only vLLM's compatibility hash can tell
+def describe(remote: NixlAgentMetadata, geometry: Geometry) -> KvDescription:
+    """Return how a worker that does not say more keeps KV; raise ``HandoffError`` (``kv_layout``) unless it is NHD.
+
+    The element type is in no handshake; it is taken to be f16, which bf16 would pass for.
+    """
+    if remote.kv_cache_layout != LAYOUT:
+        raise HandoffError(
+            Code.KV_LAYOUT,
+            f"worker's kv_cache_layout is {remote.kv_cache_layout!r}: its handshake tells neither element nor packing, "
+            "describe its KV",
+        )
+    return f16(geometry, layout.NHD, remote.block_size)
+
+
+def check_layout(remote: NixlAgentMetadata, worker: KvDescription, geometry: Geometry) -> None:
+    """Raise ``HandoffError`` (``kv_layout``) unless the regions are of ``worker``'s layout, and of our model."""
+    engine = f16(geometry, layout.TOKEN_MAJOR, 1)
+    block_bytes = worker.block_bytes()
     got_and_needed = {
-        "kv_cache_layout": (remote.kv_cache_layout, LAYOUT),
-        "regions": (len(remote.kv_caches_base_addr), geometry.layers),
+        "attention and layers": ((worker.attention, worker.layers), (engine.attention, engine.layers)),
+        "scales": (worker.scales, None),
+        "tensor-parallel ranks": (worker.tp_size, 1),
+        "block groups": (set(worker.groups) | {0}, {0}),
+        "block_size": (remote.block_size, worker.block_size),
+        "regions": (len(remote.kv_caches_base_addr), math.prod(worker.region_shape())),
         "block_lens": (set(remote.block_lens), {block_bytes}),
         "block_strides below block_lens": (min(remote.block_strides) < block_bytes, False),
         "regions outside of memory": (not _in_memory(remote), False),
@@ -59,39 +72,8 @@ def needed_blocks(groups: list[Any], num_tokens: int, *, block_size: int, num_bl
     return ids
 
 
-def plan_reads(
-    remote: NixlAgentMetadata,
-    block_ids: list[int],
-    num_tokens: int,
-    geometry: Geometry,
-    *,
-    cache_address: int,
-    capacity: int,
-) -> list[Pair]:
-    """Return the reads that fill the first ``num_tokens`` of a cache of ``capacity`` tokens at ``cache_address``.
-
-    Nothing beyond those tokens is moved: the lengths add up to ``num_tokens * kv_bytes_per_token``.
-    """
-    worker = _description(geometry, layout.NHD, remote.block_size)
-    engine = _description(geometry, layout.TOKEN_MAJOR, capacity)
-    there = Memory(
-        bases=tuple(remote.kv_caches_base_addr),
-        block_strides=tuple(remote.block_strides),
-        num_blocks=remote.num_blocks,
-    )
-    here = Memory(bases=(cache_address,), block_strides=(engine.block_bytes(),), num_blocks=1)
-    producer = Holding(description=worker, memories=(there,), block_ids=(tuple(block_ids),))
-    consumer = Holding(description=engine, memories=(here,), block_ids=((0,),))
-    (transfer,) = plan(producer, consumer, num_tokens).transfers
-    return [(local, distant, length) for local, distant, length in transfer.pairs.tolist()]
-
-
-def _in_memory(remote: NixlAgentMetadata) -> bool:
-    end = max(remote.kv_caches_base_addr) + remote.num_blocks * max(remote.block_strides)
-    return min(remote.kv_caches_base_addr) > 0 and end < 2**63  # beyond that int64 would turn into float
-
-
-def _description(geometry: Geometry, order: Layout, block_size: int) -> KvDescription:
+def f16(geometry: Geometry, order: Layout, block_size: int) -> KvDescription:
+    """Describe KV as the engine computes it, in any layout."""
     return KvDescription(
         attention=Heads(kv_heads=geometry.kv_heads, width=geometry.head_dim, rope_dim=geometry.head_dim),
         layers=geometry.layers,
@@ -100,3 +82,8 @@ def _description(geometry: Geometry, order: Layout, block_size: int) -> KvDescri
         layout=order,
         block_size=block_size,
     )
+
+
+def _in_memory(remote: NixlAgentMetadata) -> bool:
+    end = max(remote.kv_caches_base_addr) + remote.num_blocks * max(remote.block_strides)
+    return min(remote.kv_caches_base_addr) > 0 and end < 2**63  # beyond that int64 would turn into float

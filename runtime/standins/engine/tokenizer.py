@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from tokenizers import AddedToken, models, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as BytePairTokenizer
 
 from runtime.standins.engine.chat_template import ChatTemplate
@@ -76,6 +76,12 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids`` without control tokens; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+
+    def to_json(self) -> str:
+        """Return the tokenizer as Hugging Face's ``tokenizer.json``, which other engines read."""
+        spoken = BytePairTokenizer.from_str(self._pairs.to_str())
+        spoken.decoder = decoders.ByteLevel()
+        return spoken.to_str()
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes a token stands for, none for a control token; raise ``ValueError`` on an unknown id."""

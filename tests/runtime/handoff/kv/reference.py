@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,16 +14,19 @@ from runtime.handoff.kv import layout as layouts
 from runtime.handoff.kv.attention import Heads, Latent, Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, Granularity, KvDescription
-from runtime.handoff.kv.layout import Layout
+from runtime.handoff.kv.layout import Layout, Packing
 
 Array = NDArray[Any]
+
+K_THEN_V = msgspec.structs.replace(layouts.VLLM_CPU, packing=Packing.PLAIN)
+"""The order that vLLM's CPU backend packs."""
 
 ORDERS = {
     layouts.NHD: "htnd",
     layouts.HND: "hntd",
     layouts.INTERLEAVED_NHD: "tnhd",
     layouts.INTERLEAVED_HND: "nthd",
-    layouts.VLLM_CPU: "nhtd",
+    K_THEN_V: "nhtd",
     layouts.SPLIT_NHD: "tnd",
     layouts.SPLIT_HND: "ntd",
     layouts.TOKEN_MAJOR: "lhtnd",

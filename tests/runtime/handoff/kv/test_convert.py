@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.kv import layout as layouts
-from runtime.handoff.kv import vnni
 from runtime.handoff.kv.attention import Heads, Latent, Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.convert import convert, reorder_rope, translate
 from runtime.handoff.kv.description import Element, Granularity, KvDescription
-from tests.runtime.handoff.kv.reference import block_ids, clipped, descriptions, models, random_kv, store
+from runtime.handoff.kv.packing import pack
+from tests.runtime.handoff.kv.reference import K_THEN_V, block_ids, clipped, descriptions, models, random_kv, store
 
 AMX = KvDescription(
     attention=Heads(kv_heads=3, width=64, rope_dim=64),
@@ -70,23 +70,23 @@ def test_any_way_leads_to_the_same_place(chain: tuple[list[Cache], int]) -> None
     assert same(back, first)
 
 
-@given(st.integers(1, 80), st.sampled_from(Element))
-def test_packed_blocks_hold_what_plain_ones_do(tokens: int, element: Element) -> None:
+@given(st.integers(1, 80), st.sampled_from([layouts.VLLM_CPU, layouts.VLLM_CPU_AMX]), st.sampled_from(Element))
+def test_packed_blocks_hold_what_plain_ones_do(tokens: int, layout: layouts.Layout, element: Element) -> None:
     if element.nbytes != 2:
         element = Element.BF16
-    packed = msgspec.structs.replace(AMX, element=element)
+    packed = msgspec.structs.replace(AMX, layout=layout, element=element)
     ids = ((5, 0, 3)[: -(-tokens // 32)],)
     kv = random_kv(packed, tokens)
     cache = Cache.allocate(packed, 6, ids)
     cache.write(kv)
-    plain = store(msgspec.structs.replace(packed, layout=layouts.VLLM_CPU), kv, ids, 6)
+    plain = store(msgspec.structs.replace(packed, layout=K_THEN_V), kv, ids, 6)
     for region, expected in zip(cache.ranks[0], plain.ranks[0], strict=True):
         for half in (0, 1):
-            assert (region[:, :, half] == vnni.pack(expected[:, :, half], half=half)).all()
+            assert (region[:, :, half] == pack(expected[:, :, half], layout.packing, half=half)).all()
     assert (cache.read(tokens) == kv).all()
 
 
-@pytest.mark.parametrize("layout", [layouts.VLLM_CPU_AMX, layouts.NHD])
+@pytest.mark.parametrize("layout", [layouts.VLLM_CPU_AMX, layouts.VLLM_CPU, layouts.NHD])
 def test_the_rest_of_the_blocks_stays(layout: layouts.Layout) -> None:
     cache = Cache.allocate(msgspec.structs.replace(AMX, layout=layout), 3, [[2, 0]])
     before = random_kv(AMX, 64, seed=1)

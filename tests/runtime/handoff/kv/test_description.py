@@ -100,7 +100,7 @@ def test_scales_of_tokens_are_described_like_kv() -> None:
         ({"groups": (0, 1), "layout": layouts.TOKEN_MAJOR}, "regions of their own"),
         ({"layout": layouts.VLLM_CPU_AMX, "block_size": 8}, "16 by 16"),
         ({"layout": layouts.VLLM_CPU_AMX, "element": Element.F32}, "16-bit"),
-        ({"attention": Latent(kv_lora_rank=512, rope_dim=64), "layout": layouts.VLLM_CPU_AMX}, "16-bit"),
+        ({"attention": Latent(kv_lora_rank=512, rope_dim=64), "layout": layouts.VLLM_CPU_AMX}, "a latent"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -116,6 +116,7 @@ def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> No
         ((Axis.HEAD,), (Axis.LAYER, Axis.HALF, Axis.TOKEN, Axis.DIM), Packing.PLAIN, "only layer and half"),
         ((Axis.LAYER,), (Axis.HALF, Axis.HEAD, Axis.DIM, Axis.TOKEN), Packing.PLAIN, "innermost"),
         ((Axis.LAYER,), (Axis.HALF, Axis.TOKEN, Axis.HEAD, Axis.DIM), Packing.VNNI, "innermost"),
+        ((Axis.LAYER,), (Axis.HALF, Axis.TOKEN, Axis.HEAD, Axis.DIM), Packing.K_TRANSPOSED, "innermost"),
     ],
 )
 def test_layouts_name_every_axis_once(regions: Any, block: Any, packing: Packing, message: str) -> None:

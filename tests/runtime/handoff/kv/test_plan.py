@@ -16,6 +16,7 @@ from runtime.handoff.kv import layout as layouts
 from runtime.handoff.kv.attention import Heads, Latent, Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
+from runtime.handoff.kv.layout import Layout
 from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.kv.plan import plan
 from tests.runtime.handoff.kv.reference import block_ids, descriptions, models, random_kv, store
@@ -114,8 +115,9 @@ def test_an_mla_latent_is_read_from_one_rank_and_copied_to_the_others() -> None:
     assert planned.nbytes == 64 * 70_272
 
 
-def test_packed_blocks_move_whole_between_equal_blocks_only() -> None:
-    packed = msgspec.structs.replace(NHD, layout=layouts.VLLM_CPU_AMX)
+@pytest.mark.parametrize("layout", [layouts.VLLM_CPU, layouts.VLLM_CPU_AMX])
+def test_packed_blocks_move_whole_between_equal_blocks_only(layout: Layout) -> None:
+    packed = msgspec.structs.replace(NHD, layout=layout)
     assert plan(place(packed, [3, 1]), place(packed, [0, 2]), 33).nbytes == 64 * NHD.bytes_per_token()
     with pytest.raises(HandoffError, match="block size of packed KV is 32, needed is 16"):
         plan(place(packed, [3, 1]), place(msgspec.structs.replace(packed, block_size=16), [0, 2, 3]), 33)
