@@ -23,6 +23,7 @@ REMOTE_HOST: Final = "remote_host"
 REMOTE_PORT: Final = "remote_port"
 REMOTE_NUM_TOKENS: Final = "remote_num_tokens"
 TP_SIZE: Final = "tp_size"
+REMOTE_BLOCKS_EXPIRY_TIME: Final = "remote_blocks_expiry_time"
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 

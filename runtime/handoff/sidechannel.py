@@ -1,7 +1,10 @@
 """Speak vLLM's NIXL handshake: a ZMQ side channel from which a peer learns where a worker's KV cache lies.
 
 The request is msgpack ``(b"get_meta_msg", pp_rank, tp_rank)``; the reply has two frames, a ``NixlHandshakePayload``
-and the worker's ``perf_counter``. Field names are vLLM's (connector versions 14 and 15).
+and the worker's ``perf_counter``. Field names are vLLM's. Workers of connector version 4 (vLLM 0.24 and 0.25) know no
+pipeline ranks, are asked ``(b"get_meta_msg", tp_rank)`` and answer one frame. A request of the other form ends a
+worker's listener for good; ``kv_transfer_params`` tell which it is: version 5 (0.26) is the first to name a
+``remote_blocks_expiry_time``. Read in the wheels of 0.24 to 0.27, 0.30 and 0.32.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ class NixlAgentMetadata(msgspec.Struct, kw_only=True):
     device_id: int
     num_blocks: int
     block_lens: list[int]
-    block_strides: list[int]
+    block_strides: list[int] = []
     kv_cache_layout: str
     block_size: int
     ssm_sizes: tuple[int, int]
@@ -119,19 +122,22 @@ async def serve(socket: zmq.asyncio.Socket, payloads: Mapping[Rank, NixlHandshak
         await socket.send_multipart([frames[0], b"", encoded[rank], clock])
 
 
-async def fetch(host: str, port: int, *, pp_rank: int = 0, tp_rank: int = 0, timeout: float = 5.0) -> Handshake:
-    """Ask a worker where its KV lies.
+async def fetch(host: str, port: int, *, pp_rank: int | None = 0, tp_rank: int = 0, timeout: float = 5.0) -> Handshake:
+    """Ask a worker where its KV lies; ``pp_rank`` is None for a worker that knows no pipeline ranks.
 
     Raises ``HandoffError``: ``KV_TRANSFER`` if nobody answers within ``timeout`` seconds, ``KV_LAYOUT`` if the answer
     is not a handshake of vLLM's connector or contradicts itself.
     """
-    frames = await _ask(_address(host, port), msgspec.msgpack.encode((GET_META, pp_rank, tp_rank)), timeout)
+    rank = (tp_rank,) if pp_rank is None else (pp_rank, tp_rank)
+    frames = await _ask(_address(host, port), msgspec.msgpack.encode((GET_META, *rank)), timeout)
     try:
         payload = msgspec.msgpack.decode(frames[0], type=NixlHandshakePayload)
         metadata = msgspec.msgpack.decode(payload.agent_metadata_bytes, type=NixlAgentMetadata)
         clock = msgspec.msgpack.decode(frames[1], type=float) if len(frames) > 1 else 0.0
     except msgspec.MsgspecError as error:
         raise HandoffError(Code.KV_LAYOUT, f"{host}:{port} answered no usable NIXL handshake: {error}") from error
+    if not metadata.block_strides:  # as before connector version 9: blocks follow each other without a gap
+        metadata = msgspec.structs.replace(metadata, block_strides=metadata.block_lens)
     _check_regions(metadata)
     return Handshake(compatibility_hash=payload.compatibility_hash, metadata=metadata, clock=clock)
 

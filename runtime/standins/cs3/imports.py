@@ -153,7 +153,10 @@ class Importer:
 
 def _address(accepted: Accepted) -> Address:
     return Address(
-        host=accepted.params[fields.REMOTE_HOST], port=accepted.params[fields.REMOTE_PORT], life=accepted.life
+        host=accepted.params[fields.REMOTE_HOST],
+        port=accepted.params[fields.REMOTE_PORT],
+        life=accepted.life,
+        pipelined=fields.REMOTE_BLOCKS_EXPIRY_TIME in accepted.params,
     )
 
 

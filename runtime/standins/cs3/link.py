@@ -25,11 +25,12 @@ POLL_SECONDS = 0.01  # without a progress thread, what was sent leaves only whil
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Say where one life of a worker is to be found."""
+    """Say where one life of a worker is to be found, and whether it is asked by pipeline rank."""
 
     host: str
     port: int
     life: Life
+    pipelined: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +98,9 @@ class Link:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _handshake(self, address: Address) -> Peer:
-        answer = await sidechannel.fetch(address.host, address.port, timeout=HANDSHAKE_SECONDS)
+        answer = await sidechannel.fetch(
+            address.host, address.port, pp_rank=0 if address.pipelined else None, timeout=HANDSHAKE_SECONDS
+        )
         address.life.check(answer.life)
         name = self._agent.add_remote(answer.metadata.agent_metadata)
         log.info("handshake host=%s port=%d engine_id=%s", address.host, address.port, address.life.engine_id)

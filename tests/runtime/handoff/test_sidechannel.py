@@ -75,6 +75,20 @@ async def test_the_frames_are_vllms(worker: int) -> None:
     assert isinstance(msgspec.msgpack.decode(clock), float)
 
 
+async def test_a_worker_without_pipeline_ranks_is_asked_as_it_understands(port: int) -> None:
+    # what vLLM 0.24 does with another request is to end its listener
+    old = msgspec.to_builtins(METADATA, builtin_types=(bytes,))
+    del old["block_strides"]
+    async with listener(HOST, port) as bound:
+        answer = asyncio.create_task(fetch(HOST, port, pp_rank=None, tp_rank=3))
+        caller, _, request = await bound.recv_multipart()
+        assert msgspec.msgpack.decode(request) == [b"get_meta_msg", 3]
+        await bound.send_multipart([caller, b"", msgspec.msgpack.encode(payload(old))])
+        handshake = await answer
+    assert handshake.metadata.block_strides == METADATA.block_lens
+    assert handshake.clock == 0
+
+
 REQUESTS = {
     "no msgpack": [b"", b"\xc1"],
     "no tuple": [b"", msgspec.msgpack.encode(5)],
