@@ -13,14 +13,17 @@ from aws_cdk import aws_lambda as lambda_
 _ROOT = Path(__file__).parents[2]
 
 
-def container_image(package: str, *, build_args: Mapping[str, str] | None = None) -> ecs.ContainerImage:
-    """Return the image that ``runtime/<package>/Dockerfile`` builds; synth needs no Docker, deploy does."""
+def container_image(package: str, *others: str, build_args: Mapping[str, str] | None = None) -> ecs.ContainerImage:
+    """Return the image that ``runtime/<package>/Dockerfile`` builds, which may also copy ``others``.
+
+    Synth needs no Docker, deploy does.
+    """
     return ecs.ContainerImage.from_asset(
         str(_ROOT),
         file=f"runtime/{package}/Dockerfile",
         platform=ecr_assets.Platform.LINUX_AMD64,
         build_args=dict(build_args or {}),
-        exclude=_only("handoff", package),
+        exclude=_only("handoff", package, *others),
         ignore_mode=IgnoreMode.DOCKER,
     )
 

@@ -54,7 +54,7 @@ class WorkerTask(Construct):
         )
         self.container = self.definition.add_container(
             "vllm",
-            image=container_image("prefill", build_args={"BASE_IMAGE": workers.image}),
+            image=container_image("prefill", "connector", build_args={"BASE_IMAGE": workers.image}),
             command=vllm.command(model, workers, group, role),
             environment={
                 **vllm.environment(workers, role),

@@ -6,7 +6,7 @@ import json
 import re
 from enum import StrEnum
 
-from runtime.handoff import fabric
+from runtime.handoff import fabric, settings
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import InstanceType
 
@@ -75,4 +75,6 @@ def _kv_transfer_config(model: Model, workers: Workers, role: Role) -> str:
         "kv_buffer_device": "cuda",
         "kv_connector_extra_config": {"backends": list(fabric.BACKENDS), "kv_lease_duration": workers.kv_lease_seconds},
     }
+    if role is Role.PREFILL and model.kv_connector == "NixlConnector":
+        config["kv_connector_module_path"] = settings.CONNECTOR_MODULE
     return json.dumps(config, separators=(",", ":"))

@@ -95,6 +95,10 @@ TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 """OpenTelemetry's own: where spans are sent, by OTLP over HTTP; absent where nothing is traced."""
 
 
+CONNECTOR_MODULE: Final = "runtime.connector.nixl"
+"""The module of vLLM's NIXL connector that seals what a prefill worker hands over (``kv_connector_module_path``)."""
+
+
 class SettingError(ValueError):
     """Name the environment variable that is missing or unusable."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,8 @@ from runtime.handoff import fabric
 PROGRAM: Final = "vllm"
 API_KEY: Final = "VLLM_API_KEY"
 """The key that vLLM asks for."""
+_PACKAGES: Final = Path(__file__).parents[2]
+"""Where vLLM imports our connector from."""
 
 
 class ArgumentError(ValueError):
@@ -44,5 +47,6 @@ def command(arguments: Sequence[str], address: str, pem: str, weights: Path | No
 
 
 def environment(task: Mapping[str, str], address: str, api_key: str) -> dict[str, str]:
-    """Return vLLM's environment: the task's, and the key that it asks for."""
-    return {**task, API_KEY: api_key, fabric.SIDE_CHANNEL_HOST: address}
+    """Return vLLM's environment: the task's, the key that it asks for, and where its connector is found."""
+    path = os.pathsep.join(filter(None, [str(_PACKAGES), task.get("PYTHONPATH")]))
+    return {**task, API_KEY: api_key, fabric.SIDE_CHANNEL_HOST: address, "PYTHONPATH": path}

@@ -32,7 +32,7 @@ def test_each_asset_holds_the_wire_and_its_own_package_and_no_cache(tmp_path: Pa
     found = _assets(tmp_path)
     packages = {frozenset(file.split("/")[1] for file in files) for files in found.values()}
     shared = {"__init__.py", "handoff"}
-    assert packages == {frozenset(shared | {own}) for own in ("prefill", "gateway", "functions")}
+    assert packages == {frozenset(shared | own) for own in ({"prefill", "connector"}, {"gateway"}, {"functions"})}
     assert not [file for files in found.values() for file in files if "__pycache__" in file or file.endswith(".pyc")]
 
 
@@ -48,12 +48,12 @@ def test_running_the_code_does_not_change_what_ships(tmp_path: Path) -> None:
         extra.unlink()
 
 
-@pytest.mark.parametrize("package", ["prefill", "gateway"])
-def test_an_image_copies_only_what_its_asset_holds(package: str) -> None:
+@pytest.mark.parametrize(("package", "others"), [("prefill", ["connector"]), ("gateway", [])])
+def test_an_image_copies_only_what_its_asset_holds(package: str, others: list[str]) -> None:
     parser = DockerfileParser(path=str(_ROOT / "runtime" / package))
     copied = [line["value"].split()[0] for line in parser.structure if line["instruction"] == "COPY"]
     assert copied
-    allowed = {"runtime/__init__.py", "runtime/handoff", f"runtime/{package}"}
+    allowed = {"runtime/__init__.py", *(f"runtime/{each}" for each in ("handoff", package, *others))}
     assert all(any(source == each or source.startswith(f"{each}/") for each in allowed) for source in copied)
 
 

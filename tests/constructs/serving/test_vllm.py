@@ -23,6 +23,7 @@ def test_the_command_line_is_vllms_own(role: Role) -> None:
     assert (serve, model) == ("serve", "example/model")
     options = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     kv = json.loads(options.pop("kv-transfer-config"))
+    assert kv.pop("kv_connector_module_path", None) == ("runtime.connector.nixl" if role is Role.PREFILL else None)
     assert options == {
         "served-model-name": "example/model",
         "port": "8101",
@@ -46,7 +47,9 @@ def test_prefill_produces_and_decode_consumes() -> None:
 def test_the_file_chooses_the_connector() -> None:
     windows = _MODEL.model_copy(update={"kv_connector": "NeuronNixlConnector"})
     [flag] = [f for f in vllm.command(windows, _WORKERS, _GROUP, Role.PREFILL) if "kv-transfer-config" in f]
-    assert json.loads(flag.split("=", 1)[1])["kv_connector"] == "NeuronNixlConnector"
+    kv = json.loads(flag.split("=", 1)[1])
+    assert kv["kv_connector"] == "NeuronNixlConnector"
+    assert "kv_connector_module_path" not in kv  # ours wraps vLLM's own
 
 
 def test_efa_is_used_without_its_shared_memory_shortcut() -> None:

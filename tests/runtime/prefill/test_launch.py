@@ -10,6 +10,7 @@ from runtime.handoff import fabric
 from runtime.prefill import launch
 from runtime.prefill.launch import ArgumentError
 
+ROOT = str(Path(__file__).parents[3])
 ADDRESS = "10.0.1.7"
 PEM = "/proc/1/fd/3"
 OWN = ["--host", ADDRESS, "--ssl-certfile", PEM, "--ssl-keyfile", PEM]
@@ -45,4 +46,10 @@ def test_the_key_and_the_address_are_told_by_vllm_s_names() -> None:
         "FI_PROVIDER": "efa",
         "VLLM_API_KEY": "secret",
         "VLLM_NIXL_SIDE_CHANNEL_HOST": ADDRESS,
+        "PYTHONPATH": ROOT,
     }
+
+
+def test_vllm_finds_our_connector_and_what_it_found_before() -> None:
+    task = {"PYTHONPATH": "/opt/a:/opt/b"}
+    assert launch.environment(task, ADDRESS, "secret")["PYTHONPATH"] == f"{ROOT}:/opt/a:/opt/b"
