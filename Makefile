@@ -4,13 +4,15 @@ VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
 REVIEW_READY := $(CURDIR)/.review/.ready
 NODE_READY := node_modules/.ready
+VLLM := $(CURDIR)/.venv-vllm
+VLLM_READY := $(VLLM)/.ready
 DEPLOYMENT ?= deployments/rehearsal.yaml
 STARTED := $(shell date +%s.%N)
 
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal review synth bench-synth bench-handoff lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm review synth bench-synth bench-handoff lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -34,6 +36,15 @@ $(NODE_READY): package-lock.json $(READY)
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# torch's CPU build is not on PyPI: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu where pip has no other source
+$(VLLM_READY): requirements/vllm.txt
+	@$(PYTHON) -c 'import platform as p, sys; got = p.machine(), *sys.version_info[:2]; \
+	  sys.exit(0 if got == ("x86_64", 3, 11) else "%s, python %d.%d found: the locked vLLM is for x86_64 and python 3.11" % got)'
+	@echo "setup: a real vLLM in .venv-vllm (2.7 GB, about 90 s)"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/pip install --quiet --no-deps --require-hashes -r requirements/vllm.txt
+	@touch $@
+
 rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
 	@tandem rehearse --since $(STARTED) $(DEPLOYMENT)
 
@@ -50,6 +61,9 @@ test-unit: setup
 
 test-rehearsal: setup ## whole rehearsals, also of broken deployments
 	@pytest -m rehearsal tests/rehearsals
+
+test-vllm: setup $(VLLM_READY) ## hand KV over between real vLLM servers, and from them to the CS-3 emulator
+	@pytest -m vllm tests/vllm
 
 review: setup $(REVIEW_READY) ## checkov over every template of every example
 	@pytest -m review tests/review
@@ -69,12 +83,15 @@ bench-synth: setup ## cold synth against an empty CDK app
 bench-handoff: setup ## a KV handoff against a bare NIXL READ of the same bytes
 	@python -m benchmarks.handoff
 
-lock: ## resolve the pinned versions anew (needs uv)
+lock: ## resolve the pinned versions anew (needs uv, and UV_FIND_LINKS or UV_EXTRA_INDEX_URL for torch's CPU build)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --excludes requirements/excludes.txt \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements/lock.txt
 	echo checkov | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --no-annotate --upgrade -o requirements/review.txt
+	uv pip compile requirements/vllm.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --excludes requirements/vllm-excludes.txt --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --upgrade -o requirements/vllm.txt
 	npm install --package-lock-only
 
 clean: ## remove everything that setup and rehearsals made
-	rm -rf $(VENV) .review node_modules cdk.out .rehearsal
+	rm -rf $(VENV) $(VLLM) .review node_modules cdk.out .rehearsal
