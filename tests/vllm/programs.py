@@ -74,8 +74,9 @@ class Host:
 PREFILL = Host(name="prefill", address="127.79.0.1", port=WORKERS.api_port)
 DECODE = Host(name="decode", address="127.79.0.2", port=WORKERS.api_port)
 EMULATOR = Host(name="emulator", address="127.79.0.3", port=8443, scheme="http")
-KV_GATEWAY = Host(name="gateway-cs3", address="127.79.0.4", port=8080)
-VLLM_GATEWAY = Host(name="gateway-vllm", address="127.79.0.4", port=8081)
+KV_GATEWAY = Host(name="gateway-cs3", address="127.79.0.4", port=18080)
+VLLM_GATEWAY = Host(name="gateway-vllm", address="127.79.0.4", port=18081)
+"""Outside ECS a gateway listens on every address: its ports are not those of a rehearsal beside it."""
 
 
 def worker(
