@@ -195,8 +195,14 @@ async def odd_worker() -> AsyncIterator[tuple[dict[str, Any], Agent]]:
     payload = NixlHandshakePayload(compatibility_hash="", agent_metadata_bytes=msgspec.msgpack.encode(metadata))
     async with sidechannel.listener(ODD_HOST, port) as socket:
         serving = asyncio.create_task(sidechannel.serve(socket, {(0, 0): payload}))
-        params = {fields.REMOTE_ENGINE_ID: "odd", fields.REMOTE_REQUEST_ID: "odd-1", fields.REMOTE_HOST: ODD_HOST}
-        yield params | {fields.REMOTE_PORT: port, fields.REMOTE_BLOCK_IDS: [[3, 1, 2]]}, agent
+        params: dict[str, Any] = {fields.REMOTE_ENGINE_ID: "odd", fields.REMOTE_REQUEST_ID: "odd-1"}
+        params |= {fields.REMOTE_HOST: ODD_HOST}
+        params |= {
+            fields.REMOTE_PORT: port,
+            fields.REMOTE_BLOCK_IDS: [[3, 1, 2]],
+            fields.REMOTE_BLOCKS_EXPIRY_TIME: None,
+        }
+        yield params, agent
         serving.cancel()
     agent.close()
 
