@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import urllib.error
@@ -73,6 +74,8 @@ async def client(system: Mapping[Host, Worker]) -> AsyncIterator[Client]:
     """Yield a client of the running system."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=240)) as session:
         yield Client(session, system)
+    for _ in range(3):  # aiohttp aborts its TLS transports as it closes: they end in the loop's next turns
+        await asyncio.sleep(0)
 
 
 def _register(cloud: EmbeddedCloud) -> dict[str, str]:
