@@ -9,7 +9,7 @@ from aws_cdk.assertions import Match
 
 from runtime.handoff import settings
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
-from tests.templates import named, only, resources, stack, statements, templates
+from tests.templates import named, resources, stack, statements, templates
 
 _WITH_EFA = [kind for kind in INSTANCE_TYPES.values() if kind.efa_interfaces]
 
@@ -245,5 +245,5 @@ def _stage(group: dict[str, Any]) -> str:
 
 
 def test_logs_are_kept_as_long_as_the_file_says() -> None:
-    template = templates(observability__log_retention_days=7)["prefill"]
-    assert only(template, "AWS::Logs::LogGroup")["RetentionInDays"] == 7
+    groups = resources(templates(observability__log_retention_days=7)["prefill"], "AWS::Logs::LogGroup")
+    assert {group["RetentionInDays"] for group in groups.values()} == {7}
