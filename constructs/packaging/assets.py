@@ -28,6 +28,11 @@ def container_image(package: str, *others: str, build_args: Mapping[str, str] | 
     )
 
 
+def worker_image(base_image: str) -> ecs.ContainerImage:
+    """Return the image of everything that runs vLLM: ``base_image`` with the entrypoint and the connector."""
+    return container_image("prefill", "connector", build_args={"BASE_IMAGE": base_image})
+
+
 def function_code() -> lambda_.Code:
     """Return the code of every function: it needs no package that AWS Lambda lacks."""
     return lambda_.Code.from_asset(str(_ROOT), exclude=_only("handoff", "functions"), ignore_mode=IgnoreMode.DOCKER)

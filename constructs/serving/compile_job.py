@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs.compute.user_data import ATTRIBUTE
-from constructs.packaging.assets import container_image
+from constructs.packaging.assets import worker_image
 from constructs.review.acknowledge import acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.artifacts import grant_artifacts
@@ -56,7 +56,7 @@ class CompileJob(Construct):
         )
         container = task.add_container(
             "compile",
-            image=container_image("prefill", build_args={"BASE_IMAGE": workers.image}),
+            image=worker_image(workers.image),
             command=["compile", *arguments],
             environment={
                 **vllm.compile_environment(workers, role, kind),

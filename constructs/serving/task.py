@@ -9,7 +9,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from constructs.packaging.assets import container_image
+from constructs.packaging.assets import worker_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
 from constructs.serving import vllm
 from constructs.serving.artifacts import grant_artifacts
@@ -54,7 +54,7 @@ class WorkerTask(Construct):
         )
         self.container = self.definition.add_container(
             "vllm",
-            image=container_image("prefill", "connector", build_args={"BASE_IMAGE": workers.image}),
+            image=worker_image(workers.image),
             command=vllm.command(model, workers, group, role),
             environment={
                 **vllm.environment(workers, role),
