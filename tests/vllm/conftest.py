@@ -79,7 +79,7 @@ async def client(system: Mapping[Host, Worker]) -> AsyncIterator[Client]:
 
 
 def _register(cloud: EmbeddedCloud) -> dict[str, str]:
-    """Make both workers known to Cloud Map, as ECS does, and keep the secrets; return their ARNs."""
+    """Make both workers known to Cloud Map, as ECS does, make the bucket and the secrets; return their ARNs."""
     found: Any = cloud.api.client("servicediscovery")
     found.create_private_dns_namespace(Name=programs.NAMESPACE, Vpc="vpc-1")
     [namespace] = found.list_namespaces()["Namespaces"]
@@ -87,6 +87,8 @@ def _register(cloud: EmbeddedCloud) -> dict[str, str]:
         service = found.create_service(Name=host.name, NamespaceId=namespace["Id"])["Service"]
         attributes = {"AWS_INSTANCE_IPV4": host.address, "AWS_INSTANCE_PORT": str(host.port)}
         found.register_instance(ServiceId=service["Id"], InstanceId=host.name, Attributes=attributes)
+    place = {"LocationConstraint": cloud.region}
+    cloud.api.client("s3").create_bucket(Bucket=programs.ARTIFACTS, CreateBucketConfiguration=place)
     keeper: Any = cloud.api.client("secretsmanager")
     return {
         name: keeper.create_secret(Name=name, SecretString=value)["ARN"] for name, value in programs.SECRETS.items()

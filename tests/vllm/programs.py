@@ -47,6 +47,8 @@ SECRETS = {
     "ticket": TICKET_KEY,
 }
 """What the gateways find in Secrets Manager."""
+ARTIFACTS = "artifacts"
+"""The bucket where workers look for what another has compiled; on a CPU nothing is."""
 NAMESPACE = "vllm.internal"
 
 ON_A_CPU = (
@@ -102,6 +104,8 @@ def worker(
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": metadata + CREDENTIALS,
         settings.STATUS_PORT: str(WORKERS.status_port),
         settings.START_SECONDS: str(WORKERS.start_seconds),
+        settings.WARM_START_SECONDS: str(WORKERS.start_seconds),
+        settings.ARTIFACTS: f"s3://{ARTIFACTS}/{host.name}",
         settings.DRAIN_SECONDS: "5",
     }
     variables |= {**_environment(), **aws}
