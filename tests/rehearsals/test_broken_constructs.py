@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.rehearsal
 
-GATEWAY, WORKERS, PROBE = "constructs/gateway/service.py", "constructs/serving/workers.py", "constructs/decode/probe.py"
+GATEWAY, TASK, PROBE = "constructs/gateway/service.py", "constructs/serving/task.py", "constructs/decode/probe.py"
 
 CASES = {
     "variable": (
@@ -25,9 +25,9 @@ CASES = {
     ),
     "secret grant": (PROBE, "        secret.grant_read(self.function)\n", "", "not authorized"),
     "port mapping": (
-        WORKERS,
-        "self.workers.api_port, self.workers.side_channel_port, self.workers.status_port)",
-        "self.workers.api_port, self.workers.status_port)",
+        TASK,
+        "(workers.api_port, workers.side_channel_port, workers.status_port)",
+        "(workers.api_port, workers.status_port)",
         "port 5559",
     ),
     "network path": (
@@ -37,7 +37,7 @@ CASES = {
         "port 8100",
     ),
     "device": (
-        WORKERS,
+        TASK,
         "for index in range(kind.neuron_devices)]",
         "for index in range(kind.neuron_devices - 1)]",
         "1 of 16 devices /dev/neuron* are not in the container, the first is /dev/neuron15",
