@@ -121,9 +121,7 @@ async def test_heartbeats_hold_a_lease(start: Start, engine: Engine, reader: Age
 READER = """
     import sys, time
     import numpy as np
-    from runtime.handoff.kv import digest
-from runtime.handoff.nixl import Agent
-from runtime.handoff.seal import Seal
+    from runtime.handoff.nixl import Agent
 
     agent = Agent("doomed")
     agent.register(np.zeros(1024, np.uint8))
@@ -144,8 +142,8 @@ async def test_a_killed_reader_costs_only_its_lease(start: Start, engine: Engine
         command = ["-c", textwrap.dedent(READER), metadata.agent_metadata.hex(), params[fields.REMOTE_REQUEST_ID]]
         doomed = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=subprocess.PIPE)
         assert doomed.stdout is not None
-        while b"ready" not in await doomed.stdout.readline():
-            pass
+        while b"ready" not in (line := await doomed.stdout.readline()):
+            assert line, "the reader ended"
         doomed.kill()
         await doomed.wait()
         await client.until("nixl_num_kv_expired_reqs_total", 1)
