@@ -13,6 +13,8 @@ from runtime.gateway.upstream import Client, UnreachableError, headers
 from runtime.handoff import contract
 
 INTERVAL_SECONDS: Final = 10.0
+AGAIN_SECONDS: Final = 1.0
+"""How soon an endpoint is asked again that did not say, so that one which starts beside the gateway is soon known."""
 _SILENCE_SECONDS: Final = 5.0
 
 
@@ -31,12 +33,17 @@ async def watching(
 
 
 async def _watch(client: Client, endpoint: str, filled: Callable[[float], None], key: Callable[[], str]) -> None:
+    failure = None
     while True:
         try:
             filled(share(await _ask(client, endpoint, key())))
+            failure = None
         except (UnreachableError, ValueError) as error:
-            log.write("reservation_fill_unknown", error=f"{type(error).__name__}: {error}"[:300])
-        await asyncio.sleep(INTERVAL_SECONDS)
+            said = f"{type(error).__name__}: {error}"[:300]
+            if said != failure:  # once, not at each attempt
+                log.write("reservation_fill_unknown", error=said)
+            failure = said
+        await asyncio.sleep(AGAIN_SECONDS if failure else INTERVAL_SECONDS)
 
 
 async def _ask(client: Client, endpoint: str, key: str) -> bytes:

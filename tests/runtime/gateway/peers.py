@@ -210,3 +210,5 @@ async def serving(
         yield server
     finally:
         await server.close()
+        for _ in range(3):  # aiohttp aborts its TLS transports as it closes: they end in the loop's next turns
+            await asyncio.sleep(0)

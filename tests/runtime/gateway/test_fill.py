@@ -33,7 +33,8 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
     monkeypatch: pytest.MonkeyPatch, log: Captured
 ) -> None:
     monkeypatch.setattr(fill, "INTERVAL_SECONDS", 0.01)
-    answers = iter([{"reservation_fill": 0.5}, {}, {"reservation_fill": 0.75}])
+    monkeypatch.setattr(fill, "AGAIN_SECONDS", 0.01)
+    answers = iter([{"reservation_fill": 0.5}, {}, {}, {"reservation_fill": 0.75}])
     keys: list[str] = []
 
     async def capabilities(request: web.Request) -> web.Response:
@@ -58,4 +59,4 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
         await client.close()
     assert told[:3] == [0.5, 0.75, 1.0]
     assert set(keys) == {"Bearer decode-key"}
-    assert "reservation_fill_unknown" in log.text()
+    assert log.text().count("reservation_fill_unknown") == 1
