@@ -32,11 +32,15 @@ _COMMON = {
     ("gateway", "GatewayTenantsE147A12F"),
     ("gateway", "GatewayLogs34792D0F"),
 }
-_PREFILL = {("prefill", "WorkersKeyD30C07F6"), ("prefill", "WorkersLogsE28D5C5A")}
+_PREFILL = {
+    ("prefill", "WorkersKeyD30C07F6"),
+    ("prefill", "WorkersKeyRotationLogs1E3BD2C9"),
+    ("prefill", "WorkersLogsE28D5C5A"),
+}
 _ENDPOINT = {("decode", "EndpointSecretD2FA9858"), ("decode", "EndpointProbeLogsF72F0B55")}
 _TICKETS = {("decode", "EndpointTicketKey5BF58547")}
 _DECODE_WORKERS = {("decode", key) for _, key in _PREFILL}
-_AGENTCORE = {("gateway", "GatewayAgentCoreKey36FBECFD")}
+_AGENTCORE = {("gateway", "GatewayAgentCoreKey36FBECFD"), ("gateway", "GatewayAgentCoreRotationLogs58E05140")}
 
 
 def _stateful(provider: str, **changes: object) -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
 from tandem.conformance.parties import FREE_WITHIN_SECONDS, BreachError, Parties
 
 _TOKENS = 34
+_LEASE_SECONDS = 30
 
 
 async def check(parties: Parties) -> None:
@@ -52,6 +54,8 @@ async def _odd_worker(host: str) -> AsyncIterator[tuple[dict[str, Any], Agent]]:
                     fields.REMOTE_PORT: port,
                     fields.REMOTE_BLOCK_IDS: [[3, 1, 2]],
                     fields.REMOTE_NUM_TOKENS: _TOKENS,
+                    # which tells how the handshake is asked for: with a pipeline rank
+                    fields.REMOTE_BLOCKS_EXPIRY_TIME: time.time() + _LEASE_SECONDS,
                 },
                 agent,
             )

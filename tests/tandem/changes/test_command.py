@@ -46,11 +46,9 @@ def test_a_table_by_consequence_worst_first(tmp_path: Path, old: str, capsys: py
     heads = [line.partition(" (")[0] for line in lines if not line.startswith("  ")]
     assert heads[:4] == ["DATA AT RISK", "REMOVAL", "ROLLING", "IN PLACE"]
     assert "small-prefill is no longer in the app" in heads[-2]
-    assert lines[-1].startswith("2 data at risk, ")
-    [secret] = [
-        line for line in lines if line.endswith("AWS::SecretsManager::Secret  removed; DeletionPolicy is Delete")
-    ]
-    assert secret.split()[0] == "small-prefill"
+    assert lines[-1].startswith("4 data at risk, ")
+    removed = [line for line in lines if line.endswith("AWS::SecretsManager::Secret  removed; DeletionPolicy is Delete")]
+    assert {line.split()[0] for line in removed} == {"small-decode", "small-prefill"}
 
 
 def test_data_loss_may_be_allowed(tmp_path: Path, old: str) -> None:
@@ -64,7 +62,7 @@ def test_json(tmp_path: Path, old: str, capsys: pytest.CaptureFixture[str]) -> N
     told = json.loads(capsys.readouterr().out)
     assert told.keys() == {"counts", "refusals", "orphans", "changes"}
     assert told["orphans"] == ["small-prefill"]
-    assert told["counts"]["data at risk"] == 2
+    assert told["counts"]["data at risk"] == 4
     assert len(told["changes"]) == sum(told["counts"].values()) - told["counts"]["nothing"]
     assert told["changes"][0].keys() == {"consequence", "stack", "logical_id", "path", "type", "reason"}
     assert told["changes"][0]["consequence"] == "data at risk"
