@@ -47,7 +47,8 @@ def test_a_table_by_consequence_worst_first(tmp_path: Path, old: str, capsys: py
     assert heads[:4] == ["DATA AT RISK", "REMOVAL", "ROLLING", "IN PLACE"]
     assert "small-prefill is no longer in the app" in heads[-2]
     assert lines[-1].startswith("4 data at risk, ")
-    removed = [line for line in lines if line.endswith("AWS::SecretsManager::Secret  removed; DeletionPolicy is Delete")]
+    ending = "AWS::SecretsManager::Secret  removed; DeletionPolicy is Delete"
+    removed = [line for line in lines if line.endswith(ending)]
     assert {line.split()[0] for line in removed} == {"small-decode", "small-prefill"}
 
 

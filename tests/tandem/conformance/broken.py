@@ -116,9 +116,10 @@ async def dogged(proxy: Proxy, request: web.Request) -> web.StreamResponse:
     if request.path != contract.CHAT_COMPLETIONS:
         return await honest(proxy, request)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
     reading = asyncio.ensure_future(proxy.pass_on(request))
     _READING.add(reading)
+    await asyncio.sleep(1)  # by now the endpoint has the request, and holds its memory
+    await response.prepare(request)
     _, _, body = await asyncio.shield(reading)
     await response.write(body)
     return response
