@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ class Proxy:
     key: str
     http: aiohttp.ClientSession
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unread: int = 0
+    """Answers that were begun, and not read to their end."""
 
     async def pass_on(
         self, request: web.Request, *, body: object = None, authorized: bool = False
@@ -112,16 +115,19 @@ async def silent(proxy: Proxy, request: web.Request) -> web.StreamResponse:
 
 
 async def dogged(proxy: Proxy, request: web.Request) -> web.StreamResponse:
-    """Go on with answers whose clients have left."""
+    """Hold memory for answers whose clients have left, as its metrics tell."""
+    if request.path == contract.METRICS:
+        status, headers, body = await proxy.pass_on(request)
+        told = re.sub(rb"(?m)^tandem_decode_active .*$", b"tandem_decode_active %d" % proxy.unread, body)
+        return web.Response(status=status, headers=headers, body=told)
     if request.path != contract.CHAT_COMPLETIONS:
         return await honest(proxy, request)
+    proxy.unread += 1
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    reading = asyncio.ensure_future(proxy.pass_on(request))
-    _READING.add(reading)
-    await asyncio.sleep(1)  # by now the endpoint has the request, and holds its memory
     await response.prepare(request)
-    _, _, body = await asyncio.shield(reading)
+    _, _, body = await proxy.pass_on(request)
     await response.write(body)
+    proxy.unread -= 1
     return response
 
 
@@ -137,8 +143,6 @@ async def one_by_one(proxy: Proxy, request: web.Request) -> web.StreamResponse:
         await response.write(body)
         return response
 
-
-_READING: set[asyncio.Future[Any]] = set()
 
 BROKEN: Final[dict[str, tuple[Handler, str]]] = {
     "capabilities": (
@@ -189,7 +193,3 @@ async def broken(endpoint: str, key: str, handler: Handler) -> AsyncIterator[str
             yield f"http://127.0.0.1:{port}"
         finally:
             await runner.cleanup()
-            for reading in list(_READING):
-                reading.cancel()
-            await asyncio.gather(*_READING, return_exceptions=True)
-            _READING.clear()
