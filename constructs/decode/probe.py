@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
@@ -14,6 +14,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from constructs.observability.logs import program_logs
 from constructs.observability.published import published
 from constructs.packaging.assets import function_code
 from constructs.review.acknowledge import acknowledge_finding, acknowledge_function
@@ -58,13 +59,7 @@ class EndpointProbe(Construct):
                 settings.DECODE_MODEL: model,
                 settings.DECODE_SECRET_ARN: secret.secret_arn,
             },
-            log_group=logs.LogGroup(
-                self,
-                "Logs",
-                retention=log_retention,
-                encryption_key=encryption_key,
-                removal_policy=RemovalPolicy.DESTROY,
-            ),
+            log_group=program_logs(self, log_retention, encryption_key),
         )
         acknowledge_function(self.function, no_queue="the next probe comes in minutes, and an alarm tells if none does")
         secret.grant_read(self.function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -18,6 +18,7 @@ from constructs.gateway.clients import agentcore_secret, tenants_secret
 from constructs.gateway.collector import trace
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.gateway.scaling import follow_streams
+from constructs.observability.logs import program_logs
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
@@ -134,13 +135,7 @@ class GatewayService(Construct):
         self, deployment: Deployment, encryption_key: kms.IKey, log_retention: logs.RetentionDays
     ) -> ecs.ContainerDefinition:
         gateway = deployment.gateway
-        log_group = logs.LogGroup(
-            self,
-            "Logs",
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        log_group = program_logs(self, log_retention, encryption_key)
         task = ecs.FargateTaskDefinition(self, "Task", cpu=gateway.cpu, memory_limit_mib=gateway.memory_mib)
         container = task.add_container(
             "gateway",

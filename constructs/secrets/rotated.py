@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -10,6 +10,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from constructs.observability.logs import program_logs
 from constructs.packaging.assets import function_code
 from constructs.review.acknowledge import acknowledge, acknowledge_function
 from runtime.handoff import settings
@@ -36,13 +37,7 @@ class KeyRotation(Construct):
         field: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        group = logs.LogGroup(
-            self,
-            "Logs",
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        group = program_logs(self, log_retention, encryption_key)
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         actions = [f"secretsmanager:{action}" for action in _ACTIONS]
         role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[secret.secret_arn]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -17,6 +17,7 @@ from constructs.compute.instance_group import TrainiumGroup
 from constructs.compute.queue_scaling import QueueScaling
 from constructs.compute.user_data import ATTRIBUTE
 from constructs.network.efa import EfaSecurityGroup
+from constructs.observability.logs import program_logs
 from constructs.secrets.rotated import KeyRotation
 from constructs.serving.artifacts import compile_key
 from constructs.serving.compile_job import CompileJob
@@ -80,13 +81,7 @@ class VllmWorkers(Construct):
             dns_record_type=servicediscovery.DnsRecordType.SRV,
             custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),
         )
-        self._logs = logs.LogGroup(
-            self,
-            "Logs",
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self._logs = program_logs(self, log_retention, encryption_key)
         self._hosts: list[TrainiumGroup] = []
         self.scaling: dict[str, QueueScaling] = {}
         self.services = [self._service(group) for group in workers.groups]
