@@ -84,11 +84,7 @@ def _models(body: bytes) -> set[str]:
 
 def _key(secret_arn: str) -> str:
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=secret_arn)["SecretString"]
-    try:
-        key = json.loads(secret)[settings.API_KEY_FIELD]
-    except (ValueError, LookupError, TypeError):
-        key = None
-    if not isinstance(key, str) or not key:
-        # without "from": the cause would quote the secret
+    key = settings.api_key(secret)
+    if key is None:
         raise SettingError(f"secret {secret_arn} has no field {settings.API_KEY_FIELD!r}: write one as JSON") from None
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from runtime.gateway import tenants
@@ -39,11 +38,7 @@ def workers(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def _field(text: str) -> str:
-    try:
-        key = json.loads(text)[settings.API_KEY_FIELD]
-    except (ValueError, LookupError, TypeError):
-        key = None
-    if not isinstance(key, str) or not key:
-        # without "from": the cause would quote the secret
-        raise ValueError(f"it has no field {settings.API_KEY_FIELD!r}: write one as JSON") from None
+    key = settings.api_key(text)
+    if key is None:
+        raise ValueError(f"it has no field {settings.API_KEY_FIELD!r}: write one as JSON")
     return key

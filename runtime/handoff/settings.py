@@ -5,6 +5,7 @@ Constructs write them and programs read them; nothing else spells them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -117,3 +118,12 @@ def required_int(environment: Mapping[str, str], name: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise SettingError(f"environment variable {name} is {value!r}: a positive whole number is needed")
     return int(value)
+
+
+def api_key(secret: str) -> str | None:
+    """Return the field ``API_KEY_FIELD`` of a secret's value; None where it is not JSON with such a text."""
+    try:
+        key = json.loads(secret)[API_KEY_FIELD]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return key if isinstance(key, str) and key else None
