@@ -54,15 +54,16 @@ def printed(logs: Path, functions: Iterable[FunctionRun]) -> Iterator[str]:
 def _written(lines: Iterable[str]) -> Iterator[Published]:
     """Yield what CloudWatch Logs would make of log lines, as far as they are whole documents."""
     for line in lines:
-        document = _document(line)
-        for directive in document.get("_aws", {}).get("CloudWatchMetrics", []):
-            names = [metric["Name"] for metric in directive["Metrics"] if metric["Name"] in document]
+        told = printed_object(line)
+        for directive in told.get("_aws", {}).get("CloudWatchMetrics", []):
+            names = [metric["Name"] for metric in directive["Metrics"] if metric["Name"] in told]
             for dimensions in directive["Dimensions"] if directive["Namespace"] == NAMESPACE else []:
-                found = _dimensions({name: document[name] for name in dimensions})
+                found = _dimensions({name: told[name] for name in dimensions})
                 yield from (Published(name, found) for name in names)
 
 
-def _document(line: str) -> dict[str, Any]:
+def printed_object(line: str) -> dict[str, Any]:
+    """Return the JSON object that a program printed in one line, empty where the line is none."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
 from tandem.rehearsal.errors import RehearsalError
+from tandem.rehearsal.published import printed_object
 
 _LEGS: Final = {"reserve", "prefill", "decode"}
 
@@ -23,7 +23,7 @@ def require_traces(lines: Iterable[str]) -> int:
     """
     spans: dict[str, list[dict[str, Any]]] = defaultdict(list)
     traced: list[dict[str, Any]] = []
-    for document in map(_document, lines):
+    for document in map(printed_object, lines):
         if document.get("event") == "span":
             spans[document["trace"]].append(document)
         elif document.get("event") == "request" and document.get("trace_id"):
@@ -47,11 +47,3 @@ def _require_whole(request: dict[str, Any], spans: list[dict[str, Any]]) -> None
 def _within(span: dict[str, Any], root: dict[str, Any]) -> bool:
     times: bool = root["began"] <= span["began"] <= span["ended"] <= root["ended"]
     return times and span["parent"] == root["span"]
-
-
-def _document(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
