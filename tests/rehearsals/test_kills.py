@@ -32,7 +32,7 @@ LONG = "alpha beta gamma delta epsilon " * 350
 def rehearsed(tmp_path: Path, scenario: Callable[[Service], None]) -> None:
     """Hold a rehearsal of the small deployment, with a short lease, for as long as the scenario takes."""
     text = (ROOT / "deployments" / "rehearsal.yaml").read_text()
-    text = text.replace("kv_lease_seconds: 120", f"kv_lease_seconds: {LEASE_SECONDS}")
+    text = text.replace("kv_lease_seconds: 105", f"kv_lease_seconds: {LEASE_SECONDS}")
     file = tmp_path / "short-lease.yaml"
     file.write_text(text)
     deployment, _ = parse(text, file)
