@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -30,8 +31,8 @@ _ADDRESS: Final = "127.0.0.1"
 """The task has a network of its own, and nobody asks the server anything."""
 _POLL_SECONDS: Final = 2.0
 _KILL_SECONDS: Final = 10.0
-_KV: Final = "--kv-transfer-config"
-"""Left out: there is neither an EFA interface nor a device here to register."""
+_LEFT_OUT: Final = ("--kv-transfer-config=", "--port=")
+"""There is neither an EFA interface nor a device here to register, and any free port will do."""
 
 
 async def run(
@@ -56,7 +57,7 @@ async def run(
 async def _compile(
     arguments: Sequence[str], task: Mapping[str, str], weights: Path | None, artifacts: Artifacts, say: Say
 ) -> str | None:
-    flags = [argument for argument in arguments if not argument.startswith(f"{_KV}=")]
+    flags = [argument for argument in arguments if not argument.startswith(_LEFT_OUT)] + [f"--port={_free_port()}"]
     certificate, key = Certificate.issue(_ADDRESS), secrets.token_urlsafe()
     command = launch.command(flags, _ADDRESS, certificate.path, weights)
     environment = {**launch.environment(task, _ADDRESS, key), CACHE_ROOT: str(artifacts.root)}
@@ -70,6 +71,13 @@ async def _compile(
     up.cancel()
     await end(process, _KILL_SECONDS, say)
     return failure
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _failure(up: asyncio.Task[None], code: int | None) -> str | None:

@@ -59,12 +59,14 @@ def task(aws_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 def run(task: dict[str, str], way: str) -> tuple[int, str, list[str]]:
     """Run the job; return its status, what it said, and the flags of ``vllm``, none where it was not started."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "runtime.prefill", "compile", "org/model", f"--port={port}", KV, "--block-size=32"]
     started = Path(task[settings.HOST_ROOT], "started")
     started.unlink(missing_ok=True)
-    ended = subprocess.run(command, env={**task, "WAY": way}, capture_output=True, text=True, timeout=60, check=False)
+    with socket.create_server(("127.0.0.1", 0)) as worker:  # has the port that the flags name, which must not matter
+        flags = ["org/model", f"--port={worker.getsockname()[1]}", KV, "--block-size=32"]
+        command = [sys.executable, "-m", "runtime.prefill", "compile", *flags]
+        ended = subprocess.run(
+            command, env={**task, "WAY": way}, capture_output=True, text=True, timeout=60, check=False
+        )
     flags = json.loads(started.read_text())[0] if started.exists() else []
     return ended.returncode, ended.stdout + ended.stderr, flags
 
