@@ -1,0 +1,49 @@
+"""Choose the decode endpoint, and spill over to another provider where those of the first are full or away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic
+
+from runtime.gateway.routing.decision import Choice, Decision, Reason
+from runtime.gateway.routing.load import least
+
+FULL: Final = 0.98
+"""The share of KV memory reserved from which an endpoint is asked last: what is left seldom holds another prompt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate(Generic[Choice]):
+    """Describe one endpoint to the policy; those of the least ``tier`` are preferred, the others are spilled over to.
+
+    ``fill`` is the share of its KV memory that is reserved, as it last said; ``in_flight`` counts our requests there.
+    """
+
+    peer: Choice
+    tier: int
+    fill: float = 0.0
+    in_flight: int = 0
+
+
+def choose(
+    candidates: Sequence[Candidate[Choice]], *, turn: int = 0, full: float = FULL, first_tier: int = 0
+) -> Decision[Choice]:
+    """Return the emptiest endpoint of the first tier that has room; where none has, of the first tier there is.
+
+    ``candidates`` are those that may be asked at all and must not be empty; ``first_tier`` is the least tier of the
+    deployment, so that a choice below it tells that it spilled over.
+    """
+    roomy = [one for one in candidates if one.fill < full]
+    tier = min(one.tier for one in roomy or candidates)
+    peers = [one for one in roomy or candidates if one.tier == tier]
+    chosen = least(peers, lambda one: (round(one.fill, 2), one.in_flight), turn)
+    return Decision(chosen.peer, _reason(candidates, roomy, tier, first_tier))
+
+
+def _reason(candidates: Sequence[object], roomy: Sequence[object], tier: int, first_tier: int) -> Reason:
+    if tier > first_tier:
+        return Reason.SPILL_OVER
+    if len(candidates) == 1:
+        return Reason.ONLY
+    return Reason.LOAD if roomy else Reason.ALL_FULL

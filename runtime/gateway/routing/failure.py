@@ -1,0 +1,73 @@
+"""Say what becomes of a request whose leg failed: the one table, which docs/gateway.md shows as well."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from typing import Final
+
+from runtime.handoff.contract import Code
+
+
+class Leg(StrEnum):
+    """Enumerate where a request can fail; ``STREAM`` is after its first bytes."""
+
+    RESERVE = "reserve"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    STREAM = "stream"
+
+
+class Action(StrEnum):
+    """Enumerate what can be done about it."""
+
+    ANOTHER_WORKER = "another_worker"
+    """Prefill again at another worker, for the same reservation."""
+    ANOTHER_ENDPOINT = "another_endpoint"
+    """Reserve, prefill and decode again at an endpoint that this request has not tried."""
+    RESERVE_AGAIN = "reserve_again"
+    """Reserve, prefill and decode again, at another endpoint if there is one."""
+    TEXT = "text"
+    """Hand over text in place of KV: the decode peer prefills by itself."""
+    CONTINUE = "continue"
+    """Have another endpoint go on after the last token that arrived."""
+    GIVE_UP = "give_up"
+
+
+_FRESH: Final = (Action.RESERVE_AGAIN, Action.TEXT)
+
+TABLE: Final[Mapping[Leg, Mapping[Code, tuple[Action, ...]]]] = {
+    Leg.RESERVE: {
+        Code.CAPACITY: (Action.ANOTHER_ENDPOINT,),
+        Code.DECODE_UNAVAILABLE: (Action.ANOTHER_ENDPOINT,),
+        Code.DECODE_FAILED: (Action.ANOTHER_ENDPOINT,),
+    },
+    Leg.PREFILL: {
+        Code.PREFILL_UNAVAILABLE: (Action.ANOTHER_WORKER, Action.TEXT),
+        Code.PREFILL_FAILED: (Action.ANOTHER_WORKER, Action.TEXT),
+    },
+    Leg.DECODE: {
+        Code.CAPACITY: (Action.ANOTHER_ENDPOINT,),
+        Code.DECODE_UNAVAILABLE: (Action.ANOTHER_ENDPOINT,),
+        Code.DECODE_FAILED: (Action.ANOTHER_ENDPOINT,),
+        Code.TICKET_INVALID: (Action.ANOTHER_ENDPOINT, Action.TEXT),
+        Code.RESERVATION_UNKNOWN: _FRESH,
+        Code.KV_STALE: _FRESH,
+        Code.KV_TRANSFER: _FRESH,
+        Code.KV_CORRUPT: _FRESH,
+        Code.KV_FOREIGN: (Action.TEXT,),
+        Code.KV_LAYOUT: (Action.TEXT,),
+        Code.KV_INCOMPLETE: (Action.TEXT,),
+    },
+    Leg.STREAM: {
+        Code.DECODE_UNAVAILABLE: (Action.CONTINUE,),
+        Code.DECODE_FAILED: (Action.CONTINUE,),
+    },
+}
+"""What is tried, in this order, where it is possible; what is not here is the request's own fault, and told at once."""
+
+
+def act(leg: Leg, code: Code, possible: Collection[Action]) -> Action:
+    """Return the first action of the table that is possible now, else ``GIVE_UP``."""
+    wanted = TABLE[leg].get(code, ())
+    return next((action for action in wanted if action in possible), Action.GIVE_UP)

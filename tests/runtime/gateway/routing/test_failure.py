@@ -1,0 +1,31 @@
+"""What becomes of a request whose leg failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.gateway.routing.failure import TABLE, Action, Leg, act
+from runtime.handoff.contract import Code
+
+EVERYTHING = frozenset(Action)
+OWN_FAULT = (Code.INVALID_REQUEST, Code.MODEL_NOT_FOUND, Code.CONTEXT_LENGTH_EXCEEDED, Code.UNAUTHORIZED)
+
+
+def test_the_first_possible_action_is_taken() -> None:
+    rows = [(leg, code, actions) for leg, codes in TABLE.items() for code, actions in codes.items()]
+    for leg, code, actions in rows:
+        assert act(leg, code, EVERYTHING) is actions[0]
+        assert act(leg, code, EVERYTHING - {actions[0]}) is (*actions, Action.GIVE_UP)[1]
+        assert act(leg, code, ()) is Action.GIVE_UP
+
+
+@pytest.mark.parametrize("leg", Leg)
+@pytest.mark.parametrize("code", OWN_FAULT)
+def test_the_request_s_own_fault_is_told_at_once(leg: Leg, code: Code) -> None:
+    assert act(leg, code, EVERYTHING) is Action.GIVE_UP
+
+
+def test_once_bytes_are_out_nothing_starts_anew() -> None:
+    assert {action for actions in TABLE[Leg.STREAM].values() for action in actions} == {Action.CONTINUE}
+    before = [actions for leg in Leg if leg is not Leg.STREAM for actions in TABLE[leg].values()]
+    assert all(Action.CONTINUE not in actions for actions in before)
