@@ -48,6 +48,9 @@ class DecodeEndpoint(Construct):
         )
         acknowledge_unrotated(self.secret, "the endpoint's owner issues the key, so no function can rotate it")
         self.ticket_key = _ticket_key(self, encryption_key) if isinstance(endpoint, Cs3) else None
+        if self.ticket_key:
+            key = CfnOutput(self, "TicketKeyArn", value=self.ticket_key.secret_arn, description="shared with the owner")
+            key.override_logical_id("TicketKeyArn")
         if isinstance(endpoint, Cs3) and endpoint.endpoint_service:
             self._private_link(vpc, endpoint.endpoint_service, deployment)
         self.probe = EndpointProbe(

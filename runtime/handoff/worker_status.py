@@ -17,12 +17,14 @@ READY: Final = "/ready"
 """``GET`` answers ``{"state": …, "provider": …}``, with 200 where requests are welcome and 503 where they are not.
 
 ``provider`` is what KV goes by: ``efa``, ``other``, or null as long as vLLM does not serve. Who proves that it knows
-the worker key is also told ``KEY``, by which vLLM admits requests, and ``PROOF``.
+the worker key is also told ``KEY``, by which vLLM admits requests, ``VERSIONS`` and ``PROOF``.
 """
 SCHEME: Final = "Tandem"
 """The scheme of the ``Authorization`` header: ``Tandem proof[,proof]``, one for each worker key of the asker."""
 KEY: Final = "key"
 PROOF: Final = "proof"
+VERSIONS: Final = "versions"
+"""Versions by package of what computes, compiles and hands over KV; two workers of one stage must not differ."""
 
 
 class State(StrEnum):

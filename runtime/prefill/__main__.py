@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from runtime.handoff import settings
 from runtime.handoff.certificate import CertificateError
 from runtime.handoff.settings import SettingError
-from runtime.prefill import compile_job, host, launch, weights
-from runtime.prefill.artifacts import Artifacts, sdk_versions
+from runtime.prefill import compile_job, host, launch, versions, weights
+from runtime.prefill.artifacts import Artifacts
 from runtime.prefill.aws import CredentialsError
 from runtime.prefill.bucket import BucketError
 from runtime.prefill.fetch import FetchError
@@ -63,7 +63,7 @@ async def _compile(arguments: Sequence[str], task: Mapping[str, str]) -> int:
     launch.command(arguments, "", "")  # refused before weights are fetched for an hour
     settings.required_int(task, settings.START_SECONDS)
     folder = await asyncio.to_thread(weights.fetch, task, _say)
-    return await compile_job.run(arguments, task, folder, Artifacts.of(task, sdk_versions()), _say)
+    return await compile_job.run(arguments, task, folder, Artifacts.of(task, versions.sdk()), _say)
 
 
 def _say(text: str) -> None:

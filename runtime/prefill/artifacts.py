@@ -12,7 +12,6 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -28,20 +27,7 @@ CACHE_ROOT: Final = "VLLM_CACHE_ROOT"
 _CACHE: Final = "neuron/compile_cache"
 _MANIFEST: Final = "manifest.json"
 _CLAIM: Final = "claim.json"
-_SDK: Final = ("neuronx-cc", "torch-neuronx", "nki", "vllm", "vllm-neuron")
-"""Packages whose versions take part in vLLM-Neuron's own cache key, or decide which graphs there are."""
 _LOCK: Final = ".lock"
-
-
-def sdk_versions() -> dict[str, str]:
-    """Return the versions of what compiles here; packages that are not installed are left out."""
-    found = {}
-    for package in _SDK:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True, slots=True)

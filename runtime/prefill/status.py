@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,14 +31,16 @@ class Identity:
     """Hold what proves the worker to a gateway, and what it then tells it.
 
     ``api_key`` is vLLM's: made for one run, told to nobody but who proves to know one of the worker ``keys``.
+    ``versions`` are those of the packages that matter to peers.
     """
 
     address: str
     digest: str
     api_key: str = field(repr=False)
     keys: WorkerKeys = field(repr=False)
+    versions: Mapping[str, str]
 
-    def told(self, authorization: str) -> dict[str, str]:
+    def told(self, authorization: str) -> dict[str, object]:
         """Return what is told on an ``Authorization`` header: nothing where it is absent or proves nothing."""
         if not authorization:
             return {}
@@ -49,7 +51,11 @@ class Identity:
         if key is None:
             return {}
         proof = worker_status.proof(Side.WORKER, key, self.address, self.digest)
-        return {worker_status.KEY: self.api_key, worker_status.PROOF: proof}
+        return {
+            worker_status.KEY: self.api_key,
+            worker_status.VERSIONS: dict(self.versions),
+            worker_status.PROOF: proof,
+        }
 
 
 @asynccontextmanager
@@ -86,7 +92,7 @@ def _answer(status: Status, identity: Identity, request: bytes, authorization: s
     return _http(code, {"state": status.state.value, "provider": status.provider, **identity.told(authorization)})
 
 
-def _http(code: str, body: dict[str, str | None]) -> bytes:
+def _http(code: str, body: dict[str, object]) -> bytes:
     text = json.dumps(body).encode()
     head = (
         f"HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"

@@ -11,8 +11,8 @@ from typing import Final
 from runtime.handoff import settings
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.worker_status import State
-from runtime.prefill import launch, status, weights
-from runtime.prefill.artifacts import CACHE_ROOT, Artifacts, sdk_versions
+from runtime.prefill import launch, status, versions, weights
+from runtime.prefill.artifacts import CACHE_ROOT, Artifacts
 from runtime.prefill.claim import Claim
 from runtime.prefill.compiling import holding, prepare, publish
 from runtime.prefill.engine import Engine
@@ -46,10 +46,12 @@ class Worker:
         # of this run only, and told to gateways on the status port: so no rotation of a key has to restart vLLM
         api_key = secrets.token_urlsafe(_API_KEY_BYTES)
         engine = Engine.of(arguments, address, api_key, certificate.client())
-        artifacts, state = Artifacts.of(self.task, sdk_versions()), Status(State.FETCHING)
+        artifacts, state = Artifacts.of(self.task, versions.sdk()), Status(State.FETCHING)
         warm, cold, drain, port = self._numbers()
         keys = WorkerKeys(self.task, self.say)
-        identity = Identity(address=address, digest=certificate.digest, api_key=api_key, keys=keys)
+        identity = Identity(
+            address=address, digest=certificate.digest, api_key=api_key, keys=keys, versions=versions.software()
+        )
         async with (
             keys.kept_fresh(),
             status.serving(state, identity, certificate.server(), port),

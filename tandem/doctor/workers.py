@@ -1,18 +1,19 @@
-"""Ask the workers themselves, where they are in reach: from inside the VPC."""
+"""Ask the workers themselves, where they are in reach, from inside the VPC, and their key may be read."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.handoff.worker_status import READY
-from tandem.doctor import http
+from botocore.exceptions import ClientError
+
+from runtime.handoff import worker_client
+from runtime.handoff.worker_client import AskError
 from tandem.doctor.aws import Aws
 from tandem.doctor.deployed import physical_ids
 from tandem.doctor.result import UndeterminedError
-from tandem.spec.deployment import Deployment
+from tandem.spec.deployment import Deployment, Workers
 from tandem.spec.stages import stages
 
 
@@ -22,7 +23,7 @@ class Worker:
 
     stage: str
     address: str
-    said: dict[str, Any]
+    said: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -32,14 +33,17 @@ class Worker:
 
 def ask_workers(deployment: Deployment, aws: Aws) -> list[Worker]:
     """Return every registered worker; raise ``UndeterminedError`` where one is out of reach, or there is none."""
-    found = [
-        Worker(stage, address, _ask(stage, f"http://{address}:{workers.status_port}{READY}"))
-        for stage, workers in stages(deployment)
-        for address in _addresses(deployment, aws, stage)
-    ]
+    found = [each for stage, workers in stages(deployment) for each in _ask_stage(deployment, aws, stage, workers)]
     if not found and deployment.prefill:
         raise UndeterminedError("no worker is registered", "see what check workers-registered says")
     return found
+
+
+def _ask_stage(deployment: Deployment, aws: Aws, stage: str, workers: Workers) -> Iterator[Worker]:
+    addresses = list(_addresses(deployment, aws, stage))
+    if addresses:
+        key = _key(deployment, aws, stage)
+        yield from (Worker(stage, address, _ask(stage, address, workers.status_port, key)) for address in addresses)
 
 
 def _addresses(deployment: Deployment, aws: Aws, stage: str) -> Iterator[str]:
@@ -49,15 +53,30 @@ def _addresses(deployment: Deployment, aws: Aws, stage: str) -> Iterator[str]:
             yield from (one["Attributes"]["AWS_INSTANCE_IPV4"] for one in page["Instances"])
 
 
-def _ask(stage: str, url: str) -> dict[str, Any]:
+def _key(deployment: Deployment, aws: Aws, stage: str) -> str:
+    """Return the worker key of a stage, the one secret that its stack holds."""
+    arns = physical_ids(aws, deployment, stage, "AWS::SecretsManager::Secret")
+    if not arns:
+        raise UndeterminedError(f"stack {deployment.name}-{stage} holds no worker key", "finish the deploy")
+    try:
+        return str(aws.client("secretsmanager").get_secret_value(SecretId=arns[0])["SecretString"])
+    except ClientError as error:
+        said = error.response["Error"]
+        raise UndeterminedError(
+            f"the worker key cannot be read: {said['Code']}: {said['Message']}", f"allow reading of {arns[0]}"
+        ) from error
+
+
+def _ask(stage: str, address: str, port: int, key: str) -> Mapping[str, Any]:
     """Return the worker's answer; one that is not ready answers as well."""
     try:
-        answer = http.get(url, {})
-        said = json.loads(answer.body)
-    except http.UnreachableError as error:
+        told = worker_client.ask(address, port, [key])
+    except AskError as error:
         raise UndeterminedError(
-            f"{stage} worker {url} is not reachable from here: {error}", "ask inside the VPC"
+            f"{stage} worker {address}:{port} is not reachable from here: {error}", "ask inside the VPC"
         ) from error
-    except ValueError as error:
-        raise UndeterminedError(f"{url} answers {answer.status} without JSON", "see what runs on that port") from error
-    return said if isinstance(said, dict) else {}
+    if not told.proven:
+        raise UndeterminedError(
+            f"{address}:{port} does not prove to know the worker key", "see what runs there; after a rotation ask again"
+        )
+    return told.said

@@ -53,7 +53,7 @@ class Terminal:
 
     def run(self, command: str) -> None:
         """Run one command; of doctor's failures only those that are the embedded AWS's are let pass."""
-        keep = f"set +e; declare -p SECRET GROUP CLUSTER >> {self._state} 2>/dev/null; true"
+        keep = f"set +e; declare -p SECRET TICKET OLD NEXT WORKERS GROUP CLUSTER >> {self._state} 2>/dev/null; true"
         script = f"set -eo pipefail; . {self._state}; {command}\n{keep}"
         environment = {
             **self._here.cdk.environment,

@@ -24,6 +24,7 @@ def test_the_key_is_for_the_operator_to_fill_in(provider: str) -> None:
 def test_a_key_of_tickets_is_generated_where_kv_is_handed_over(provider: str, keys: int) -> None:
     secrets = resources(templates(provider)["decode"], "AWS::SecretsManager::Secret").values()
     assert len([secret for secret in secrets if "GenerateSecretString" in secret]) == keys
+    assert ("TicketKeyArn" in templates(provider)["decode"]["Outputs"]) is bool(keys)
 
 
 def test_without_a_service_there_is_no_private_link() -> None:

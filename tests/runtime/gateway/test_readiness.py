@@ -37,7 +37,7 @@ async def worker(*keys: str, state: State = State.READY, address: str = HOST) ->
     """Serve the status port of a worker that knows ``keys``, as the supervisor does."""
     known = WorkerKeys({}, print)
     known.known = keys
-    told = Identity(address=address, digest=CERTIFICATE.digest, api_key="hidden", keys=known)
+    told = Identity(address=address, digest=CERTIFICATE.digest, api_key="hidden", keys=known, versions={})
     port = free_port()
     async with status.serving(Status(state), told, CERTIFICATE.server(), port):
         yield port, known

@@ -68,7 +68,7 @@ class Host:
         self.runs += 1
         certificate, keys = Certificate.issue(HOST), WorkerKeys({}, print)
         keys.known = ("shared",)
-        told = Identity(address=HOST, digest=certificate.digest, api_key=f"run-{self.runs}", keys=keys)
+        told = Identity(address=HOST, digest=certificate.digest, api_key=f"run-{self.runs}", keys=keys, versions={})
         async with (
             status.serving(Status(State.READY), told, certificate.server(), self.status),
             serving(self.peer.application(), certificate, self.api),

@@ -15,7 +15,7 @@ import pytest
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
 from runtime.handoff.worker_status import State
-from runtime.prefill.artifacts import Artifacts, sdk_versions
+from runtime.prefill.artifacts import Artifacts
 from runtime.prefill.bucket import BucketError
 from runtime.prefill.compiling import holding, prepare, publish
 from runtime.prefill.fetch import FetchError
@@ -76,7 +76,6 @@ def test_another_sdk_has_another_set(aws_environment: dict[str, str]) -> None:
     assert first.publish(always, ignore)
     assert not second.fetch(ignore)
     assert first.root.name != second.root.name
-    assert set(sdk_versions()) <= {"neuronx-cc", "torch-neuronx", "nki", "vllm", "vllm-neuron"}
 
 
 def test_a_half_filled_set_is_not_taken(aws_environment: dict[str, str], s3: Any) -> None:

@@ -71,7 +71,9 @@ async def run():
     say = lambda text: print(text, flush=True)
     certificate = Certificate.issue(host)
     state = status.Status()
-    identity = status.Identity(address=host, digest=certificate.digest, api_key="secret", keys=WorkerKeys({}, say))
+    identity = status.Identity(
+        address=host, digest=certificate.digest, api_key="secret", keys=WorkerKeys({}, say), versions={}
+    )
     engine = Engine(url=f"https://{host}:{port}", model="org/model", key="secret", trust=certificate.client())
     async with status.serving(state, identity, certificate.server(), int(status_port)):
         return await Supervisor(engine, state, limits, say, beside).run([*command, certificate.path], {})
