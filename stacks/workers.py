@@ -44,7 +44,7 @@ class WorkersStack(DeploymentStack):
             log_retention=self.log_retention,
         )
         if isinstance(workers, Prefill):
-            self.workers.follow_prompts(workers, deployment.name, reserved=isinstance(deployment.decode, Cs3))
+            self.workers.follow_prompts(workers, reserved=isinstance(deployment.decode, Cs3))
         if self.role is Role.PREFILL and isinstance(deployment.decode, Cs3):
             self.workers.allow_readers_from(deployment.decode.peer_cidr)
 

@@ -10,22 +10,20 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
 from constructs.review.acknowledge import acknowledge_finding
-from constructs.serving import vllm
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import KV_TRANSFER_CONFIG, Launch
 from constructs.storage.artifacts import ArtifactBucket
-from tandem.spec.deployment import InstanceGroup, Model, Workers
 
 PREFIXES = ("neff", "recovery")
 """What workers keep in the bucket: compiled artifacts, and which host a group gave up last."""
-_APART = ("--port=", "--served-model-name=", f"{vllm.KV_TRANSFER_CONFIG}=")
+_APART = ("--port=", "--served-model-name=", f"{KV_TRANSFER_CONFIG}=")
 """Flags that change no graph. All others count: at worst something is compiled that need not be."""
 
 
-def compile_key(model: Model, workers: Workers, group: InstanceGroup, role: Role) -> str:
+def compile_key(launch: Launch) -> str:
     """Return the name of what decides a compilation, but for the SDK's versions, which the worker alone knows."""
-    flags = [flag for flag in vllm.command(model, workers, group, role) if not flag.startswith(_APART)]
-    parts = [*flags, role.value, model.kv_connector, model.weights, group.instance_type, workers.image]
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    model, flags = launch.model, [flag for flag in launch.command if not flag.startswith(_APART)]
+    rest = [launch.role.value, model.kv_connector, model.weights, launch.kind.name, launch.workers.image]
+    digest = hashlib.sha256(json.dumps([*flags, *rest]).encode()).hexdigest()[:16]
     return f"{re.sub(r'[^a-z0-9]+', '-', model.id.lower())}-{digest}"
 
 

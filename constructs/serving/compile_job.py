@@ -10,15 +10,12 @@ from constructs import Construct
 from constructs.compute.user_data import ATTRIBUTE
 from constructs.packaging.assets import worker_image
 from constructs.review.acknowledge import acknowledge_task
-from constructs.serving import vllm
 from constructs.serving.artifacts import grant_artifacts
 from constructs.serving.roles import StageRoles
 from constructs.serving.task import grant_weights, mount_local_disk
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch
 from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
-from tandem.spec.deployment import InstanceGroup, Model, Workers
-from tandem.spec.instances import InstanceType
 
 _HOST_MEMORY_SHARE = 0.05
 """What the worker leaves, less ECS's own; a reservation, which it may exceed."""
@@ -32,19 +29,14 @@ class CompileJob(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        model: Model,
-        workers: Workers,
-        group: InstanceGroup,
-        kind: InstanceType,
-        role: Role,
+        launch: Launch,
         roles: StageRoles,
         artifacts: ArtifactBucket,
         place: str,
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
-        serve, *arguments = vllm.command(model, workers, group, role)
-        del serve
+        model, workers, group = launch.model, launch.workers, launch.group
         task = ecs.Ec2TaskDefinition(
             self,
             "Task",
@@ -57,16 +49,16 @@ class CompileJob(Construct):
         container = task.add_container(
             "compile",
             image=worker_image(workers.image),
-            command=["compile", *arguments],
+            command=["compile", *launch.command[1:]],
             environment={
-                **vllm.compile_environment(workers, role, kind),
+                **launch.compile_environment,
                 "AWS_REGION": Stack.of(self).region,
                 "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
                 settings.START_SECONDS: str(workers.start_seconds),
                 settings.ARTIFACTS: place,
                 **({settings.WEIGHTS: model.weights} if model.weights else {}),
             },
-            memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
+            memory_reservation_mib=int(launch.kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=f"{group.name}-compile", log_group=log_group),
         )
         mount_local_disk(task, container)

@@ -11,13 +11,11 @@ from constructs import Construct
 
 from constructs.packaging.assets import worker_image
 from constructs.review.acknowledge import acknowledge, acknowledge_finding, acknowledge_task
-from constructs.serving import vllm
 from constructs.serving.artifacts import grant_artifacts
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch
 from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
 from tandem.spec.capacity import drain_seconds, stop_seconds
-from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
@@ -35,11 +33,7 @@ class WorkerTask(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        model: Model,
-        workers: Workers,
-        group: InstanceGroup,
-        kind: InstanceType,
-        role: Role,
+        launch: Launch,
         execution: iam.IRole,
         key: secretsmanager.ISecret,
         artifacts: ArtifactBucket,
@@ -48,6 +42,7 @@ class WorkerTask(Construct):
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
+        model, workers, group, kind = launch.model, launch.workers, launch.group, launch.kind
         interfaces = group.efa_interfaces or kind.efa_interfaces
         self.definition = ecs.Ec2TaskDefinition(
             self, "Task", network_mode=ecs.NetworkMode.HOST, execution_role=execution
@@ -55,9 +50,9 @@ class WorkerTask(Construct):
         self.container = self.definition.add_container(
             "vllm",
             image=worker_image(workers.image),
-            command=vllm.command(model, workers, group, role),
+            command=launch.command,
             environment={
-                **vllm.environment(workers, role),
+                **launch.environment,
                 "AWS_REGION": Stack.of(self).region,
                 "HF_HOME": f"{settings.LOCAL_FOLDER}/huggingface",
                 settings.STATUS_PORT: str(workers.status_port),

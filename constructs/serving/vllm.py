@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.handoff import fabric, settings
@@ -20,37 +21,48 @@ class Role(StrEnum):
     DECODE = "kv_consumer"
 
 
-def command(model: Model, workers: Workers, group: InstanceGroup, role: Role) -> list[str]:
-    """Return the arguments of ``vllm``; the worker's entrypoint adds ``--host``."""
-    return [
-        "serve",
-        model.id,
-        f"--served-model-name={model.id}",
-        f"--port={workers.api_port}",
-        f"--tensor-parallel-size={group.tensor_parallel}",
-        f"--max-model-len={model.max_model_len}",
-        f"--max-num-seqs={workers.max_num_seqs}",
-        f"--block-size={workers.block_size}",
-        f"{KV_TRANSFER_CONFIG}={_kv_transfer_config(model, workers, role)}",
-    ]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """Say what the vLLM of one instance group is started with, as a worker or as the job that compiles for it."""
 
+    model: Model
+    workers: Workers
+    group: InstanceGroup
+    kind: InstanceType
+    role: Role
 
-def environment(workers: Workers, role: Role) -> dict[str, str]:
-    """Return the variables that a worker's vLLM, NIXL and libfabric read."""
-    return {**fabric.variables(workers.side_channel_port), **_compilation(workers, role)}
+    @property
+    def command(self) -> list[str]:
+        """The arguments of ``vllm``; the worker's entrypoint adds ``--host``."""
+        return [
+            "serve",
+            self.model.id,
+            f"--served-model-name={self.model.id}",
+            f"--port={self.workers.api_port}",
+            f"--tensor-parallel-size={self.group.tensor_parallel}",
+            f"--max-model-len={self.model.max_model_len}",
+            f"--max-num-seqs={self.workers.max_num_seqs}",
+            f"--block-size={self.workers.block_size}",
+            f"{KV_TRANSFER_CONFIG}={_kv_transfer_config(self.model, self.workers, self.role)}",
+        ]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that a worker's vLLM, NIXL and libfabric read."""
+        return {**fabric.variables(self.workers.side_channel_port), **_compilation(self.workers, self.role)}
 
-def compile_environment(workers: Workers, role: Role, kind: InstanceType) -> dict[str, str]:
-    """Return the variables by which vLLM compiles on the CPU what it would run on ``kind``, and runs nothing.
+    @property
+    def compile_environment(self) -> dict[str, str]:
+        """The variables by which vLLM compiles on the CPU what it would run on the hosts' devices, and runs nothing.
 
-    Source: aws-neuron-sdk, vllm-neuron CPU compilation, 22 Jun 2026.
-    """
-    family = re.match(r"[a-z]+[0-9]+", kind.name)
-    return {
-        **_compilation(workers, role),
-        "VLLM_NEURON_CPU_COMPILE": "1",
-        "NEURON_PLATFORM_TARGET_OVERRIDE": family[0] if family else kind.name,
-    }
+        Source: aws-neuron-sdk, vllm-neuron CPU compilation, 22 Jun 2026.
+        """
+        family = re.match(r"[a-z]+[0-9]+", self.kind.name)
+        return {
+            **_compilation(self.workers, self.role),
+            "VLLM_NEURON_CPU_COMPILE": "1",
+            "NEURON_PLATFORM_TARGET_OVERRIDE": family[0] if family else self.kind.name,
+        }
 
 
 def _compilation(workers: Workers, role: Role) -> dict[str, str]:

@@ -23,11 +23,10 @@ from constructs.serving.artifacts import compile_key
 from constructs.serving.compile_job import CompileJob
 from constructs.serving.roles import StageRoles
 from constructs.serving.task import WorkerTask
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch, Role
 from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
 from tandem.spec.deployment import InstanceGroup, Model, Prefill, Workers
-from tandem.spec.instances import InstanceType
 
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 
@@ -111,7 +110,7 @@ class VllmWorkers(Construct):
         self.security_group.connections.allow_to(producer.security_group, everything, "KV from prefill")
         self.security_group.connections.allow_from(producer.security_group, everything, "KV from prefill")
 
-    def follow_prompts(self, prefill: Prefill, deployment: str, *, reserved: bool) -> None:
+    def follow_prompts(self, prefill: Prefill, *, reserved: bool) -> None:
         """Scale every group with bounds on the prompts that wait; see ``demand`` for ``reserved``."""
         for group, hosts in zip(self.workers.groups, self._hosts, strict=True):
             if group.scales:
@@ -120,7 +119,7 @@ class VllmWorkers(Construct):
                     hosts,
                     "Scaling",
                     group=hosts.auto_scaling_group,
-                    demand=demand(deployment, prefill, group, name, reserved=reserved),
+                    demand=demand(self._deployment, prefill, group, name, reserved=reserved),
                     scale_in_minutes=prefill.scaling.scale_in_minutes,
                 )
 
@@ -152,7 +151,9 @@ class VllmWorkers(Construct):
         )
         self._hosts.append(hosts)
         self.cluster.add_asg_capacity_provider(hosts.capacity_provider)
-        task = self._task(area, group, kind)
+        task = self._task(
+            area, Launch(model=self._model, workers=self.workers, group=group, kind=kind, role=self._role)
+        )
         hosts.allow_replacement_by(task.task_role)
         service = ecs.Ec2Service(
             area,
@@ -172,18 +173,14 @@ class VllmWorkers(Construct):
         service.associate_cloud_map_service(service=self.discovery, container_port=self.workers.api_port)
         return service
 
-    def _task(self, area: Construct, group: InstanceGroup, kind: InstanceType) -> ecs.Ec2TaskDefinition:
+    def _task(self, area: Construct, launch: Launch) -> ecs.Ec2TaskDefinition:
         """Return the worker's task definition, and define the job that compiles for it."""
         bucket = f"s3://{self._artifacts.bucket.bucket_name}"
-        place = f"{bucket}/neff/{compile_key(self._model, self.workers, group, self._role)}"
+        place = f"{bucket}/neff/{compile_key(launch)}"
         CompileJob(
             area,
             "Compile",
-            model=self._model,
-            workers=self.workers,
-            group=group,
-            kind=kind,
-            role=self._role,
+            launch=launch,
             roles=self._roles,
             artifacts=self._artifacts,
             place=place,
@@ -192,16 +189,12 @@ class VllmWorkers(Construct):
         worker = WorkerTask(
             area,
             "Worker",
-            model=self._model,
-            workers=self.workers,
-            group=group,
-            kind=kind,
-            role=self._role,
+            launch=launch,
             execution=self._roles.execution,
             key=self.key,
             artifacts=self._artifacts,
             place=place,
-            record=f"{bucket}/recovery/{Stack.of(self).stack_name}/{group.name}",
+            record=f"{bucket}/recovery/{Stack.of(self).stack_name}/{launch.group.name}",
             log_group=self._logs,
         )
         for name, value in {settings.DEPLOYMENT: self._deployment, settings.STAGE: self.name}.items():

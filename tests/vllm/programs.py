@@ -15,8 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from constructs.serving import vllm
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch, Role
 from runtime.gateway.tenants import Tenant, digest, dump
 from runtime.handoff import fabric, settings
 from runtime.handoff.kv import description, layout
@@ -25,6 +24,7 @@ from runtime.handoff.kv.description import Element, KvDescription
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tandem.rehearsal.processes import Program
 from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.instances import INSTANCE_TYPES
 from tests.instance_metadata import CREDENTIALS
 
 ROOT = Path(__file__).parents[2]
@@ -85,13 +85,15 @@ def worker(
     host: Host, role: Role, checkpoint: Path, folder: Path, metadata: str, key_arn: str, aws: Mapping[str, str]
 ) -> Program:
     """Describe a worker; ``folder`` is its own, ``metadata`` its host's, ``key_arn`` the secret of the worker key."""
-    serve, _, *flags = vllm.command(MODEL, WORKERS, WORKERS.groups[0], role)
+    [group] = WORKERS.groups
+    launch = Launch(model=MODEL, workers=WORKERS, group=group, kind=INSTANCE_TYPES[group.instance_type], role=role)
+    serve, _, *flags = launch.command
     arguments = [serve, str(checkpoint), *(_on_a_cpu(flag) for flag in flags), *ON_A_CPU]
     for device in ("neuron0", "infiniband/uverbs0"):
         (folder / "dev" / device).parent.mkdir(parents=True, exist_ok=True)
         (folder / "dev" / device).touch()
     _shim(folder / "vllm")
-    variables = vllm.environment(WORKERS, role) | {
+    variables = launch.environment | {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "HOME": str(folder),
         ENDPOINT_VARIABLE: metadata,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from constructs.serving.artifacts import compile_key
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch, Role
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 
 _GROUP: dict[str, Any] = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
@@ -18,8 +18,10 @@ _SAME: dict[str, Any] = {}
 
 
 def _key(role: Role = Role.PREFILL, model: dict[str, Any] = _SAME, group: dict[str, Any] = _SAME, **rest: Any) -> str:
-    groups = [InstanceGroup(**{**_GROUP, **group})]
-    return compile_key(Model(**{**_MODEL, **model}), Workers(groups=groups, **rest), groups[0], role)
+    its = InstanceGroup(**{**_GROUP, **group})
+    assert its.kind
+    workers = Workers(groups=[its], **rest)
+    return compile_key(Launch(model=Model(**{**_MODEL, **model}), workers=workers, group=its, kind=its.kind, role=role))
 
 
 def test_it_names_the_model_for_whoever_reads_the_bucket() -> None:

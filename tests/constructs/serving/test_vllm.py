@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from constructs.serving import vllm
-from constructs.serving.vllm import Role
+from constructs.serving.vllm import Launch, Role
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import INSTANCE_TYPES
 
@@ -17,9 +16,13 @@ _TIMEOUTS = ("VLLM_ENGINE_READY_TIMEOUT_S", "NEURON_LIBTORCH_COMPILATION_TIMEOUT
 _MODEL = Model(id="example/model", max_model_len=4096)
 
 
+def _launch(role: Role, model: Model = _MODEL, kind: str = "trn2.48xlarge") -> Launch:
+    return Launch(model=model, workers=_WORKERS, group=_GROUP, kind=INSTANCE_TYPES[kind], role=role)
+
+
 @pytest.mark.parametrize("role", Role)
 def test_the_command_line_is_vllms_own(role: Role) -> None:
-    serve, model, *flags = vllm.command(_MODEL, _WORKERS, _GROUP, role)
+    serve, model, *flags = _launch(role).command
     assert (serve, model) == ("serve", "example/model")
     options = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     kv = json.loads(options.pop("kv-transfer-config"))
@@ -46,7 +49,7 @@ def test_prefill_produces_and_decode_consumes() -> None:
 
 def test_the_file_chooses_the_connector() -> None:
     windows = _MODEL.model_copy(update={"kv_connector": "NeuronNixlConnector"})
-    [flag] = [f for f in vllm.command(windows, _WORKERS, _GROUP, Role.PREFILL) if "kv-transfer-config" in f]
+    [flag] = [f for f in _launch(Role.PREFILL, windows).command if "kv-transfer-config" in f]
     kv = json.loads(flag.split("=", 1)[1])
     assert kv["kv_connector"] == "NeuronNixlConnector"
     assert "kv_connector_module_path" not in kv  # ours wraps vLLM's own
@@ -60,15 +63,15 @@ def test_efa_is_used_without_its_shared_memory_shortcut() -> None:
         "FI_EFA_USE_DEVICE_RDMA": "1",
         "FI_EFA_ENABLE_SHM_TRANSFER": "0",
     }
-    assert vllm.environment(_WORKERS, Role.DECODE) == expected
-    assert vllm.environment(_WORKERS, Role.PREFILL) == expected | {"VLLM_NEURON_SKIP_DECODE_WARMUP": "1"}
+    assert _launch(Role.DECODE).environment == expected
+    assert _launch(Role.PREFILL).environment == expected | {"VLLM_NEURON_SKIP_DECODE_WARMUP": "1"}
 
 
 @pytest.mark.parametrize(
     ("kind", "target"), [("trn1n.32xlarge", "trn1"), ("trn2.48xlarge", "trn2"), ("trn2u.48xlarge", "trn2")]
 )
 def test_a_job_compiles_on_the_cpu_for_the_groups_own_devices(kind: str, target: str) -> None:
-    assert vllm.compile_environment(_WORKERS, Role.PREFILL, INSTANCE_TYPES[kind]) == {
+    assert _launch(Role.PREFILL, kind=kind).compile_environment == {
         **dict.fromkeys(_TIMEOUTS, "5400"),
         "VLLM_NEURON_SKIP_DECODE_WARMUP": "1",
         "VLLM_NEURON_CPU_COMPILE": "1",
