@@ -31,8 +31,9 @@ from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.layout import Layout
 from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.kv.plan import plan
-from runtime.handoff.nixl import Agent, Pair, merge
 from runtime.handoff.seal import Seal
+from runtime.handoff.transport.agent import Pair, merge
+from runtime.handoff.transport.nixl import NixlAgent
 
 TOKENS: Final = 2_000
 BLOCK: Final = 32
@@ -62,7 +63,7 @@ def description(order: Layout, block_size: int) -> KvDescription:
 
 def produce(offers: Any, stop: Any) -> None:
     """Hold KV and poll, as a worker does while it has leases."""
-    agent = Agent(f"bench-producer-{os.getpid()}")
+    agent = NixlAgent(f"bench-producer-{os.getpid()}")
     paged = description(layout.NHD, BLOCK)
     count = -(-TOKENS // BLOCK)
     row, scattered = tuple(range(1, count + 1)), tuple(random.Random(1).sample(range(count + 1, POOL), count))  # noqa: S311
@@ -87,7 +88,7 @@ def produce(offers: Any, stop: Any) -> None:
 class Bench:
     """Read in turns; ``spent`` has seconds of each step by name."""
 
-    def __init__(self, agent: Agent, offer: Offer) -> None:
+    def __init__(self, agent: NixlAgent, offer: Offer) -> None:
         self.agent, self.offer = agent, offer
         self.remote = agent.add_remote(offer.metadata)
         self.spent: dict[str, list[float]] = defaultdict(list)
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     offers, stop = context.Queue(), context.Event()
     producer = context.Process(target=produce, args=(offers, stop))
     producer.start()
-    agent = Agent(f"bench-reader-{os.getpid()}")
+    agent = NixlAgent(f"bench-reader-{os.getpid()}")
     try:
         bench = Bench(agent, offers.get())
         asyncio.run(_rounds(bench, options.rounds))

@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     rehearse.add_argument("--since", type=float, metavar="UNIX_TIME", help="count the time from here on, as make does")
     rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
     rehearse.add_argument("--changes", action="store_true", help="also update it, fail an update, and tear it down")
+    rehearse.add_argument(
+        "--transport", choices=("UCX", "TCP"), default="UCX", help="what stand-ins move KV by (default: UCX, of NIXL)"
+    )
     rehearse.add_argument("--prompt", action="append", metavar="TEXT", help="ask this instead of the default prompts")
     rehearse.set_defaults(run=_rehearse)
     doctor = commands.add_parser("doctor", help="ask AWS whether a file can be deployed, and what runs is sound")
@@ -168,6 +171,7 @@ def _rehearse(options: argparse.Namespace) -> int:
         root=_ROOT,
         keep=options.keep,
         changes=options.changes,
+        transport=options.transport,
         texts=options.prompt,
         setup_seconds=setup,
     )

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from runtime.handoff import emf, metrics, periods, settings
+from runtime.handoff.efa import efa_devices_open
 from runtime.handoff.metrics import Metric
 from runtime.handoff.worker_status import SERVING
 from runtime.prefill import scrape
 from runtime.prefill.engine import Engine, EngineError
-from runtime.prefill.provider import efa_devices_open
 from runtime.prefill.status import Status
 
 INTERVAL_SECONDS: Final = 10.0

@@ -33,6 +33,7 @@ def rehearse(
     root: Path,
     keep: bool = False,
     changes: bool = False,
+    transport: str = "UCX",
     texts: Sequence[str] | None = None,
     setup_seconds: float = 0.0,
 ) -> int:
@@ -45,7 +46,13 @@ def rehearse(
         require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
             rehearsal = Rehearsal(
-                file.resolve(), deployment, root=root, work=work, say=_say, setup_seconds=setup_seconds
+                file.resolve(),
+                deployment,
+                root=root,
+                work=work,
+                say=_say,
+                setup_seconds=setup_seconds,
+                transport=transport,
             )
             prompts = _prompts(texts)
             if changes:

@@ -39,6 +39,7 @@ class Machine:
     work: Path
     endpoint: str
     region: str
+    transport: str = "UCX"
 
     @property
     def hosts_file(self) -> Path:
@@ -70,6 +71,7 @@ class Machine:
             # Cloud Map's data calls go to a host named data-…, which AWS has and the embedded AWS has not
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "UCX_NET_DEVICES": "lo",
+            settings.TRANSPORT: self.transport,
             "SSL_CERT_FILE": str(self.authority),
         }
 

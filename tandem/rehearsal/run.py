@@ -46,12 +46,22 @@ class DifferenceError(RehearsalError):
 class Rehearsal:
     """Run one deployment file on this machine; ``report`` is filled as it goes, also where it fails.
 
-    ``setup_seconds`` passed since the person's command before this program ran; they count.
+    ``setup_seconds`` passed since the person's command before this program ran; they count. ``transport`` is what
+    stand-ins move KV by.
     """
 
     def __init__(
-        self, file: Path, deployment: Deployment, *, root: Path, work: Path, say: Say, setup_seconds: float = 0.0
+        self,
+        file: Path,
+        deployment: Deployment,
+        *,
+        root: Path,
+        work: Path,
+        say: Say,
+        setup_seconds: float = 0.0,
+        transport: str = "UCX",
     ) -> None:
+        self._transport = transport
         self.file, self.deployment, self.root, self.work, self.say = file, deployment, root, work, say
         self._started = time.monotonic() - setup_seconds
         self.report = Report(deployment=deployment.name, file=str(file))
@@ -69,7 +79,7 @@ class Rehearsal:
 
     def site(self) -> AbstractContextManager[Site]:
         """Return an empty account to rehearse in."""
-        return site(self.deployment, self.root, self.work, self.say)
+        return site(self.deployment, self.root, self.work, self.say, transport=self._transport)
 
     def deploy(self, here: Site) -> None:
         """Bootstrap the account and deploy the file."""

@@ -34,10 +34,12 @@ class Site:
 
 
 @contextmanager
-def site(deployment: Deployment, root: Path, work: Path, say: Callable[[str], None]) -> Iterator[Site]:
+def site(
+    deployment: Deployment, root: Path, work: Path, say: Callable[[str], None], *, transport: str = "UCX"
+) -> Iterator[Site]:
     """Run the account that ``deployment`` names, for as long as the context lasts; files go below ``work``."""
     with EmbeddedCloud(deployment.account or _ACCOUNT, deployment.region, work / "cloud") as cloud:
-        machine = Machine(root=root, work=work, endpoint=cloud.endpoint, region=cloud.region)
+        machine = Machine(root=root, work=work, endpoint=cloud.endpoint, region=cloud.region, transport=transport)
         cloud.functions.prelude = machine.resolver.read_text()
         # Lambda's Node runtime brings the AWS SDK along; here npm did
         cloud.functions.environment = {**machine.environment(), "NODE_PATH": str(root / "node_modules")}

@@ -12,10 +12,11 @@ import pytest
 from runtime.handoff import fields, sidechannel
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.kv import digest
-from runtime.handoff.nixl import Agent
 from runtime.handoff.notification import ReadDone
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import Handshake
+from runtime.handoff.transport.agent import Agent
+from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.cs3.landing import Landing, land
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
@@ -31,7 +32,7 @@ MOST_LOGIT_DISTANCE = 0.5
 @pytest.fixture(scope="module")
 def agent(system: object) -> Iterator[Agent]:
     """Yield a reader's NIXL agent."""
-    agent = Agent(f"reader-{uuid.uuid4()}")
+    agent = NixlAgent(f"reader-{uuid.uuid4()}")
     yield agent
     agent.close()
 

@@ -20,8 +20,8 @@ from aiohttp import web
 from runtime.handoff import settings
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.kv.description import KvDescription, decode
-from runtime.handoff.nixl import Agent
 from runtime.handoff.reservation import Reservations
+from runtime.handoff.transport.choose import asked, start
 from runtime.standins.cs3.admission import Admission
 from runtime.standins.cs3.imports import Importer
 from runtime.standins.cs3.link import Link
@@ -78,7 +78,7 @@ async def _serve(given: argparse.Namespace) -> None:
     tls = _tls(given)
     stop = _stop_signal()
     engine = Engine.load()
-    async with _linked() as link:
+    async with _linked(given.host) as link:
         reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
         importer = Importer(engine, reservations, link, worker_kv=given.worker_kv)
         admission = Admission(
@@ -95,6 +95,7 @@ async def _serve(given: argparse.Namespace) -> None:
                 reservations=reservations,
                 admission=admission,
                 thread=thread,
+                provider=link.provider,
             )
             async with _listening(endpoint.application(key), given, tls):
                 await stop.wait()
@@ -142,9 +143,10 @@ def _stop_signal() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _linked() -> AsyncIterator[Link]:
-    """Own the NIXL agent, and let it progress."""
-    agent = Agent(f"cs3-{uuid.uuid4()}")
+async def _linked(host: str) -> AsyncIterator[Link]:
+    """Own the agent of the transport that was asked for, and let it progress."""
+    agent = start(asked(os.environ), f"cs3-{uuid.uuid4()}", host=host)
+    log.info("transport provider=%s", agent.provider)
     link = Link(agent)
     poll = asyncio.create_task(link.poll())
     try:

@@ -23,8 +23,8 @@ from runtime.handoff.kv.description import KvDescription
 from runtime.handoff.kv.element import DTYPES, Stored
 from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.kv.plan import plan
-from runtime.handoff.nixl import Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
+from runtime.handoff.transport.agent import Pair
 from runtime.standins.cs3.pull import f16
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.weights import Geometry

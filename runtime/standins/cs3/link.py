@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from runtime.handoff import sidechannel
 from runtime.handoff.acceptance import Life
 from runtime.handoff.contract import HandoffError
-from runtime.handoff.nixl import Agent, Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
+from runtime.handoff.transport.agent import Agent, Pair
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Address:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peer:
-    """Hold a worker whose handshake succeeded; ``name`` is its NIXL agent's."""
+    """Hold a worker whose handshake succeeded; ``name`` is its agent's."""
 
     address: Address
     name: str
@@ -44,11 +44,16 @@ class Peer:
 
 
 class Link:
-    """Share one NIXL agent among all requests; a worker's handshake is kept until something with it fails."""
+    """Share one agent of a transport among all requests; a worker's handshake is kept until something with it fails."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._handshakes: dict[Address, asyncio.Task[Peer]] = {}
+
+    @property
+    def provider(self) -> str:
+        """What the agent goes by, as it says itself."""
+        return self._agent.provider
 
     async def connect(self, address: Address) -> Peer:
         """Return the worker.
@@ -94,7 +99,7 @@ class Link:
                 for sender, message in self._agent.notifications():
                     log.warning("unexpected notification from %s: %r", sender, message[:80])
             except HandoffError as error:  # reads report their own failures
-                log.warning("cannot poll NIXL: %s", error)
+                log.warning("cannot poll the transport: %s", error)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _handshake(self, address: Address) -> Peer:

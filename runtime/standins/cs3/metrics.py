@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, generate_latest
 
 from runtime.handoff.reservation import Reservations
 
@@ -15,8 +15,10 @@ class Metrics:
     ``requests`` counts chat completions by outcome: ``ok``, ``cancelled`` (the client left) or an error code.
     """
 
-    def __init__(self, reservations: Reservations) -> None:
+    def __init__(self, reservations: Reservations, provider: str) -> None:
         self._registry = CollectorRegistry()
+        transport = Info("tandem_decode_transport", "What KV goes by, read back from it", registry=self._registry)
+        transport.info({"provider": provider})
         self.active = Gauge("tandem_decode_active", "Answers being decoded", registry=self._registry)
         self.kv_bytes = Counter(
             "tandem_decode_kv_bytes", "KV bytes that answers were decoded from", registry=self._registry

@@ -27,17 +27,24 @@ MAX_BODY_BYTES: Final = 4 * 2**20  # a prompt of 8,192 tokens has some 40 kB
 
 
 class Endpoint:
-    """Answer the contract's routes for one model; ``thread`` is the one that decodes."""
+    """Answer the contract's routes for one model; ``thread`` is the one that decodes, ``provider`` what KV goes by."""
 
     def __init__(
-        self, *, model: str, engine: Engine, reservations: Reservations, admission: Admission, thread: Executor
+        self,
+        *,
+        model: str,
+        engine: Engine,
+        reservations: Reservations,
+        admission: Admission,
+        thread: Executor,
+        provider: str,
     ) -> None:
         self._model = model
         self._engine = engine
         self._reservations = reservations
         self._admission = admission
         self._thread = thread
-        self._metrics = Metrics(reservations)
+        self._metrics = Metrics(reservations, provider)
         self._started = int(time.time())
         self._document = contract.DOCUMENT.read_bytes()
 

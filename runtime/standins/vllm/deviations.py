@@ -30,7 +30,7 @@ def _handoff(serve: Serve) -> Iterator[str]:
     if config is None:
         return
     if config.kv_connector_extra_config.backends != ("UCX",):
-        yield f"NIXL backend {', '.join(config.kv_connector_extra_config.backends)} requested, UCX used"
+        yield f"NIXL backend {', '.join(config.kv_connector_extra_config.backends)} requested, another transport used"
     if config.kv_buffer_device != "cpu":
         yield f"KV on {config.kv_buffer_device} requested, host memory used"
     if config.kv_role == "kv_both":

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.handoff.kv import digest
-from runtime.handoff.nixl import Agent
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
+from runtime.handoff.transport.agent import Agent
 from runtime.standins.engine.engine import Geometry
 from runtime.standins.engine.model_file import MODEL_DIGEST
 

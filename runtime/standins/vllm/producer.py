@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +17,10 @@ import msgspec
 
 from runtime.handoff import fields, notification
 from runtime.handoff.lease import Leases, Notice
-from runtime.handoff.nixl import Agent
 from runtime.handoff.notification import Heartbeat
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlHandshakePayload, listener, serve
+from runtime.handoff.transport.choose import asked, start
 from runtime.standins.engine.engine import Geometry
 from runtime.standins.vllm.kv_pool import ATTENTION, LAYOUT, KvPool
 from runtime.standins.vllm.kv_transfer_config import KvTransferConfig
@@ -51,15 +52,15 @@ class Producer:
         self._leases = Leases(config.kv_connector_extra_config.kv_lease_duration)
         self._free = free
         self._metrics = metrics
-        self._agent = Agent(config.engine_id)
+        self._agent = start(asked(os.environ), config.engine_id, host=side_channel[0])
         self._agent.register(*pool.regions)
         self.generation = uuid.uuid4().hex
         self._metadata = pool.metadata(config.engine_id, self.generation, self._agent)
 
     @property
-    def backend(self) -> str:
-        """The NIXL backend in use."""
-        return self._agent.backend
+    def provider(self) -> str:
+        """What KV goes by, read back from the running transport."""
+        return self._agent.provider
 
     @asynccontextmanager
     async def running(self, compatibility_hash: str) -> AsyncIterator[None]:

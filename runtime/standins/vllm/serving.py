@@ -79,9 +79,8 @@ async def serving(serve: Serve, engine: Engine, port: socket.socket) -> AsyncIte
         if serve.kv_transfer and serve.side_channel:
             producer = Producer(serve.kv_transfer, pool, serve.side_channel, free=turns.free, metrics=metrics)
             await stack.enter_async_context(producer.running(compatibility_hash(serve.model, engine.geometry)))
-            log.info(
-                "engine %s, NIXL %s, side channel %s:%d", producer.engine_id, producer.backend, *serve.side_channel
-            )
+            address = "{}:{}".format(*serve.side_channel)
+            log.info("engine %s, transport %s, side channel %s", producer.engine_id, producer.provider, address)
         worker = Worker(engine, pool, turns, metrics, max_model_len=length, producer=producer)
         app = Server(serve, worker, metrics).app()
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 import uuid
@@ -16,8 +17,9 @@ import numpy as np
 
 from runtime.handoff import fields, sidechannel
 from runtime.handoff.contract import Code
-from runtime.handoff.nixl import Agent
 from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
+from runtime.handoff.transport.agent import Agent
+from runtime.handoff.transport.choose import asked, start
 from tandem.conformance.parties import FREE_WITHIN_SECONDS, BreachError, Parties
 
 _TOKENS = 34
@@ -37,7 +39,7 @@ async def check(parties: Parties) -> None:
 @asynccontextmanager
 async def _odd_worker(host: str) -> AsyncIterator[tuple[dict[str, Any], Agent]]:
     """Serve the handshake of a worker whose KV has an order of axes that nobody has."""
-    agent, port = Agent(f"odd-{uuid.uuid4()}"), _free_port(host)
+    agent, port = start(asked(os.environ), f"odd-{uuid.uuid4()}", host=host), _free_port(host)
     try:
         region = np.zeros((4, 4096), np.uint8)
         agent.register(region)

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from runtime.handoff import settings
+from runtime.handoff.efa import efa_devices_open
 from runtime.handoff.worker_status import State
 from runtime.prefill import telemetry as module
 from runtime.prefill.engine import Engine
-from runtime.prefill.provider import efa_devices_open
 from runtime.prefill.status import Status
 from runtime.prefill.telemetry import Telemetry, reporting
 from tests.runtime.gateway.peers import CERTIFICATE, DEADLINE_SECONDS, HOST, serving

@@ -17,8 +17,8 @@ from runtime.handoff.kv.attention import Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.element import from_f32
-from runtime.handoff.nixl import Pair
 from runtime.handoff.sidechannel import NixlAgentMetadata
+from runtime.handoff.transport.agent import Pair
 from runtime.standins.cs3.landing import Landing, land
 from runtime.standins.cs3.pull import check_layout, f16
 from runtime.standins.engine.weights import Geometry

@@ -62,6 +62,20 @@ def test_a_secret_that_is_missing(name: str) -> None:
     assert f"environment variable {name} is not set" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("transport", "told"),
+    [
+        ("LIBFABRIC", "LIBFABRIC"),  # this machine has no EFA: it must not come up on TCP instead
+        ("EFA", "TANDEM_TRANSPORT is 'EFA', allowed: UCX, LIBFABRIC, TCP"),
+    ],
+)
+def test_a_transport_that_is_not_there(transport: str, told: str) -> None:
+    ended = run(*COMMAND, **SECRETS, TANDEM_TRANSPORT=transport)
+    assert ended.returncode == 1
+    assert "cs3 emulator cannot run" in ended.stderr
+    assert told in ended.stderr
+
+
 def test_a_port_in_use() -> None:
     with socket.create_server((EMULATOR_HOST, 0)) as taken:
         ended = run(f"--host={EMULATOR_HOST}", f"--port={taken.getsockname()[1]}", "--served-model-name=m", **SECRETS)

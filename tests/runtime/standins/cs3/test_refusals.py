@@ -16,8 +16,8 @@ import pytest
 
 from runtime.handoff import contract, fields, sidechannel
 from runtime.handoff.contract import STATUS, Code
-from runtime.handoff.nixl import Agent
 from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
+from runtime.handoff.transport.nixl import NixlAgent
 from tests.runtime.standins.cs3.flow import MODEL, SHORT, Answered, Gateway, chat_body, emulator, free_port, signed
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -173,9 +173,9 @@ async def test_abort_frees_a_prefilled_request_and_its_reservation(gateway: Gate
 
 
 @pytest.fixture
-async def odd_worker() -> AsyncIterator[tuple[dict[str, Any], Agent]]:
+async def odd_worker() -> AsyncIterator[tuple[dict[str, Any], NixlAgent]]:
     """Serve the handshake of a worker whose heads come before its tokens; yield params of a request to it."""
-    agent, port = Agent(f"odd-{uuid.uuid4()}"), free_port(ODD_HOST)
+    agent, port = NixlAgent(f"odd-{uuid.uuid4()}"), free_port(ODD_HOST)
     region = np.zeros((4, 2, 3, 16, 64), np.float16)
     agent.register(region)
     metadata = NixlAgentMetadata(
@@ -208,7 +208,7 @@ async def odd_worker() -> AsyncIterator[tuple[dict[str, Any], Agent]]:
 
 
 async def test_another_layout_is_refused_and_its_blocks_are_freed(
-    gateway: Gateway, odd_worker: tuple[dict[str, Any], Agent]
+    gateway: Gateway, odd_worker: tuple[dict[str, Any], NixlAgent]
 ) -> None:
     params, agent = odd_worker
     params[fields.REMOTE_NUM_TOKENS] = 34

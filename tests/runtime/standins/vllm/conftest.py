@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.handoff import fields
-from runtime.handoff.nixl import Agent
 from runtime.handoff.sidechannel import fetch
+from runtime.handoff.transport.agent import Agent
+from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm.flags import read
 from runtime.standins.vllm.serving import bind, serving
@@ -120,7 +121,7 @@ async def client(start: Start) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def reader() -> Iterator[Agent]:
-    agent = Agent(f"reader-{uuid.uuid4()}")
+    agent = NixlAgent(f"reader-{uuid.uuid4()}")
     yield agent
     agent.close()
 

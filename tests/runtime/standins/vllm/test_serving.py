@@ -15,9 +15,10 @@ import pytest
 
 from runtime.handoff import fields
 from runtime.handoff.kv import digest
-from runtime.handoff.nixl import Agent
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import fetch
+from runtime.handoff.transport.agent import Agent
+from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
 from tests.runtime.standins.vllm.conftest import PREFILL, Client, Start, read_kv
@@ -79,7 +80,7 @@ async def test_blocks_are_freed_when_every_reader_has_notified(client: Client, e
     params = await client.prefill([1, 2, 3])
     await read_kv(reader, params, engine, readers=2)
     assert await client.metric("kv_cache_usage_perc") > 0
-    other = Agent(f"other-{uuid.uuid4()}")
+    other = NixlAgent(f"other-{uuid.uuid4()}")
     try:
         await read_kv(other, params, engine, readers=2)
         await client.until("kv_cache_usage_perc", 0)
@@ -121,9 +122,9 @@ async def test_heartbeats_hold_a_lease(start: Start, engine: Engine, reader: Age
 READER = """
     import sys, time
     import numpy as np
-    from runtime.handoff.nixl import Agent
+    from runtime.handoff.transport.nixl import NixlAgent
 
-    agent = Agent("doomed")
+    agent = NixlAgent("doomed")
     agent.register(np.zeros(1024, np.uint8))
     remote = agent.add_remote(bytes.fromhex(sys.argv[1]))
     agent.notify(remote, ("HB:" + sys.argv[2]).encode())

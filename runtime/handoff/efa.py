@@ -12,15 +12,15 @@ from pathlib import Path
 from runtime.handoff import settings
 
 
-def efa_devices_open(environment: Mapping[str, str], proc: Path = Path("/proc")) -> int:
-    """Return how many EFA devices are open in the processes of this container, each device counted once."""
+def efa_devices_open(environment: Mapping[str, str], proc: Path = Path("/proc"), *, processes: str = "[0-9]*") -> int:
+    """Return how many EFA devices are open in this container, each counted once; ``processes`` matches process ids."""
     prefix = str(Path(environment.get(settings.HOST_ROOT, "/"), "dev/infiniband/uverbs"))
-    return len({target for target in _open_files(proc) if target.startswith(prefix)})
+    return len({target for target in _open_files(proc, processes) if target.startswith(prefix)})
 
 
-def _open_files(proc: Path) -> set[str]:
+def _open_files(proc: Path, processes: str) -> set[str]:
     found: set[str] = set()
-    for folder in proc.glob("[0-9]*/fd"):
+    for folder in proc.glob(f"{processes}/fd"):
         try:
             found.update(os.readlink(entry) for entry in folder.iterdir())
         except OSError:

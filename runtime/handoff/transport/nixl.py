@@ -1,7 +1,6 @@
 """Move registered memory between processes by NIXL, the library that vLLM and vLLM-Neuron move KV with.
 
-There is no progress thread (it spins a whole core), so both ends of a transfer must keep polling: the reader inside
-``Agent.read``, otherwise by calling ``Agent.notifications``. Nothing received is ever unpickled.
+There is no progress thread: it spins a whole core.
 
 NIXL cannot take a READ back: with UCX over TCP, data were seen to arrive after the handle had been released and even
 after the peer had been removed. So a read that its caller gave up runs on unseen, and memory given back by
@@ -12,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,10 @@ from nixl_cu12 import _bindings, nixl_agent, nixl_agent_config, nixl_xfer_handle
 from numpy.typing import NDArray
 
 from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.efa import efa_devices_open
+from runtime.handoff.transport.agent import Pair, Registration, merge
 
 log = logging.getLogger(__name__)
-
-Pair = tuple[int, int, int]
-"""Local address, remote address, length in bytes."""
 
 NIXL_ERRORS: tuple[type[Exception], ...] = tuple(
     kind for name, kind in vars(_bindings).items() if name.startswith("nixl") and name.endswith("Error")
@@ -38,18 +37,6 @@ CLOSING_POLLS = 100  # lets UCX bury peers that died; without it, it aborted 5 o
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Registration:
-    """Hold arrays in place while NIXL may touch them."""
-
-    arrays: tuple[NDArray[Any], ...]
-    descriptors: Any
-
-    def holds(self, address: int) -> bool:
-        """Tell whether an address lies in one of the arrays."""
-        return any(array.ctypes.data <= address < array.ctypes.data + array.nbytes for array in self.arrays)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
 class Abandoned:
     """Hold a read that nobody waits for any more, and where it may still write."""
 
@@ -57,12 +44,8 @@ class Abandoned:
     pairs: list[Pair]
 
 
-class Agent:
-    """Own a NIXL agent and all that is registered with it; use it from one thread only.
-
-    ``name`` must be unique among all peers. ``backend`` is NIXL's plugin: ``UCX``, or ``LIBFABRIC`` for EFA.
-    Whatever NIXL refuses is raised as ``HandoffError`` with ``Code.KV_TRANSFER``.
-    """
+class NixlAgent:
+    """Own a NIXL agent; ``backend`` is NIXL's plugin: ``UCX``, or ``LIBFABRIC`` for EFA. See ``Agent``."""
 
     def __init__(self, name: str, *, backend: str = "UCX") -> None:
         self.name = name
@@ -71,42 +54,39 @@ class Agent:
         if backend not in self._nixl.backends:
             available = ", ".join(self._nixl.get_plugin_list())
             raise HandoffError(Code.KV_TRANSFER, f"NIXL has no backend {backend!r}, available: {available}")
-        self._registrations: set[Registration] = set()
+        self._registrations: dict[Registration, Any] = {}
         self._remotes: set[str] = set()
         self._abandoned: list[Abandoned] = []
         self._given_back: dict[Registration, Callable[[], None]] = {}
         self._closed = False
 
     @property
-    def backend(self) -> str:
-        """The backend that the agent says it runs."""
-        return ",".join(self._nixl.backends)
+    def provider(self) -> str:
+        """``ucx``; or for LIBFABRIC what its open devices tell, since NIXL does not: ``efa``, ``libfabric-other``."""
+        if "LIBFABRIC" not in self._nixl.backends:
+            return "ucx"
+        return "efa" if efa_devices_open(os.environ, processes="self") else "libfabric-other"
 
     @property
     def metadata(self) -> bytes:
-        """What a peer needs to read what is registered now; take it anew after each ``register``."""
+        """See ``Agent``."""
         return bytes(self._nixl.get_agent_metadata())
 
     def register(self, *arrays: NDArray[Any]) -> Registration:
-        """Open contiguous arrays to transfers in both directions and keep them alive until ``deregister``."""
-        if not all(array.flags.c_contiguous for array in arrays):
-            raise ValueError("an array to register is not contiguous: register its base instead")
+        """See ``Agent``."""
+        registration = Registration(arrays)
         regions = [(array.ctypes.data, array.nbytes, 0, "") for array in arrays]
         with _refusals("memory cannot be registered"):
-            registration = Registration(arrays, self._nixl.register_memory(regions, "DRAM"))
-        self._registrations.add(registration)
+            self._registrations[registration] = self._nixl.register_memory(regions, "DRAM")
         return registration
 
     def deregister(self, registration: Registration, settled: Callable[[], None] = lambda: None) -> None:
-        """Close arrays to transfers, at once or as soon as no abandoned read can write into them any more.
-
-        ``settled`` is called then: until it is, their memory must not be given to anyone else.
-        """
+        """See ``Agent``."""
         self._given_back[registration] = settled
         self._sweep()
 
     def add_remote(self, metadata: bytes) -> str:
-        """Make a peer known by its ``metadata`` and return its name; it must not be known with other metadata."""
+        """See ``Agent``."""
         with _refusals("the peer's agent metadata is unusable"):
             name = self._nixl.add_remote_agent(metadata)
         remote: str = name.decode() if isinstance(name, bytes) else name  # NIXL is annotated str and returns bytes
@@ -114,17 +94,13 @@ class Agent:
         return remote
 
     def remove_remote(self, remote: str) -> None:
-        """Forget a peer and disconnect from it."""
+        """See ``Agent``."""
         self._remotes.discard(remote)
         with _refusals(f"peer {remote} cannot be removed"):
             self._nixl.remove_remote_agent(remote)
 
     async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = 30.0) -> int:
-        """Copy the peer's memory into ours, then notify the peer; return the bytes moved.
-
-        Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After that, or after
-        a cancellation, the local memory must not be used again, and the peer may or may not be notified.
-        """
+        """See ``Agent``."""
         merged = merge(pairs)
         with _refusals(f"KV cannot be read from {remote}"):
             handle = self._initialize(remote, merged, notification)
@@ -139,12 +115,12 @@ class Agent:
         return sum(length for _, _, length in merged)
 
     def notify(self, remote: str, message: bytes) -> None:
-        """Send a peer a message that belongs to no transfer; to a new peer it leaves as this end goes on polling."""
+        """See ``Agent``."""
         with _refusals(f"peer {remote} cannot be notified"):
             self._nixl.send_notif(remote, message)
 
     def notifications(self) -> list[tuple[str, bytes]]:
-        """Return what peers sent since the last call, as (peer, message), in no order; and let transfers progress."""
+        """See ``Agent``."""
         with _refusals("notifications cannot be read"):
             received: dict[str, list[bytes]] = self._nixl.get_new_notifs()
         self._sweep()
@@ -160,9 +136,9 @@ class Agent:
         for read in self._abandoned:
             with _logged("release a transfer"):
                 self._nixl.release_xfer_handle(read.handle)
-        for registration in self._registrations:
+        for descriptors in self._registrations.values():
             with _logged("deregister memory"):
-                self._nixl.deregister_memory(registration.descriptors)
+                self._nixl.deregister_memory(descriptors)
         for remote in self._remotes:
             with _logged(f"remove peer {remote}"):
                 self._nixl.remove_remote_agent(remote)
@@ -187,9 +163,9 @@ class Agent:
         busy = [address for read in self._abandoned for address, _, _ in read.pairs]
         for registration in [each for each in self._given_back if not any(map(each.holds, busy))]:
             settled = self._given_back.pop(registration)
-            self._registrations.remove(registration)
+            descriptors = self._registrations.pop(registration)
             with _refusals("memory cannot be deregistered"):
-                self._nixl.deregister_memory(registration.descriptors)
+                self._nixl.deregister_memory(descriptors)
             settled()
 
     def _is_running(self, handle: nixl_xfer_handle) -> bool:
@@ -202,21 +178,6 @@ class Agent:
             if not running:
                 self._nixl.release_xfer_handle(handle)
         return running
-
-
-def merge(pairs: Iterable[Pair]) -> list[Pair]:
-    """Join pairs that follow each other without a gap on both sides; the bytes copied stay the same."""
-    merged: list[Pair] = []
-    for local, remote, length in pairs:
-        if merged and _end(merged[-1]) == (local, remote):
-            start, distant, before = merged.pop()
-            local, remote, length = start, distant, before + length
-        merged.append((local, remote, length))
-    return merged
-
-
-def _end(pair: Pair) -> tuple[int, int]:
-    return pair[0] + pair[2], pair[1] + pair[2]
 
 
 @contextmanager

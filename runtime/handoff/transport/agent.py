@@ -1,0 +1,95 @@
+"""Say what every transport does, in the shape of NIXL's agent: register, exchange, transfer, poll, notify, release.
+
+No transport has a thread of its own, so both ends of a transfer must keep polling: the reader inside ``Agent.read``,
+otherwise by calling ``Agent.notifications``. Nothing that a peer sends is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+Pair = tuple[int, int, int]
+"""Local address, remote address, length in bytes."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Registration:
+    """Hold arrays in place while a transport may touch them."""
+
+    arrays: tuple[NDArray[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not all(array.flags.c_contiguous for array in self.arrays):
+            raise ValueError("an array to register is not contiguous: register its base instead")
+
+    def holds(self, address: int) -> bool:
+        """Tell whether an address lies in one of the arrays."""
+        return any(array.ctypes.data <= address < array.ctypes.data + array.nbytes for array in self.arrays)
+
+
+class Agent(Protocol):
+    """Own one end of a transport and all that is registered with it; use it from one thread only.
+
+    Whatever the transport or a peer refuses is raised as ``HandoffError`` with ``Code.KV_TRANSFER``.
+    """
+
+    name: str
+    """What peers know it by; unique among them."""
+
+    @property
+    def provider(self) -> str:
+        """What the running transport goes by, read back from it: ``ucx``, ``efa``, ``libfabric-other`` or ``tcp``."""
+
+    @property
+    def metadata(self) -> bytes:
+        """What a peer needs to read what is registered now; take it anew after each ``register``."""
+
+    def register(self, *arrays: NDArray[Any]) -> Registration:
+        """Open contiguous arrays to transfers in both directions and keep them alive until ``deregister``."""
+
+    def deregister(self, registration: Registration, settled: Callable[[], None] = ...) -> None:
+        """Close arrays to transfers, at once or as soon as no read that was given up can write into them any more.
+
+        ``settled`` is called then: until it is, their memory must not be given to anyone else.
+        """
+
+    def add_remote(self, metadata: bytes) -> str:
+        """Make a peer known by its ``metadata`` and return its name; it must not be known with other metadata."""
+
+    def remove_remote(self, remote: str) -> None:
+        """Forget a peer and disconnect from it."""
+
+    async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = ...) -> int:
+        """Copy the peer's memory into ours, then notify the peer unless that is empty; return the bytes moved.
+
+        Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After that, or after
+        a cancellation, the local memory must not be used again, and the peer may or may not be notified.
+        """
+
+    def notify(self, remote: str, message: bytes) -> None:
+        """Send a peer a message that belongs to no transfer; to a new peer it leaves as this end goes on polling."""
+
+    def notifications(self) -> list[tuple[str, bytes]]:
+        """Return what peers sent since the last call, as (peer, message), in no order; and let transfers progress."""
+
+    def close(self) -> None:
+        """Release all; a second call does nothing."""
+
+
+def merge(pairs: Iterable[Pair]) -> list[Pair]:
+    """Join pairs that follow each other without a gap on both sides; the bytes copied stay the same."""
+    merged: list[Pair] = []
+    for local, remote, length in pairs:
+        if merged and _end(merged[-1]) == (local, remote):
+            start, distant, before = merged.pop()
+            local, remote, length = start, distant, before + length
+        merged.append((local, remote, length))
+    return merged
+
+
+def _end(pair: Pair) -> tuple[int, int]:
+    return pair[0] + pair[2], pair[1] + pair[2]
