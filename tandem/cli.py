@@ -98,7 +98,7 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
         action.set_defaults(run=_tenant)
     for action in (add, rotate, sign, revoke):
         action.add_argument("id", metavar="TENANT")
-    for limit in ("requests-per-minute", "tokens-per-minute", "concurrency"):
+    for limit in ("requests-per-minute", "tokens-per-minute", "concurrency", "weight"):
         add.add_argument(f"--{limit}", type=_positive, metavar="N")
     for action in (rotate, sign):
         action.add_argument("--at-once", action="store_true", help="refuse the one before at once: it has leaked")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -23,7 +25,7 @@ from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import settings
-from tandem.spec.deployment import Deployment
+from tandem.spec.deployment import Deployment, Gateway
 
 
 class GatewayService(Construct):
@@ -148,6 +150,7 @@ class GatewayService(Construct):
                 settings.MAX_MODEL_LEN: str(deployment.model.max_model_len),
                 settings.LISTEN_PORT: str(gateway.port),
                 settings.DECODE_PROVIDER: deployment.decode.provider,
+                settings.ADMISSION: _admission(gateway),
             },
             logging=ecs.LogDrivers.aws_logs(stream_prefix="gateway", log_group=log_group),
             readonly_root_filesystem=True,
@@ -160,3 +163,8 @@ class GatewayService(Construct):
             trace(container, deployment, ecs.LogDrivers.aws_logs(stream_prefix="collector", log_group=log_group))
         acknowledge_task(task)
         return container
+
+
+def _admission(gateway: Gateway) -> str:
+    """Return the bounds of one task; tenants' limits are divided among the fewest tasks that there are."""
+    return json.dumps({**gateway.admission.model_dump(), "gateways": gateway.min_count})

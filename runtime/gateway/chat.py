@@ -35,7 +35,12 @@ class Chat:
     body: Mapping[str, Any]
     max_tokens: int
     prompt_tokens: int
-    """An estimate, for the reservation only."""
+    """An estimate, for reservation and admission."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the request may take in all, by which tenants are metered."""
+        return self.prompt_tokens + self.max_tokens
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -49,11 +54,19 @@ def parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def read(given: Mapping[str, Any], *, request_id: str, tenant: str, model: str, max_model_len: int) -> Chat:
+def read(
+    given: Mapping[str, Any],
+    *,
+    request_id: str,
+    tenant: str,
+    model: str,
+    max_model_len: int,
+    most_prompt_tokens: int | None = None,
+) -> Chat:
     """Check and strip a request's body.
 
     Raise ``HandoffError``: ``invalid_request``, ``model_not_found``, or ``context_length_exceeded`` where the answer
-    alone would fill the context.
+    alone would fill the context, or the prompt takes more than is allowed.
     """
     body = stripped(given)
     _check_types(body)
@@ -65,8 +78,12 @@ def read(given: Mapping[str, Any], *, request_id: str, tenant: str, model: str, 
     if room < 1:
         message = f"max_tokens is {max_tokens}, the context holds {max_model_len} with the prompt: lower it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
+    estimated = estimate_tokens(body)
+    if most_prompt_tokens is not None and estimated > most_prompt_tokens:
+        message = f"the prompt takes about {estimated} tokens, allowed here are {most_prompt_tokens}: shorten it"
+        raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
     # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
-    prompt_tokens = min(room, estimate_tokens(body))
+    prompt_tokens = min(room, estimated)
     return Chat(request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from runtime.gateway.admission.config import AdmissionConfig
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError, required, required_int
 
@@ -103,6 +104,7 @@ class GatewayConfig:
     metrics_port: int
     tenants_secret_arn: str
     agentcore_secret_arn: str | None
+    admission: AdmissionConfig
     provider: ProviderConfig
 
     @classmethod
@@ -117,6 +119,7 @@ class GatewayConfig:
             metrics_port=_port(environment, settings.METRICS_PORT),
             tenants_secret_arn=required(environment, settings.TENANTS_SECRET_ARN),
             agentcore_secret_arn=environment.get(settings.AGENTCORE_SECRET_ARN) or None,
+            admission=_admission(environment),
             provider=_provider(environment),
         )
 
@@ -127,6 +130,15 @@ def _provider(environment: Mapping[str, str]) -> ProviderConfig:
         known = ", ".join(_PROVIDERS)
         raise SettingError(f"environment variable {settings.DECODE_PROVIDER} is {name!r}: one of {known} is needed")
     return _PROVIDERS[name].from_environment(environment)
+
+
+def _admission(environment: Mapping[str, str]) -> AdmissionConfig:
+    try:
+        return AdmissionConfig.load(required(environment, settings.ADMISSION))
+    except ValueError as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(f"environment variable {settings.ADMISSION} cannot be used: {error}") from error
 
 
 def _prefill(environment: Mapping[str, str]) -> WorkersConfig:

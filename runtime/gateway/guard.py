@@ -26,6 +26,7 @@ READY: Final = "/ready"
 _OPEN: Final = frozenset({HEALTH, READY})
 
 RECORD: Final = web.RequestKey("record", Record)
+TENANT: Final = web.RequestKey("tenant", Tenant)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _GONE: Final = (ConnectionResetError, asyncio.CancelledError)
@@ -68,7 +69,8 @@ async def label(request: web.Request, response: web.StreamResponse) -> None:
 async def _answer(request: web.Request, handler: _Handler, known: Iterable[Tenant], region: str) -> web.StreamResponse:
     record = request[RECORD]
     try:
-        record.tenant = (await _authorize(request, known, region)).id
+        tenant = request[TENANT] = await _authorize(request, known, region)
+        record.tenant = tenant.id
         return await handler(request)
     except _GONE:
         raise

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,18 +14,19 @@ from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.guard import HEALTH, READY, RECORD, guard, label
+from runtime.gateway.guard import HEALTH, READY, RECORD, TENANT, guard, label
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.refusal import BEDROCK
 from runtime.gateway.sse import Tail
 from runtime.gateway.tenants import Tenant
+from runtime.gateway.time_limit import in_time, last_words
+from runtime.gateway.turnstile import Turnstile
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
-MAX_BODY_BYTES: Final = 4 * 2**20
 _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
 
 
@@ -38,12 +40,15 @@ class Gateway:
         self._known = known
         self._provider = provider
         self._metrics = metrics
+        self._turnstile = Turnstile(config.admission)
+        metrics.admits(self._turnstile)
         self._started = int(time.time())
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
         app = web.Application(
-            middlewares=[guard(self._known, self._ended, self._config.region)], client_max_size=MAX_BODY_BYTES
+            middlewares=[guard(self._known, self._ended, self._config.region)],
+            client_max_size=self._config.admission.body_bytes,
         )
         app.on_response_prepare.append(label)
         app.router.add_get(HEALTH, self._health)
@@ -81,25 +86,32 @@ class Gateway:
         record = request[RECORD]
         body = bodies.parse(await request.read())
         record.stream = body.get("stream") is True
-        async with self._asked(body, record) as upstream:
+        async with self._asked(body, request) as upstream:
             if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
                 return await _relay_stream(request, upstream, record)
             return await _relay_whole(upstream, record)
 
     @asynccontextmanager
-    async def _asked(self, body: Mapping[str, Any], record: Record) -> AsyncIterator[Response]:
-        """Have a chat completion answered, whichever API it came by."""
+    async def _asked(self, body: Mapping[str, Any], request: web.Request) -> AsyncIterator[Response]:
+        """Have a chat completion answered when its turn comes, whichever API it came by."""
+        record, tenant = request[RECORD], request[TENANT]
+        record.ends_at = asyncio.get_running_loop().time() + self._config.admission.request_seconds
         chat = bodies.read(
             body,
             request_id=record.request_id,
-            tenant=record.tenant or "",
+            tenant=tenant.id,
             model=self._config.model,
             max_model_len=self._config.max_model_len,
+            most_prompt_tokens=self._config.admission.prompt_tokens,
         )
         with self._metrics.streams.holding(1), tracing.request(record.parent) as span:
             record.trace_id = tracing.trace_id(span)
             try:
-                async with self._provider.answer(chat, record.phases) as upstream:
+                async with AsyncExitStack() as stack:
+                    async with in_time(record):
+                        turn = self._turnstile.turn(tenant, chat.tokens, record.phases)
+                        await stack.enter_async_context(turn)
+                        upstream = await stack.enter_async_context(self._provider.answer(chat, record.phases))
                     record.kv_bytes = _kv_bytes(upstream)
                     yield upstream
             finally:
@@ -108,7 +120,8 @@ class Gateway:
 
 async def _relay_whole(upstream: Response, record: Record) -> web.Response:
     try:
-        body = await upstream.read()
+        async with in_time(record):
+            body = await upstream.read()
     except UnreachableError as error:
         raise _broken(error) from error
     record.bytes_out = len(body)
@@ -121,17 +134,20 @@ async def _relay_stream(request: web.Request, upstream: Response, record: Record
     await response.prepare(request)
     tail = Tail()
     try:
-        async for chunk in upstream.chunks():
-            if not record.bytes_out:
-                record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
-            tail.push(chunk)
-            record.bytes_out += len(chunk)
-            await response.write(chunk)
+        async with in_time(record):
+            async for chunk in upstream.chunks():
+                if not record.bytes_out:
+                    record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
+                tail.push(chunk)
+                record.bytes_out += len(chunk)
+                await response.write(chunk)
         if not tail.finished:
             raise UnreachableError("the stream ended before it said so")
-    except UnreachableError as error:
-        record.code = Code.DECODE_FAILED.value
-        await response.write(tail.error_event(_broken(error)))
+    except (UnreachableError, HandoffError) as error:
+        failure = _broken(error) if isinstance(error, UnreachableError) else error
+        record.code = failure.code.value
+        await last_words(request, response, tail.error_event(failure))
+        return response
     await response.write_eof()
     return response
 

@@ -10,6 +10,7 @@ from runtime.gateway.gauge import Gauge
 from runtime.gateway.prometheus import Prometheus
 from runtime.gateway.record import CLIENT_GONE, Record
 from runtime.gateway.sample import Sample
+from runtime.gateway.turnstile import Turnstile
 from runtime.handoff import emf
 from runtime.handoff import metrics as names
 from runtime.handoff.metrics import Metric
@@ -31,6 +32,10 @@ class Metrics:
         self._counts: Counter[Metric] = Counter()
         self._fill: float | None = None
         self._begin()
+
+    def admits(self, turnstile: Turnstile) -> None:
+        """Show how many requests wait for their turn."""
+        self._prometheus.waiting.set_function(lambda: turnstile.waiting)
 
     def ended(self, record: Record, status: int) -> None:
         """Count one request that ended with ``status``."""

@@ -14,7 +14,7 @@ from typing import Final
 from runtime.gateway import tracing
 from runtime.handoff.metrics import PHASES
 
-_OWN: Final = ("reserve", "prefill")
+_OWN: Final = ("queue", "reserve", "prefill")
 _AT_ENDPOINT: Final = ("handshake", "transfer", "verify")
 _TIMING: Final = re.compile(r"([a-z_]+);dur=([0-9]+(?:\.[0-9]+)?)(?![0-9.])")
 

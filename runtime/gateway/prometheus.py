@@ -31,6 +31,7 @@ class Prometheus:
         ProcessCollector(registry=self._registry)
         self._requests = self._counter("dynamo_frontend_requests", "Requests that ended.", "request_type", "status")
         self._codes = self._counter("tandem_gateway_errors", "Requests that ended with an error code.", "code")
+        self._tenants = self._counter("tandem_gateway_tenant_requests", "Requests by tenant.", "tenant", "outcome")
         self._kv = self._counter("tandem_gateway_kv_transfer_bytes", "KV bytes read from prefill workers.").labels(
             model
         )
@@ -43,6 +44,7 @@ class Prometheus:
         phases = self._histogram("tandem_gateway_phase_seconds", "Phases of the time to first token.", "phase")
         self._phases = {name: phases.labels(model, name) for name in PHASES}
         self.fill = self._gauge("tandem_decode_reservation_fill", "Share of the endpoint's KV memory reserved.")
+        self.waiting = self._gauge("dynamo_frontend_queued_requests", "Requests that wait for their turn.")
         self._gauge("dynamo_frontend_active_requests", "Requests under way.").set_function(lambda: streams.level)
         self._gauge(
             "tandem_gateway_queued_prompt_tokens", "Estimated prompt tokens waiting for or inside prefill."
@@ -55,6 +57,8 @@ class Prometheus:
         self._requests.labels(self._model, kind, "error" if refused else "success").inc()
         if record.code is not None:
             self._codes.labels(self._model, record.code if record.code in _CODES else "other").inc()
+        if record.tenant is not None:
+            self._tenants.labels(self._model, record.tenant, _outcome(status, failed=failed)).inc()
         self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
         if record.stream and record.phases.ttft_ms is not None:
@@ -74,3 +78,12 @@ class Prometheus:
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, ["model"], registry=self._registry).labels(self._model)
+
+
+def _outcome(status: int, *, failed: bool) -> str:
+    """Return ``failed``, ``throttled``, ``refused`` or ``success``; tenants are those of the document, so bounded."""
+    if failed:
+        return "failed"
+    if status == 429:
+        return "throttled"
+    return "refused" if status >= 400 else "success"

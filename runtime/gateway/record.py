@@ -23,6 +23,8 @@ class Record:
     phases: Phases = field(default_factory=Phases)
     tenant: str | None = None
     stream: bool = False
+    ends_at: float | None = None
+    """When the request must have been answered, in the loop's seconds; None: whenever."""
     bytes_out: int = 0
     kv_bytes: int = 0
     code: str | None = None

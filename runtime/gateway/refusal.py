@@ -21,9 +21,14 @@ _ERROR_TYPE: Final = "x-amzn-ErrorType"
 def refused(path: str, error: HandoffError, status: int) -> web.Response:
     """Return the answer for an error of ours; ``status`` is the HTTP status where the API leaves it to us."""
     if path.startswith(BEDROCK):
-        return _exception(fault.INTERNAL if status == 500 else fault.FAULTS[error.code], str(error))
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return web.json_response(error.body(), status=status, headers=headers)
+        answer = _exception(fault.INTERNAL if status == 500 else fault.FAULTS[error.code], str(error))
+    else:
+        answer = web.json_response(error.body(), status=status)
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def passed_on(path: str, error: PeerError) -> web.Response:

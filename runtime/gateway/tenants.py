@@ -23,7 +23,7 @@ ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What a tenant may be called: it stands in tickets, logs and metrics."""
 KEYS: Final = 2
 """Keys of a tenant that are valid at once: the new one and the one before, so that a rotation has no gap."""
-LIMITS: Final = ("requests_per_minute", "tokens_per_minute", "concurrency")
+LIMITS: Final = ("requests_per_minute", "tokens_per_minute", "concurrency", "weight")
 ACTIVE: Final = "active"
 REVOKED: Final = "revoked"
 AGENTCORE: Final = "agentcore"
@@ -34,7 +34,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tenant:
-    """Hold one tenant: digests of its keys, newest first, and its limits by name (absent: unlimited).
+    """Hold one tenant: digests of its keys, newest first, and its limits by name (absent: the deployment's).
 
     ``signing`` holds secret access keys by access key id, oldest first.
     """

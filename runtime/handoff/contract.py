@@ -39,6 +39,9 @@ class Code(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     CAPACITY = "capacity"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
     RESERVATION_UNKNOWN = "reservation_unknown"
     TICKET_INVALID = "ticket_invalid"
     KV_INCOMPLETE = "kv_incomplete"
@@ -59,6 +62,9 @@ STATUS: Final[dict[Code, int]] = {
     Code.MODEL_NOT_FOUND: 404,
     Code.CONTEXT_LENGTH_EXCEEDED: 400,
     Code.CAPACITY: 429,
+    Code.RATE_LIMIT_EXCEEDED: 429,
+    Code.OVERLOADED: 429,
+    Code.TIMEOUT: 504,
     Code.RESERVATION_UNKNOWN: 409,
     Code.TICKET_INVALID: 403,
     Code.KV_INCOMPLETE: 400,
@@ -86,12 +92,16 @@ class Phase(StrEnum):
 
 
 class HandoffError(Exception):
-    """Carry a code and a message, and where known the phase, to whoever answers the request."""
+    """Carry a code and a message to whoever answers the request.
 
-    def __init__(self, code: Code, message: str, *, phase: Phase | None = None) -> None:
+    Where known, also the phase, and in how many seconds it is worth trying again.
+    """
+
+    def __init__(self, code: Code, message: str, *, phase: Phase | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.phase = phase
+        self.retry_after = retry_after
 
     @property
     def status(self) -> int:

@@ -60,6 +60,7 @@ TIME_TO_FIRST_TOKEN: Final = Metric(
 
 PHASES: Final = {
     "gateway": Metric("GatewayTime", Unit.MILLISECONDS, "Average", "the gateway's own work"),
+    "queue": Metric("QueueTime", Unit.MILLISECONDS, "Average", "waiting in the gateway for the tenant's turn"),
     "reserve": Metric("ReserveTime", Unit.MILLISECONDS, "Average", "the reservation at the decode endpoint"),
     "prefill": Metric("PrefillTime", Unit.MILLISECONDS, "Average", "the prefill worker, its queue among it"),
     "handshake": Metric("KvHandshakeTime", Unit.MILLISECONDS, "Average", "the handshake between decode and prefill"),

@@ -23,6 +23,8 @@ TENANTS_SECRET_ARN: Final = "TANDEM_TENANTS_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds tenants and digests of their keys."""
 AGENTCORE_SECRET_ARN: Final = "TANDEM_AGENTCORE_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds the key of AgentCore's calls, as JSON; absent where it is not registered there."""
+ADMISSION: Final = "TANDEM_ADMISSION"
+"""The gateway's bounds and its tenants' limits, as JSON: the deployment file's section, and among how many gateways."""
 PREFILL_NAMESPACE: Final = "TANDEM_PREFILL_NAMESPACE"
 """The Cloud Map namespace of the prefill workers; absent where there are none."""
 PREFILL_SERVICE: Final = "TANDEM_PREFILL_SERVICE"

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from tandem.spec.admission import Admission
 from tandem.spec.capacity import Capacity, OnDemand
 from tandem.spec.facts import InstanceFacts
 from tandem.spec.instances import INSTANCE_TYPES, InstanceType
@@ -191,6 +192,7 @@ class Gateway(Section):
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 2048
     port: Port = 8080
     metrics_port: Annotated[Port, Field(description="where Prometheus may scrape a gateway, inside the VPC")] = 9464
+    admission: Admission = Admission()
     domain: Domain | None = None
     certificate_arn: CertificateArn | None = None
 

@@ -23,6 +23,7 @@ from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tandem.rehearsal.processes import Program
+from tandem.spec.admission import Admission
 from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import INSTANCE_TYPES
 from tests.instance_metadata import CREDENTIALS
@@ -134,6 +135,7 @@ def gateway(host: Host, provider: str, secrets: Mapping[str, str], aws: Mapping[
         settings.TICKET_SECRET_ARN: secrets["ticket"],
         settings.MODEL: MODEL.id,
         settings.MAX_MODEL_LEN: str(MODEL.max_model_len),
+        settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),
         settings.LISTEN_PORT: str(host.port),
         settings.PREFILL_NAMESPACE: NAMESPACE,
         settings.PREFILL_SERVICE: PREFILL.name,

@@ -18,13 +18,23 @@ from runtime.gateway.bedrock.invoke import InvokeEvents
 from runtime.gateway.events import EventError, Events
 from runtime.gateway.guard import RECORD
 from runtime.gateway.record import Record
+from runtime.gateway.time_limit import in_time, last_words
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
+_BREAKS: Final = (
+    HandoffError,
+    UnreachableError,
+    EventError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
 _DONE: Final = b"[DONE]"
 
-Ask = Callable[[Mapping[str, Any], Record], AbstractAsyncContextManager[Response]]
+Ask = Callable[[Mapping[str, Any], web.Request], AbstractAsyncContextManager[Response]]
 """Have a chat completion answered; raise ``HandoffError`` or ``PeerError``."""
 
 
@@ -66,12 +76,12 @@ class BedrockRuntime:
 
     async def _converse(self, request: web.Request) -> web.Response:
         record = request[RECORD]
-        completion = await self._complete(request, converse.chat_body, record)
+        completion = await self._complete(request, converse.chat_body)
         return web.json_response(answer.converse(completion, round(record.phases.total_ms)))
 
     async def _invoke(self, request: web.Request) -> web.Response:
         record = request[RECORD]
-        completion = await self._complete(request, invoke.chat_body, record)
+        completion = await self._complete(request, invoke.chat_body)
         read, written = answer.token_counts(completion)
         headers = {
             invoke.INPUT_TOKENS: str(read),
@@ -80,14 +90,13 @@ class BedrockRuntime:
         }
         return web.json_response(completion, headers=headers)
 
-    async def _complete(
-        self, request: web.Request, chat_body: Callable[..., dict[str, Any]], record: Record
-    ) -> dict[str, Any]:
+    async def _complete(self, request: web.Request, chat_body: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         body = chat_body(await self._body(request), model=self.model, stream=False)
-        async with self.ask(body, record) as upstream:
+        async with self.ask(body, request) as upstream:
             try:
-                raw = await upstream.read()
-                record.bytes_out = len(raw)
+                async with in_time(request[RECORD]):
+                    raw = await upstream.read()
+                request[RECORD].bytes_out = len(raw)
                 completion = json.loads(raw)
             except (UnreachableError, ValueError, RecursionError) as error:
                 raise _broken(error) from error
@@ -99,14 +108,18 @@ class BedrockRuntime:
         record = request[RECORD]
         record.stream = True
         body = kind.chat_body(await self._body(request), model=self.model, stream=True)
-        async with self.ask(body, record) as upstream:
+        async with self.ask(body, request) as upstream:
             response = web.StreamResponse(headers={"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
             await response.prepare(request)
             try:
-                await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
-            except (UnreachableError, EventError, LookupError, TypeError, ValueError, AttributeError) as error:
-                record.code = Code.DECODE_FAILED.value
-                await response.write(eventstream.exception(fault.MODEL_STREAM.event, str(_broken(error))))
+                async with in_time(record):
+                    await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
+            except _BREAKS as error:
+                failure = error if isinstance(error, HandoffError) else _broken(error)
+                record.code = failure.code.value
+                kind_of_fault = fault.TIMEOUT if failure.code is Code.TIMEOUT else fault.MODEL_STREAM
+                await last_words(request, response, eventstream.exception(kind_of_fault.event, str(failure)))
+                return response
             await response.write_eof()
             return response
 

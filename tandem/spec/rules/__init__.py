@@ -10,7 +10,18 @@ from typing import Final
 
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.rules import access, capacity, hosts, load, network, observability, registration, scaling, workers
+from tandem.spec.rules import (
+    access,
+    admission,
+    capacity,
+    hosts,
+    load,
+    network,
+    observability,
+    registration,
+    scaling,
+    workers,
+)
 
 Rule = Callable[[Deployment], Iterator[Finding]]
 
@@ -52,6 +63,9 @@ RULES: Final[tuple[Rule, ...]] = (
     access.plain_http_known,
     access.memory_fits_cpu,
     access.gateway_ports_distinct,
+    admission.scales_before_waiting,
+    admission.body_holds_context,
+    admission.prompt_fits_context,
     load.model_fits,
     load.load_carried,
     load.systems_known,

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from runtime.gateway.admission.config import AdmissionConfig
+from runtime.gateway.admission.limits import Limits
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, VllmConfig
 from runtime.handoff import settings
 from tests.templates import named, only, resources, stack, statements, templates
@@ -129,6 +131,16 @@ def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
     assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [9000, 9464]
     assert container["ReadonlyRootFilesystem"] is True
     assert container["StopTimeout"] <= 120  # Fargate's limit
+
+
+def test_a_task_takes_on_what_the_file_says_and_its_share_of_tenants_limits() -> None:
+    sizes: dict[str, Any] = {
+        "gateway__min_count": 3,
+        "gateway__admission": {"running": 100, "tenant": {"concurrency": 9}},
+    }
+    admission = AdmissionConfig.load(named(_container(**sizes)["Environment"])[settings.ADMISSION])
+    assert (admission.capacity.running, admission.capacity.waiting) == (100, 128)
+    assert admission.limits({"weight": 2}) == Limits(concurrency=3, weight=2)
 
 
 def test_operators_are_told_where_to_call_and_where_tenants_are() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, VllmConfig, WorkersConfig
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.http_server import Gateway
@@ -75,7 +76,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Captured:
     return Captured(capsys)
 
 
-Start = Callable[[str], Any]
+Start = Callable[..., Any]
 
 
 def worker(port: int) -> Worker:
@@ -88,7 +89,9 @@ async def start() -> AsyncIterator[Start]:
     """Start a gateway with the named provider."""
     async with AsyncExitStack() as stack:
 
-        async def run(name: str) -> Setup:
+        async def run(
+            name: str, admission: AdmissionConfig | None = None, tenants: Sequence[Tenant] = TENANTS
+        ) -> Setup:
             prefill, decode = PrefillPeer(), DecodePeer()
             secure = CERTIFICATE if name == "vllm" else None  # an endpoint's authority is for its operator to name
             prefill_server = await stack.enter_async_context(serving(prefill.application(), CERTIFICATE))
@@ -103,7 +106,8 @@ async def start() -> AsyncIterator[Start]:
             stack.push_async_callback(releases.drain)
             metrics = Metrics(deployment="small", model=MODEL)
             provider = _provider(name, workers, decoders, client, releases, metrics)
-            app = Gateway(_config(provider[0]), provider[1], metrics, lambda: TENANTS).application()
+            config = _config(provider[0], admission or AdmissionConfig())
+            app = Gateway(config, provider[1], metrics, lambda: tenants).application()
             gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
             return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases, metrics)
@@ -146,7 +150,7 @@ def _provider(
     return kv, Cs3Provider(kv, prefill, client, releases, key=lambda: "decode-key", ticket_key=lambda: TICKET_KEY)
 
 
-def _config(provider: ProviderConfig) -> GatewayConfig:
+def _config(provider: ProviderConfig, admission: AdmissionConfig) -> GatewayConfig:
     return GatewayConfig(
         deployment="small",
         region="us-east-2",
@@ -156,5 +160,6 @@ def _config(provider: ProviderConfig) -> GatewayConfig:
         metrics_port=2,
         tenants_secret_arn="arn",
         agentcore_secret_arn=None,
+        admission=admission,
         provider=provider,
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import GatewayConfig
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
+from tandem.spec.admission import Admission
 
+ADMISSION = {**Admission().model_dump(), "gateways": 2}
 COMMON = {
+    settings.ADMISSION: json.dumps(ADMISSION),
     settings.DEPLOYMENT: "small",
     "AWS_REGION": "us-east-2",
     settings.METRICS_PORT: "9464",
@@ -39,6 +45,18 @@ EACH = [(provider, name) for provider, variables in WHOLE.items() for name in va
 def test_what_the_constructs_set_is_enough(provider: str) -> None:
     config = GatewayConfig.from_environment({**WHOLE[provider], settings.DECODE_PROVIDER: provider})
     assert (config.port, config.agentcore_secret_arn) == (8000, None)
+
+
+def test_what_the_deployment_file_leaves_open_is_what_a_gateway_takes_by_itself() -> None:
+    config = GatewayConfig.from_environment({**WHOLE["openai"], settings.DECODE_PROVIDER: "openai"})
+    assert config.admission == AdmissionConfig(gateways=2)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", json.dumps({**ADMISSION, "tenant": {"unknown": 1}})])
+def test_bounds_that_cannot_be_read_are_named(text: str) -> None:
+    environment = {**WHOLE["openai"], settings.DECODE_PROVIDER: "openai", settings.ADMISSION: text}
+    with pytest.raises(SettingError, match=f"{settings.ADMISSION} cannot be used"):
+        GatewayConfig.from_environment(environment)
 
 
 def test_agentcore_has_a_secret_where_it_is_registered() -> None:

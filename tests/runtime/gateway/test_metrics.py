@@ -22,7 +22,7 @@ def _taken(setup: Setup) -> dict[str, Any]:
     return document
 
 
-def _sample(setup: Setup, name: str, **labels: str) -> float:
+def sample(setup: Setup, name: str, **labels: str) -> float:
     families = text_string_to_metric_families(setup.metrics.exposition().decode())
     found = [each for family in families for each in family.samples if each.name == name]
     [value] = [each.value for each in found if each.labels == {"model": MODEL, **labels}]
@@ -41,9 +41,9 @@ async def test_a_streamed_answer_is_counted_with_its_phases(cs3: Setup) -> None:
     assert counted["ActiveStreams"] > 0
     assert counted["QueuedPromptTokens"] > 0
     assert counted["PromptTokens"] == cs3.decode.body(RESERVATIONS)["prompt_tokens"]
-    assert _sample(cs3, "dynamo_frontend_time_to_first_token_seconds_count") == 1
-    assert _sample(cs3, "tandem_gateway_phase_seconds_count", phase="prefill") == 1
-    assert _sample(cs3, "tandem_gateway_kv_transfer_bytes_total") == 921600
+    assert sample(cs3, "dynamo_frontend_time_to_first_token_seconds_count") == 1
+    assert sample(cs3, "tandem_gateway_phase_seconds_count", phase="prefill") == 1
+    assert sample(cs3, "tandem_gateway_kv_transfer_bytes_total") == 921600
 
 
 async def test_a_period_begins_anew_and_says_nothing_of_what_was_not_measured(cs3: Setup) -> None:
@@ -63,7 +63,7 @@ async def test_a_whole_answer_has_no_time_to_first_token(cs3: Setup) -> None:
     counted = _taken(cs3)
     assert (counted["Requests"], len(counted["RequestTime"])) == (1, 1)
     assert "TimeToFirstToken" not in counted
-    assert _sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="success") == 1
+    assert sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="success") == 1
 
 
 async def test_refusals_and_failures_are_told_apart(cs3: Setup) -> None:
@@ -76,8 +76,8 @@ async def test_refusals_and_failures_are_told_apart(cs3: Setup) -> None:
     counted = _taken(cs3)
     assert (counted["Requests"], counted["Throttles"], counted["Errors"]) == (2, 1, 1)
     assert counted["PromptTokens"] == 0  # nothing was prefilled, so none of it calls for hosts
-    assert _sample(cs3, "tandem_gateway_errors_total", code="capacity") == 1
-    assert _sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="error") == 2
+    assert sample(cs3, "tandem_gateway_errors_total", code="capacity") == 1
+    assert sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="error") == 2
 
 
 async def test_a_stream_that_breaks_off_is_an_error_though_its_status_was_200(cs3: Setup) -> None:
@@ -93,7 +93,7 @@ async def test_a_peer_s_own_codes_make_no_labels(cs3: Setup) -> None:
     cs3.decode.errors["reserve"] = web.json_response(error, status=400)
     async with cs3.ask() as answer:
         await answer.read()
-    assert _sample(cs3, "tandem_gateway_errors_total", code="other") == 1
+    assert sample(cs3, "tandem_gateway_errors_total", code="other") == 1
 
 
 async def test_gauges_rise_while_a_request_waits_for_prefill(cs3: Setup) -> None:
@@ -110,7 +110,7 @@ async def test_gauges_rise_while_a_request_waits_for_prefill(cs3: Setup) -> None
     await cs3.prefill.wait(lambda: bool(cs3.prefill.seen))
     reserved = cs3.decode.body(RESERVATIONS)["prompt_tokens"]
     assert (cs3.metrics.queued.level, cs3.metrics.streams.level) == (reserved, 1)
-    assert _sample(cs3, "tandem_gateway_queued_prompt_tokens") == reserved
+    assert sample(cs3, "tandem_gateway_queued_prompt_tokens") == reserved
     gate.set()
     await task
     assert (cs3.metrics.queued.level, cs3.metrics.streams.level) == (0, 0)

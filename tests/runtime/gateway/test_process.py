@@ -22,6 +22,7 @@ from runtime.gateway.address import METADATA_VARIABLE, MetadataError, listen_add
 from runtime.gateway.tenants import Tenant, digest, dump
 from runtime.handoff import settings
 from runtime.handoff.contract import CHAT_COMPLETIONS
+from tandem.spec.admission import Admission
 from tests.runtime.gateway.peers import CHUNKS, DEADLINE_SECONDS, DecodePeer, serving
 
 ADDRESS = "127.45.6.7"
@@ -89,6 +90,7 @@ async def decode(aws: dict[str, str]) -> AsyncIterator[tuple[DecodePeer, dict[st
                 settings.METRICS_PORT: str(metrics_port),
                 settings.MODEL: "m",
                 settings.MAX_MODEL_LEN: "4096",
+                settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),
                 settings.LISTEN_PORT: str(port),
                 **aws,
                 settings.DECODE_PROVIDER: "openai",

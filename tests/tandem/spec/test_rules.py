@@ -7,6 +7,7 @@ import pytest
 from tandem.spec.findings import Severity, has_errors
 from tandem.spec.rules import RULES
 from tests.documents import ABSENT, CERTIFICATE, deployment, read
+from tests.tandem.spec.admission_cases import ADMISSION
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
 from tests.tandem.spec.hosts_cases import HOSTS
@@ -21,6 +22,7 @@ _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123"
 
 
 CASES = [
+    *ADMISSION,
     *CAPACITY,
     *HOSTS,
     *START,

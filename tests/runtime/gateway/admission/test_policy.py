@@ -128,6 +128,17 @@ def test_one_that_floods_with_long_requests_leaves_room_for_whoever_comes_next()
     assert len(at_once) == 100 * GREED // (GREED + 1)
 
 
+def test_who_waited_in_vain_is_next_once_everybody_who_waits_now_has_left() -> None:
+    admission = Admission(Capacity(running=1, waiting=10, wait_seconds=7))
+    places = [admission.offer("a", FREE, 1, now) for now in (0.0, 0.0, 5.0)]
+    running, first, second = places
+    assert list(admission.begin()) == [running]
+    assert isinstance(first, Place)
+    assert isinstance(second, Place)
+    assert admission.expire(first, 7.0) == Refused(Reason.WAITED, 7)
+    assert second.deadline < 7 + 7
+
+
 def test_a_full_line_of_one_tenant_is_not_full_for_another() -> None:
     admission = Admission(Capacity(running=1, waiting=10, wait_seconds=5))
     for _ in range(50):
