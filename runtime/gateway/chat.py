@@ -1,16 +1,18 @@
-"""Read a client's chat completion request and derive what each peer is sent; all pure."""
+"""Read a client's request for a completion, of a chat or of a text, and derive what each peer is sent; all pure."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runtime.handoff import fields
+from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
+COMPLETIONS: Final = "/v1/completions"
+"""Where OpenAI takes a prompt of text or token ids, to which no chat template is applied."""
 BYTES_PER_TOKEN: Final = 2
 """Bytes of JSON taken for one prompt token in a reservation.
 
@@ -23,7 +25,7 @@ DEFAULT_MAX_TOKENS: Final = 1024
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
-_NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens"})
+_NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,8 @@ class Chat:
     max_tokens: int
     prompt_tokens: int
     """An estimate, for reservation and admission."""
+    path: str = contract.CHAT_COMPLETIONS
+    """Where peers are asked."""
 
     @property
     def tokens(self) -> int:
@@ -62,6 +66,7 @@ def read(
     model: str,
     max_model_len: int,
     most_prompt_tokens: int | None = None,
+    path: str = contract.CHAT_COMPLETIONS,
 ) -> Chat:
     """Check and strip a request's body.
 
@@ -70,6 +75,7 @@ def read(
     """
     body = stripped(given)
     _check_types(body)
+    _CHECKS[path](body)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
     asked = body.get("max_completion_tokens") or body.get("max_tokens")
@@ -78,13 +84,15 @@ def read(
     if room < 1:
         message = f"max_tokens is {max_tokens}, the context holds {max_model_len} with the prompt: lower it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
-    estimated = estimate_tokens(body)
+    estimated = estimate_tokens(body, path)
     if most_prompt_tokens is not None and estimated > most_prompt_tokens:
         message = f"the prompt takes about {estimated} tokens, allowed here are {most_prompt_tokens}: shorten it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
     # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
     prompt_tokens = min(room, estimated)
-    return Chat(request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens)
+    return Chat(
+        request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens, path=path
+    )
 
 
 def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,9 +104,12 @@ def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def estimate_tokens(body: Mapping[str, Any]) -> int:
-    """Return about how many tokens messages and tools take, rather too many than too few."""
-    text = json.dumps([body["messages"], body.get("tools")], ensure_ascii=False)
+def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIONS) -> int:
+    """Return about how many tokens a prompt takes, rather too many than too few; token ids are counted."""
+    prompt = body["prompt"] if path == COMPLETIONS else [body["messages"], body.get("tools")]
+    if _are_token_ids(prompt):
+        return len(prompt)
+    text = json.dumps(prompt, ensure_ascii=False)
     return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
 
 
@@ -108,7 +119,7 @@ def for_prefill(body: Mapping[str, Any]) -> dict[str, Any]:
         **{name: value for name, value in body.items() if name not in _NOT_FOR_PREFILL},
         "stream": False,
         "max_tokens": 1,
-        "max_completion_tokens": 1,
+        **({"max_completion_tokens": 1} if "messages" in body else {}),  # completions of text do not know it
         fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST),
     }
 
@@ -130,8 +141,10 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 def require_single_answer(chat: Chat) -> None:
     """Raise ``HandoffError`` where several answers are asked for: KV is handed to one reader only."""
-    if chat.body.get("n") not in (None, 1):
-        raise _invalid(f"n is {chat.body['n']!r:.80}: only one answer a request is possible, send several requests")
+    for name in ("n", "best_of"):
+        if chat.body.get(name) not in (None, 1):
+            found = f"{chat.body[name]!r:.80}"
+            raise _invalid(f"{name} is {found}: only one answer a request is possible, send several requests")
 
 
 def _refuse_constant(name: str) -> float:
@@ -148,16 +161,39 @@ def _finite(text: str) -> float:
 def _check_types(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("model"), str):
         raise _invalid(f"model is {body.get('model')!r:.80}: a string is needed")
+    if not isinstance(body.get("stream"), bool | None):
+        raise _invalid(f"stream is {body['stream']!r:.80}: true or false is needed")
+    for name in ("max_tokens", "max_completion_tokens"):
+        _check_count(name, body.get(name))
+
+
+def _check_messages(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise _invalid("messages is missing, empty or no list: a list of messages is needed")
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise _invalid(f"messages[{index}] is no object with a role")
-    if not isinstance(body.get("stream"), bool | None):
-        raise _invalid(f"stream is {body['stream']!r:.80}: true or false is needed")
-    for name in ("max_tokens", "max_completion_tokens"):
-        _check_count(name, body.get(name))
+
+
+def _check_prompt(body: dict[str, Any]) -> None:
+    """Require one prompt, of text or token ids; OpenAI's list of prompts may hold just one."""
+    prompt = body.get("prompt")
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str | list):
+        [prompt] = prompt
+    if not (isinstance(prompt, str) and prompt) and not _are_token_ids(prompt):
+        raise _invalid("prompt is missing, empty or several: one text, or one list of token ids, is needed")
+    body["prompt"] = prompt
+
+
+def _are_token_ids(prompt: object) -> bool:
+    return isinstance(prompt, list) and bool(prompt) and all(type(one) is int and one >= 0 for one in prompt)
+
+
+_CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
+    contract.CHAT_COMPLETIONS: _check_messages,
+    COMPLETIONS: _check_prompt,
+}
 
 
 def _check_count(name: str, value: object) -> None:

@@ -27,6 +27,8 @@ from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
+ANSWERED: Final = (contract.CHAT_COMPLETIONS, bodies.COMPLETIONS)
+WARMING: Final = "/v1/tcp_warming"
 _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
 
 
@@ -54,7 +56,10 @@ class Gateway:
         app.router.add_get(HEALTH, self._health)
         app.router.add_get(READY, self._ready)
         app.router.add_get(contract.MODELS, self._models)
-        app.router.add_post(contract.CHAT_COMPLETIONS, self._chat_completions)
+        app.router.add_get(contract.MODELS + "/{model:.+}", self._one_model)
+        app.router.add_get(WARMING, self._warm)
+        for path in ANSWERED:
+            app.router.add_post(path, self._complete)
         BedrockRuntime(self._config.model, self._asked).add_to(app.router)
         return app
 
@@ -68,21 +73,34 @@ class Gateway:
         return web.json_response({"status": "ready"})
 
     async def _models(self, _: web.Request) -> web.Response:
-        model = {
+        return web.json_response({"object": "list", "data": [self._model]})
+
+    async def _one_model(self, request: web.Request) -> web.Response:
+        if (named := request.match_info["model"]) != self._config.model:
+            message = f"model is {named[:200]!r}, served here is {self._config.model!r}"
+            raise HandoffError(Code.MODEL_NOT_FOUND, message)
+        return web.json_response(self._model)
+
+    async def _warm(self, _: web.Request) -> web.Response:
+        """Answer Cerebras' client, which opens its connection by this before its first request."""
+        return web.Response(status=204)
+
+    @property
+    def _model(self) -> dict[str, object]:
+        return {
             "id": self._config.model,
             "object": "model",
             "created": self._started,
             "owned_by": "tandem",
             "max_model_len": self._config.max_model_len,  # as vLLM lists it
         }
-        return web.json_response({"object": "list", "data": [model]})
 
     def _ended(self, record: Record, status: int) -> None:
         record.write(status)
-        if record.path == contract.CHAT_COMPLETIONS or record.path.startswith(BEDROCK):
+        if record.path in ANSWERED or record.path.startswith(BEDROCK):
             self._metrics.ended(record, status)
 
-    async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         record = request[RECORD]
         body = bodies.parse(await request.read())
         record.stream = body.get("stream") is True
@@ -103,6 +121,7 @@ class Gateway:
             model=self._config.model,
             max_model_len=self._config.max_model_len,
             most_prompt_tokens=self._config.admission.prompt_tokens,
+            path=bodies.COMPLETIONS if request.path == bodies.COMPLETIONS else contract.CHAT_COMPLETIONS,
         )
         with self._metrics.streams.holding(1), tracing.request(record.parent) as span:
             record.trace_id = tracing.trace_id(span)

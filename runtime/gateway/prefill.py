@@ -11,7 +11,7 @@ from runtime.gateway.gauge import Gauge
 from runtime.gateway.phases import Phases
 from runtime.gateway.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
 from runtime.gateway.workers import RETRIES, Pool, Worker
-from runtime.handoff import contract, fields
+from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
 
 
@@ -40,7 +40,7 @@ class Prefill:
 
     async def _ask(self, worker: Worker, chat: Chat) -> dict[str, Any]:
         body = bodies.encode(bodies.for_prefill(chat.body))
-        url = worker.url + contract.CHAT_COMPLETIONS
+        url = worker.url + chat.path
         sent = headers(worker.key, chat.request_id)
         async with self._client.send("POST", url, headers=sent, body=body, pin=worker.digest) as response:
             if response.status != 200:

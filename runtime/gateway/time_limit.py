@@ -14,14 +14,14 @@ from runtime.handoff.contract import Code, HandoffError
 
 @asynccontextmanager
 async def in_time(record: Record) -> AsyncIterator[None]:
-    """Cancel the block when the request's time is over, and raise ``HandoffError`` (``timeout``)."""
+    """Cancel the block when the request's time is over, and raise ``HandoffError`` (``deadline_exceeded``)."""
     try:
         async with asyncio.timeout_at(record.ends_at) as limit:
             yield
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise HandoffError(Code.TIMEOUT, "the request took longer than the gateway allows: ask for less") from error
+        raise HandoffError(Code.DEADLINE_EXCEEDED, "the request took longer than it may: ask for less") from error
 
 
 async def last_words(request: web.Request, response: web.StreamResponse, data: bytes) -> None:

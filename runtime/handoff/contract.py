@@ -41,7 +41,7 @@ class Code(StrEnum):
     CAPACITY = "capacity"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     OVERLOADED = "overloaded"
-    TIMEOUT = "timeout"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
     RESERVATION_UNKNOWN = "reservation_unknown"
     TICKET_INVALID = "ticket_invalid"
     KV_INCOMPLETE = "kv_incomplete"
@@ -64,7 +64,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.CAPACITY: 429,
     Code.RATE_LIMIT_EXCEEDED: 429,
     Code.OVERLOADED: 429,
-    Code.TIMEOUT: 504,
+    Code.DEADLINE_EXCEEDED: 504,
     Code.RESERVATION_UNKNOWN: 409,
     Code.TICKET_INVALID: 403,
     Code.KV_INCOMPLETE: 400,

@@ -27,7 +27,7 @@ UNKNOWN_OPERATION: Final = Fault("UnknownOperationException", 404)
 UNKNOWN_CLIENT: Final = Fault("UnrecognizedClientException", 403)
 NOT_FOUND: Final = Fault("ResourceNotFoundException", 404)
 THROTTLED: Final = Fault("ThrottlingException", 429)
-TIMEOUT: Final = Fault("ModelTimeoutException", 408)
+TIMED_OUT: Final = Fault("ModelTimeoutException", 408)
 MODEL_ERROR: Final = Fault("ModelErrorException", 424)
 UNAVAILABLE: Final = Fault("ServiceUnavailableException", 503)
 INTERNAL: Final = Fault("InternalServerException", 500)
@@ -41,7 +41,7 @@ FAULTS: Final[dict[Code, Fault]] = {
     Code.CAPACITY: THROTTLED,
     Code.RATE_LIMIT_EXCEEDED: THROTTLED,
     Code.OVERLOADED: THROTTLED,
-    Code.TIMEOUT: TIMEOUT,
+    Code.DEADLINE_EXCEEDED: TIMED_OUT,
     # the peers disagree, through no fault of the client's; another attempt takes another handoff
     Code.RESERVATION_UNKNOWN: UNAVAILABLE,
     Code.TICKET_INVALID: INTERNAL,

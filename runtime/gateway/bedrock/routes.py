@@ -117,7 +117,7 @@ class BedrockRuntime:
             except _BREAKS as error:
                 failure = error if isinstance(error, HandoffError) else _broken(error)
                 record.code = failure.code.value
-                kind_of_fault = fault.TIMEOUT if failure.code is Code.TIMEOUT else fault.MODEL_STREAM
+                kind_of_fault = fault.TIMED_OUT if failure.code is Code.DEADLINE_EXCEEDED else fault.MODEL_STREAM
                 await last_words(request, response, eventstream.exception(kind_of_fault.event, str(failure)))
                 return response
             await response.write_eof()

@@ -76,7 +76,7 @@ class Cs3Provider:
             params = self._signed(await self._prefill.run(chat, phases), chat, reservation, gap_ms)
             release = partial(self._abort, chat, params)
             body = bodies.with_kv(bodies.renamed(chat.body, self._config.model), params)
-            url = self._config.endpoint + contract.CHAT_COMPLETIONS
+            url = self._config.endpoint + chat.path
             async with decode(self._client, url, self._key(), chat.request_id, body, phases) as response:
                 release = None  # from here on the endpoint frees everything when this connection ends
                 yield response

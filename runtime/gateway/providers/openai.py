@@ -11,7 +11,6 @@ from runtime.gateway.config import OpenAIConfig
 from runtime.gateway.decode import decode
 from runtime.gateway.phases import Phases
 from runtime.gateway.upstream import Client, Response
-from runtime.handoff import contract
 
 
 class OpenAIProvider:
@@ -31,6 +30,6 @@ class OpenAIProvider:
     async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
         """Yield the endpoint's answer; see ``Provider``."""
         body = bodies.renamed(chat.body, self._config.model)
-        url = self._config.endpoint + contract.CHAT_COMPLETIONS
+        url = self._config.endpoint + chat.path
         async with decode(self._client, url, self._key(), chat.request_id, body, phases) as response:
             yield response

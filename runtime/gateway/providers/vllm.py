@@ -13,7 +13,6 @@ from runtime.gateway.phases import Phases
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.upstream import Client, NotSentError, Response
 from runtime.gateway.workers import RETRIES, Pool, Worker
-from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
 
@@ -57,5 +56,5 @@ class VllmProvider:
     def _decode(
         self, worker: Worker, chat: Chat, params: Mapping[str, Any], phases: Phases
     ) -> AbstractAsyncContextManager[Response]:
-        url, body = worker.url + contract.CHAT_COMPLETIONS, bodies.with_kv(chat.body, params)
+        url, body = worker.url + chat.path, bodies.with_kv(chat.body, params)
         return decode(self._client, url, worker.key, chat.request_id, body, phases, pin=worker.digest)

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from runtime.gateway.chat import COMPLETIONS
 from runtime.handoff import contract, fields
 from runtime.handoff.certificate import Certificate
 
@@ -127,7 +128,8 @@ class PrefillPeer(Peer):
     def application(self) -> web.Application:
         """Return the peer's routes."""
         app = web.Application(client_max_size=2**23)
-        app.router.add_post(contract.CHAT_COMPLETIONS, self.complete)
+        for path in (contract.CHAT_COMPLETIONS, COMPLETIONS):
+            app.router.add_post(path, self.complete)
         return app
 
 
@@ -187,7 +189,8 @@ class DecodePeer(Peer):
     def application(self) -> web.Application:
         """Return the peer's routes."""
         app = web.Application(client_max_size=2**23)
-        app.router.add_post(contract.CHAT_COMPLETIONS, self.decode)
+        for path in (contract.CHAT_COMPLETIONS, COMPLETIONS):
+            app.router.add_post(path, self.decode)
         app.router.add_post(contract.RESERVATIONS, self.reserve)
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self.withdraw)
         app.router.add_post(contract.ABORT, self.abort)

@@ -153,9 +153,9 @@ async def test_a_prompt_beyond_the_limit_is_refused(start: Start) -> None:
 async def test_a_request_ends_when_its_time_is_over_and_frees_what_it_held(start: Start, log: Captured) -> None:
     setup = await start("cs3", AdmissionConfig(request_seconds=0.2))
     setup.prefill.hold(CHAT_COMPLETIONS)
-    assert await status(setup) == (504, "timeout", None)
+    assert await status(setup) == (504, "deadline_exceeded", None)
     await setup.decode.wait(lambda: any(call.startswith("DELETE") for call in setup.decode.calls()))
-    assert log.requests()[0]["code"] == "timeout"
+    assert log.requests()[0]["code"] == "deadline_exceeded"
 
 
 async def test_a_stream_whose_time_is_over_says_so_at_its_end(start: Start, log: Captured) -> None:
@@ -164,9 +164,9 @@ async def test_a_stream_whose_time_is_over_says_so_at_its_end(start: Start, log:
     async with setup.ask(stream=True) as answer:
         received = await answer.read()
     assert received.startswith(CHUNKS[0])
-    assert json.loads(received[len(CHUNKS[0]) :].removeprefix(b"data: "))["error"]["code"] == "timeout"
+    assert json.loads(received[len(CHUNKS[0]) :].removeprefix(b"data: "))["error"]["code"] == "deadline_exceeded"
     await setup.decode.wait(lambda: setup.decode.left == ["stream"])
-    assert log.requests()[0]["code"] == "timeout"
+    assert log.requests()[0]["code"] == "deadline_exceeded"
 
 
 async def test_a_client_that_stops_reading_is_cut_off_when_the_time_is_over(start: Start, log: Captured) -> None:
@@ -176,7 +176,7 @@ async def test_a_client_that_stops_reading_is_cut_off_when_the_time_is_over(star
         await setup.decode.wait(lambda: setup.decode.left == ["stream"])
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
-    assert log.requests()[0]["code"] == "timeout"
+    assert log.requests()[0]["code"] == "deadline_exceeded"
     assert await status(setup, messages=[]) == (400, "invalid_request", None)
 
 
