@@ -15,6 +15,7 @@ from typing import Final
 from constructs.compute.series import Computed, Measured
 from runtime.handoff import metrics
 from tandem.spec.deployment import InstanceGroup, Prefill
+from tandem.spec.limits import prefill_speed
 from tandem.spec.scaling import ASSUMED_TOKENS_PER_SECOND
 
 _UTILIZATION: Final = 0.8
@@ -35,19 +36,21 @@ class Demand:
     held: Computed | None
 
 
-def rate(group: InstanceGroup) -> int:
+def rate(model_id: str, group: InstanceGroup) -> int:
     """Return the prompt tokens that one worker of ``group`` prefills a second."""
-    return group.tokens_per_second or ASSUMED_TOKENS_PER_SECOND
+    return prefill_speed(model_id, group) or ASSUMED_TOKENS_PER_SECOND
 
 
-def demand(deployment: str, prefill: Prefill, group: InstanceGroup, hosts: str, *, reserved: bool) -> Demand:
+def demand(
+    deployment: str, model_id: str, prefill: Prefill, group: InstanceGroup, hosts: str, *, reserved: bool
+) -> Demand:
     """Return the demand of ``group``, whose Auto Scaling group is ``hosts``.
 
     ``reserved`` says whether the decode endpoint reports how much of its memory is reserved; where that is nearly all,
     more prefill would only wait for decode, and none is added.
     """
     size = Measured("hosts", "AWS/AutoScaling", "GroupDesiredCapacity", {"AutoScalingGroupName": hosts}, "Average")
-    wanted = _wanted(deployment, prefill, group)
+    wanted = _wanted(deployment, model_id, prefill, group)
     needed = Computed("needed", f"IF(wanted > {group.least}, wanted, {group.least})", (wanted,), "hosts needed")
     load = Computed("load", f"{TARGET} * needed / hosts", (needed, size), "load (%)")
     spare = Computed(
@@ -63,7 +66,7 @@ def demand(deployment: str, prefill: Prefill, group: InstanceGroup, hosts: str, 
     return Demand(wanted=wanted, load=braked, spare=spare, held=held)
 
 
-def _wanted(deployment: str, prefill: Prefill, group: InstanceGroup) -> Computed:
+def _wanted(deployment: str, model_id: str, prefill: Prefill, group: InstanceGroup) -> Computed:
     dimensions = {metrics.DEPLOYMENT: deployment}
     arriving, queued = (
         Measured(name, metrics.NAMESPACE, metric.name, dimensions, metric.statistic)
@@ -76,14 +79,15 @@ def _wanted(deployment: str, prefill: Prefill, group: InstanceGroup) -> Computed
         (arriving, queued),
         "prefill demand (tokens/s)",
     )
-    part, fixed = _part(prefill, group), sum(rate(each) * each.count for each in prefill.groups if not each.scales)
-    return Computed("wanted", f"{part} * (demand - {fixed}) / {rate(group)}", (needed,), "hosts wanted")
+    part = _part(model_id, prefill, group)
+    fixed = sum(rate(model_id, each) * each.count for each in prefill.groups if not each.scales)
+    return Computed("wanted", f"{part} * (demand - {fixed}) / {rate(model_id, group)}", (needed,), "hosts wanted")
 
 
-def _part(prefill: Prefill, group: InstanceGroup) -> float:
+def _part(model_id: str, prefill: Prefill, group: InstanceGroup) -> float:
     """Return the group's share of what can be added, by what it can grow to."""
-    whole = sum(rate(each) * each.most for each in prefill.groups if each.scales)
-    return round(rate(group) * group.most / whole, 6)
+    whole = sum(rate(model_id, each) * each.most for each in prefill.groups if each.scales)
+    return round(rate(model_id, group) * group.most / whole, 6)
 
 
 def _held(deployment: str, brake_fill: float, load: Computed) -> Computed:

@@ -119,7 +119,7 @@ class VllmWorkers(Construct):
                     hosts,
                     "Scaling",
                     group=hosts.auto_scaling_group,
-                    demand=demand(self._deployment, prefill, group, name, reserved=reserved),
+                    demand=demand(self._deployment, self._model.id, prefill, group, name, reserved=reserved),
                     scale_in_minutes=prefill.scaling.scale_in_minutes,
                 )
 

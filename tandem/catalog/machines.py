@@ -36,7 +36,7 @@ class Efficiency(Entry):
     prefill: Figure
     efa: Figure
     ingress: Figure
-    decode_hbm: Figure
+    hbm: Figure
 
 
 class Machines(Entry):

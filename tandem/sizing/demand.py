@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tandem.catalog.machines import Accelerator, Machines
+from tandem.catalog.machines import Machines
 from tandem.catalog.models import Model
 from tandem.sizing import legs
+from tandem.sizing.worker import Worker
 
 _GIGA = 1e9
 
@@ -27,11 +28,10 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hosts:
-    """Describe ``count`` workers of one kind: the chips that one of them uses, and its EFA line rate."""
+    """Describe ``count`` workers of one kind, one a host, and the EFA line rate of each."""
 
     count: int
-    chip: Accelerator
-    chips: float
+    worker: Worker
     efa_gbps: float | None
 
 
@@ -52,7 +52,7 @@ class Limit:
 
 def prefill_limits(load: Load, model: Model, hosts: Sequence[Hosts], machines: Machines) -> Iterator[Limit]:
     """Yield what prefill needs: workers' time, and their links for the KV of whole prompts."""
-    rate = sum(each.count / _prefill_seconds(load, model, each, machines) for each in hosts)
+    rate = sum(each.count / _prefill_seconds(load, model, each) for each in hosts)
     yield Limit(resource="prefill compute", needed=load.requests_per_second, available=rate, unit="requests/s")
     known = [each.count * each.efa_gbps for each in hosts if each.efa_gbps is not None]
     if len(known) == len(hosts):
@@ -77,31 +77,26 @@ def cs3_limits(load: Load, model: Model, systems: int, prefill_seconds: float, m
     yield Limit(resource="CS-3 memory", needed=needed, available=max(0.0, free), unit="GB of KV")
 
 
-def trainium_decode_limit(load: Load, model: Model, hosts: Sequence[Hosts], seqs: int, machines: Machines) -> Limit:
+def trainium_decode_limit(load: Load, model: Model, hosts: Sequence[Hosts], seqs: int) -> Limit:
     """Return what decoding on Trainium needs: tokens a second, where each worker runs ``seqs`` streams."""
     context = load.prompt_tokens + load.answer_tokens / 2
     rate = 0.0
     for each in hosts:
-        step = legs.decode_seconds_on_trainium(
-            model, context, seqs, chip=each.chip, chips=each.chips, machines=machines
-        )
-        rate += each.count * seqs / step
+        rate += each.count * seqs / legs.decode_seconds(model, context, seqs, each.worker)
     needed = load.requests_per_second * load.answer_tokens
     return Limit(resource="decode bandwidth", needed=needed, available=rate, unit="tokens/s")
 
 
-def mean_prefill_seconds(load: Load, model: Model, hosts: Sequence[Hosts], machines: Machines) -> float:
+def mean_prefill_seconds(load: Load, model: Model, hosts: Sequence[Hosts]) -> float:
     """Return how long a mean prompt takes, over workers weighted by what they serve; 0 without workers."""
     total = sum(each.count for each in hosts)
-    rate = sum(each.count / _prefill_seconds(load, model, each, machines) for each in hosts)
+    rate = sum(each.count / _prefill_seconds(load, model, each) for each in hosts)
     return total / rate if rate else 0.0
 
 
-def _prefill_seconds(load: Load, model: Model, hosts: Hosts, machines: Machines) -> float:
+def _prefill_seconds(load: Load, model: Model, hosts: Hosts) -> float:
     cached = load.prompt_tokens * load.cached_share
-    return legs.prefill_seconds(
-        model, load.prompt_tokens, chip=hosts.chip, chips=hosts.chips, machines=machines, cached=cached
-    )
+    return legs.prefill_seconds(model, load.prompt_tokens, hosts.worker, cached=cached)
 
 
 def _kv_rate(load: Load, model: Model) -> float:

@@ -5,10 +5,11 @@ Each is the larger of what limits it, at the share of the limit that the catalog
 
 from __future__ import annotations
 
-from tandem.catalog.machines import Accelerator, Machines
+from tandem.catalog.machines import Machines
 from tandem.catalog.models import Model
+from tandem.sizing.worker import Worker
 
-_TERA, _GIGA = 1e12, 1e9
+_GIGA = 1e9
 
 
 def prefill_flops(model: Model, tokens: float, cached: float = 0.0) -> float:
@@ -25,13 +26,9 @@ def prefill_flops(model: Model, tokens: float, cached: float = 0.0) -> float:
     return 2 * model.active * new + 4 * width * ((model.layers - windowed) * pairs + windowed * near)
 
 
-def prefill_seconds(
-    model: Model, tokens: float, *, chip: Accelerator, chips: float, machines: Machines, cached: float = 0.0
-) -> float:
-    """Return how long ``chips`` take for one prompt: by arithmetic, or by reading the weights once."""
-    reached = chips * float(chip.bf16_tflops) * _TERA * float(machines.efficiency.prefill)
-    read = model.weight_bytes / (chips * float(chip.hbm_gb_per_second) * _GIGA)
-    return max(prefill_flops(model, tokens, cached) / reached, read)
+def prefill_seconds(model: Model, tokens: float, worker: Worker, *, cached: float = 0.0) -> float:
+    """Return how long a worker takes for one prompt: by arithmetic, or by reading the weights once."""
+    return max(prefill_flops(model, tokens, cached) / worker.flops, model.weight_bytes / worker.read)
 
 
 def transfer_seconds(nbytes: float, *, gigabytes_per_second: float) -> float:
@@ -49,9 +46,6 @@ def ingress_gigabytes_per_second(systems: int, machines: Machines) -> float:
     return systems * float(machines.cs3.ingress_gb_per_second) * float(machines.efficiency.ingress)
 
 
-def decode_seconds_on_trainium(
-    model: Model, context: float, streams: float, *, chip: Accelerator, chips: float, machines: Machines
-) -> float:
+def decode_seconds(model: Model, context: float, streams: float, worker: Worker) -> float:
     """Return the time of one token of ``streams`` decoded together: weights and every stream's KV are read once."""
-    read = model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)
-    return read / (chips * float(chip.hbm_gb_per_second) * _GIGA * float(machines.efficiency.decode_hbm))
+    return (model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)) / worker.read

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tandem.catalog.machines import machines
-from tandem.catalog.models import Model
+from tandem.catalog.models import Model, models
 from tandem.sizing import demand
 from tandem.sizing.demand import Hosts, Limit, Load
+from tandem.sizing.worker import Worker
 from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
 
 
 def limits(deployment: Deployment, load: Load, model: Model) -> Iterator[Limit]:
     """Yield the limits that can be known, each group at the most hosts that it is scaled to."""
     table, decode = machines(), deployment.decode
-    prefill = _hosts(deployment.prefill.groups) if deployment.prefill else None
+    prefill = hosts(model, deployment.prefill.groups) if deployment.prefill else None
     if prefill:
         yield from demand.prefill_limits(load, model, prefill, table)
     if isinstance(decode, Cs3) and decode.systems:
-        waited = demand.mean_prefill_seconds(load, model, prefill or (), table)
+        waited = demand.mean_prefill_seconds(load, model, prefill or ())
         yield from demand.cs3_limits(load, model, decode.systems, waited, table)
-    if isinstance(decode, VllmDecode) and (decoders := _hosts(decode.groups)):
-        yield demand.trainium_decode_limit(load, model, decoders, decode.max_num_seqs, table)
+    if isinstance(decode, VllmDecode) and (decoders := hosts(model, decode.groups)):
+        yield demand.trainium_decode_limit(load, model, decoders, decode.max_num_seqs)
 
 
 def share(group: InstanceGroup) -> float:
@@ -29,14 +30,34 @@ def share(group: InstanceGroup) -> float:
     return min(1.0, group.tensor_parallel / group.kind.logical_cores) if group.kind else 0.0
 
 
-def _hosts(listed: Sequence[InstanceGroup]) -> list[Hosts] | None:
+def worker(model: Model, group: InstanceGroup) -> Worker | None:
+    """Return what a worker of ``group`` reaches, None where its type's chip is not in the catalog."""
+    chip = machines().accelerator_of(group.instance_type)
+    if group.kind is None or chip is None:
+        return None
+    chips = group.kind.neuron_devices * share(group)
+    return Worker.on(model, chip, chips, machines(), tokens_per_second=group.tokens_per_second)
+
+
+def prefill_speed(model_id: str, group: InstanceGroup) -> int | None:
+    """Return the prompt tokens a second that one worker is taken to prefill: the file's figure, else the catalog's.
+
+    None where neither is known.
+    """
+    if group.tokens_per_second or (model := models().get(model_id)) is None:
+        return group.tokens_per_second
+    reached = worker(model, group)
+    return int(reached.tokens_per_second(model)) if reached else None
+
+
+def hosts(model: Model, listed: Sequence[InstanceGroup]) -> list[Hosts] | None:
     """Return the groups as the sizing knows them, or None where a type's chip is not in the catalog."""
     found = []
     for group in listed:
-        kind, chip = group.kind, machines().accelerator_of(group.instance_type)
-        if kind is None or chip is None:
+        reached = worker(model, group)
+        if group.kind is None or reached is None:
             return None
-        used = (group.efa_interfaces or kind.efa_interfaces) / max(1, kind.efa_interfaces)
-        gbps = None if kind.network_gbps is None else kind.network_gbps * used
-        found.append(Hosts(count=group.most, chip=chip, chips=kind.neuron_devices * share(group), efa_gbps=gbps))
+        used = (group.efa_interfaces or group.kind.efa_interfaces) / max(1, group.kind.efa_interfaces)
+        gbps = None if group.kind.network_gbps is None else group.kind.network_gbps * used
+        found.append(Hosts(count=group.most, worker=reached, efa_gbps=gbps))
     return found

@@ -9,11 +9,9 @@ from pydantic import Field
 from tandem.spec.section import Section
 
 ASSUMED_TOKENS_PER_SECOND: Final = 8192
-"""What a worker of unknown speed is taken to prefill a second: nobody has published a figure for vLLM on Trainium.
-
-A dense model of 70B parameters needs 2 x 70e9 FLOP a token, so this is 11 % of what a trn2.48xlarge has, 16 x 667
-TFLOPS in bf16 (Neuron documentation, trainium2.rst): low on purpose, so that hosts come early rather than late.
-"""
+"""What a worker is taken to prefill a second where the catalog (tandem/catalog) knows its model or chip as little as
+the file does: half of what it has for a dense model of 70B parameters on a trn2.48xlarge, so that hosts come early
+rather than late."""
 
 
 class PrefillScaling(Section):

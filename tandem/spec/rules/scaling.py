@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tandem.spec.capacity import CapacityBlock, Reservation, UltraServerBlock
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
+from tandem.spec.limits import prefill_speed
 from tandem.spec.scaling import ASSUMED_TOKENS_PER_SECOND
 from tandem.spec.stages import groups
 
@@ -89,10 +90,11 @@ def worker_speed_known(deployment: Deployment) -> Iterator[Finding]:
     """Warn where the number of hosts follows from a speed that nobody has measured."""
     for path, group in groups(deployment):
         if path.startswith("prefill.") and group.scales and group.tokens_per_second is None:
+            speed = prefill_speed(deployment.model.id, group) or ASSUMED_TOKENS_PER_SECOND
             yield Finding(
                 code="worker-speed-assumed",
                 path=f"{path}.tokens_per_second",
-                got=f"nothing, so {ASSUMED_TOKENS_PER_SECOND} prompt tokens a second of each worker",
+                got=f"nothing, so {speed} prompt tokens a second of each worker",
                 allowed="what one worker of this group prefills of your prompts, measured",
                 change="measure it (docs/scaling.md) and set it: too high a figure adds hosts too late",
                 severity=Severity.WARNING,

@@ -128,10 +128,18 @@ def test_without_bounds_nothing_scales() -> None:
     assert not resources(prefill, "AWS::CloudWatch::Alarm")
 
 
-@pytest.mark.parametrize(("given", "used"), [({"tokens_per_second": 5000}, 5000), ({}, ASSUMED_TOKENS_PER_SECOND)])
-def test_the_speed_of_a_worker_is_the_file_s_or_the_assumed_one(given: dict[str, int], used: int) -> None:
+@pytest.mark.parametrize(
+    ("given", "model", "used"),
+    [
+        ({"tokens_per_second": 5000}, "meta-llama/Llama-3.3-70B-Instruct", 5000),
+        # what the catalog has: 16 x 667 TFLOPS, a quarter of it reached, 2 x 70.6e9 operations a token
+        ({}, "meta-llama/Llama-3.3-70B-Instruct", 18_895),
+        ({}, "example/model", ASSUMED_TOKENS_PER_SECOND),
+    ],
+)
+def test_the_speed_of_a_worker_is_the_file_s_else_the_catalog_s(given: dict[str, int], model: str, used: int) -> None:
     group = {"name": "trn2", "instance_type": "trn2.48xlarge", "tensor_parallel": 64, "count": 1, "max_count": 2}
-    fleet = Fleet(templates(prefill__groups=[{**group, **given}])["prefill"], speed=used)
+    fleet = Fleet(templates(model__id=model, prefill__groups=[{**group, **given}])["prefill"], speed=used)
     fleet.live(5, lambda _: 0.79 * used)
     assert set(fleet.sizes) == {1}
     fleet.live(5, lambda _: 0.9 * used)

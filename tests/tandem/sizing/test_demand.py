@@ -19,9 +19,12 @@ from tandem.sizing.demand import (
     prefill_limits,
     trainium_decode_limit,
 )
+from tandem.sizing.worker import Worker
 
 LLAMA = models()["meta-llama/Llama-3.3-70B-Instruct"]
-TRN2 = Hosts(count=2, chip=machines().accelerators["trainium2"], chips=16, efa_gbps=3200)
+TRN2 = Hosts(
+    count=2, worker=Worker.on(LLAMA, machines().accelerators["trainium2"], 16, machines()), efa_gbps=3200
+)
 MOONCAKE = Load(requests_per_second=3.4, prompt_tokens=12_035, answer_tokens=343)
 
 
@@ -38,7 +41,7 @@ def test_what_a_known_trace_needs() -> None:
     assert found["EFA"].available == pytest.approx(400)
     assert found["CS-3 ingress"].needed == found["EFA"].needed
     assert found["prefill compute"].available == pytest.approx(
-        2 / mean_prefill_seconds(MOONCAKE, LLAMA, [TRN2], machines())
+        2 / mean_prefill_seconds(MOONCAKE, LLAMA, [TRN2])
     )
     # eight wafers hold 352 GB, of which weights take 141
     assert found["CS-3 memory"].available == pytest.approx(352 - 141.2)
@@ -64,7 +67,7 @@ def test_efa_is_left_open_where_a_link_is_unknown() -> None:
 
 
 def test_without_workers_nothing_is_available() -> None:
-    assert mean_prefill_seconds(MOONCAKE, LLAMA, [], machines()) == 0
+    assert mean_prefill_seconds(MOONCAKE, LLAMA, []) == 0
     assert by_name(*prefill_limits(MOONCAKE, LLAMA, [], machines()))["prefill compute"].use == float("inf")
 
 
@@ -74,7 +77,7 @@ def test_use_grows_with_load_and_shrinks_with_hosts(rate: float, factor: float, 
         load, hosts = replace(MOONCAKE, requests_per_second=rate), [replace(TRN2, count=count)]
         limits = [
             *prefill_limits(load, LLAMA, hosts, machines()),
-            trainium_decode_limit(load, LLAMA, hosts, 8, machines()),
+            trainium_decode_limit(load, LLAMA, hosts, 8),
         ]
         return [limit.use for limit in limits]
 

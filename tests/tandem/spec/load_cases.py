@@ -42,8 +42,8 @@ LOAD = [
         rule="load_carried",
         code="load-exceeds-prefill-compute",
         path="load",
-        wrong=_load(requests_per_second=3.0),
-        right=_load(requests_per_second=3.0) | {"prefill__groups__0__max_count": 3},
+        wrong=_load(requests_per_second=1.9),
+        right=_load(requests_per_second=1.9) | {"prefill__groups__0__max_count": 3},
         severity=Severity.WARNING,
     ),
     Case(
@@ -78,6 +78,6 @@ LOAD = [
         path="load",
         provider="vllm",
         wrong={**_LLAMA, "load": {**_LOAD, "answer_tokens": 4000}},
-        right={**_LLAMA, "load": _LOAD},
+        right={**_LLAMA, "load": {**_LOAD, "answer_tokens": 200}},
     ),
 ]
