@@ -106,7 +106,7 @@ class Engine:
     def _chunks(self) -> list[tuple[Job, int]]:
         """Return the prompts of the next step and how many tokens of each."""
         budget = self._limits.max_num_batched_tokens - len(self._decoding)
-        chunks = []
+        chunks: list[tuple[Job, int]] = []
         for job in self._prefilling:
             if budget <= 0:
                 return chunks

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from runtime.handoff.contract import Code
+
+NEVER: Final = float("nan")
 
 
 @dataclass(slots=True, eq=False)
@@ -17,13 +21,30 @@ class Job:
     answer: int
     blocks: Sequence[int] = ()
     cached: int = 0
+    """Prompt tokens that the worker had in its prefix cache."""
     left: int = 0
     """Prompt tokens that are still to be prefilled."""
     attempt: int = 0
-    prefilled: float = field(default=float("nan"))
-    started: float = field(default=float("nan"))
-    """When prefill began."""
-    first: float = field(default=float("nan"))
+    sent: float = NEVER
+    """When it was sent to prefill."""
+    started: float = NEVER
+    """When its prefill began."""
+    prefilled: float = NEVER
+    first: float = NEVER
+    """When its first token was made."""
+    finished: float = NEVER
+    gateway: Any = None
     worker: Any = None
     endpoint: Any = None
+    tried: list[Any] = field(default_factory=list)
+    """The endpoints that could not take it."""
     reservation: str = ""
+    held: float = 0.0
+    """Bytes of decode memory it holds, since ``held_at``."""
+    held_at: float = NEVER
+    error: Code | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of this attempt, which is never used twice."""
+        return f"{self.index}.{self.attempt}"

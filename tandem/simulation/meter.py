@@ -1,4 +1,4 @@
-"""Measure how much of something was in use, over time."""
+"""Measure how much of each part of a deployment was in use, over time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from numpy.typing import NDArray
 
 
 class Meter:
-    """Add up use in ``bins`` of equal length from 0 to ``span`` seconds; what is later counts into the last one."""
+    """Add up the use of what there is ``capacity`` of, in ``bins`` of equal length from 0 to ``span`` seconds.
 
-    def __init__(self, span: float, bins: int) -> None:
-        self._width = max(span, 1e-9) / bins
+    What comes after the span is left out: a part idles while the last answers end.
+    """
+
+    def __init__(self, capacity: float, span: float, bins: int) -> None:
+        self._capacity, self._span, self._width = capacity, span, span / bins
         self._sums = [0.0] * bins
 
     def add(self, begin: float, end: float, amount: float = 1.0) -> None:
         """Count ``amount`` in use from ``begin`` to ``end``."""
+        end = min(end, self._span)
+        if begin >= end:
+            return
         width, sums, last = self._width, self._sums, len(self._sums) - 1
         first, final = min(int(begin / width), last), min(int(end / width), last)
         if first == final:
@@ -25,6 +31,18 @@ class Meter:
             sums[index] += width * amount
         sums[final] += (end - final * width) * amount
 
-    def means(self) -> NDArray[np.float64]:
-        """Return the mean in use in each bin."""
-        return np.array(self._sums) / self._width
+    def use(self) -> NDArray[np.float64]:
+        """Return the share in use in each bin."""
+        return np.array(self._sums) / (self._width * self._capacity)
+
+
+class Meters:
+    """Hold a meter for each part, by name."""
+
+    def __init__(self, span: float, bins: int = 120) -> None:
+        self._span, self._bins = max(span, 1.0), bins
+        self.parts: dict[str, Meter] = {}
+
+    def of(self, part: str, capacity: float) -> Meter:
+        """Return the meter of ``part``, which there is ``capacity`` of."""
+        return self.parts.setdefault(part, Meter(capacity, self._span, self._bins))

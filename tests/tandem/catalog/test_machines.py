@@ -34,7 +34,12 @@ def test_what_nobody_published_is_marked_and_nothing_else_is() -> None:
     table = machines()
     shares = table.efficiency
     assert {shares.efa.confidence, shares.ingress.confidence} == {"assumed"}
-    published = [shares.prefill, shares.hbm, *_figures(table.cs3), *(f for chip in table.accelerators.values() for f in _figures(chip))]
+    published = [
+        shares.prefill,
+        shares.hbm,
+        *_figures(table.cs3),
+        *(f for chip in table.accelerators.values() for f in _figures(chip)),
+    ]
     assert published
     assert "assumed" not in {figure.confidence for figure in published}
 

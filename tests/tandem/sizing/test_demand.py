@@ -22,9 +22,7 @@ from tandem.sizing.demand import (
 from tandem.sizing.worker import Worker
 
 LLAMA = models()["meta-llama/Llama-3.3-70B-Instruct"]
-TRN2 = Hosts(
-    count=2, worker=Worker.on(LLAMA, machines().accelerators["trainium2"], 16, machines()), efa_gbps=3200
-)
+TRN2 = Hosts(count=2, worker=Worker.on(LLAMA, machines().accelerators["trainium2"], 16, machines()), efa_gbps=3200)
 MOONCAKE = Load(requests_per_second=3.4, prompt_tokens=12_035, answer_tokens=343)
 
 
@@ -40,9 +38,7 @@ def test_what_a_known_trace_needs() -> None:
     assert found["EFA"].needed == pytest.approx(13.4, rel=0.01)
     assert found["EFA"].available == pytest.approx(400)
     assert found["CS-3 ingress"].needed == found["EFA"].needed
-    assert found["prefill compute"].available == pytest.approx(
-        2 / mean_prefill_seconds(MOONCAKE, LLAMA, [TRN2])
-    )
+    assert found["prefill compute"].available == pytest.approx(2 / mean_prefill_seconds(MOONCAKE, LLAMA, [TRN2]))
     # eight wafers hold 352 GB, of which weights take 141
     assert found["CS-3 memory"].available == pytest.approx(352 - 141.2)
     held = 0.44 + 343 / 2100 + 327_680 * 12_035 / 960e9

@@ -58,10 +58,7 @@ def test_links_by_hand() -> None:
 
 
 def test_a_decode_step_reads_weights_once_and_each_stream_s_kv() -> None:
-    one, two = (
-        legs.decode_seconds(LLAMA, 1000, streams, HOST)
-        for streams in (1, 2)
-    )
+    one, two = (legs.decode_seconds(LLAMA, 1000, streams, HOST) for streams in (1, 2))
     assert two - one == pytest.approx(327_680_000 / (16 * 2900e9 * 0.16))
 
 

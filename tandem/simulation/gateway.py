@@ -1,0 +1,141 @@
+"""Take requests through the legs as a gateway does: its own policies choose, and say what follows a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runtime.gateway.chat import BYTES_PER_TOKEN
+from runtime.gateway.routing import endpoint as endpoints
+from runtime.gateway.routing import prefix
+from runtime.gateway.routing import worker as workers
+from runtime.gateway.routing.budget import RetryBudget
+from runtime.gateway.routing.failure import Action, Leg, act
+from runtime.gateway.workers import RETRIES
+from runtime.handoff.contract import Code, HandoffError
+from tandem.simulation.endpoint import Endpoint
+from tandem.simulation.job import NEVER, Job
+from tandem.simulation.loop import Loop
+from tandem.simulation.prefill import PrefillWorker
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Hold what every gateway sees alike."""
+
+    workers: Sequence[PrefillWorker]
+    endpoints: Sequence[Endpoint]
+
+
+class Gateway:
+    """Hold one gateway's own view: what it gave to whom. ``ended`` is told of jobs that are done or given up."""
+
+    def __init__(
+        self, loop: Loop, fleet: Fleet, *, block_tokens: int, lease_seconds: float, ended: Callable[[Job], None]
+    ) -> None:
+        self._loop, self._fleet, self._ended = loop, fleet, ended
+        self._block_tokens, self._lease_seconds = block_tokens, lease_seconds
+        room = prefix.CAPACITY * prefix.BLOCK_BYTES // max(1, block_tokens * BYTES_PER_TOKEN)
+        self._prefixes = prefix.PrefixIndex[PrefillWorker](room) if block_tokens else None
+        self._queued: dict[PrefillWorker, int] = {}
+        self._budget = RetryBudget()
+        self._turn = 0
+
+    def arrive(self, job: Job) -> None:
+        """Begin with a request."""
+        job.gateway = self
+        self._budget = self._budget.requested(self._loop.now)
+        self._attempt(job)
+
+    def _attempt(self, job: Job) -> None:
+        self._turn += 1
+        candidates = [
+            endpoints.Candidate(peer=each, tier=0, fill=each.fill, in_flight=each.in_flight)
+            for each in self._fleet.endpoints
+            if each not in job.tried
+        ]
+        job.endpoint = endpoints.choose(candidates, turn=self._turn).choice
+        try:
+            job.endpoint.reserve(job)
+        except HandoffError as error:
+            self._failed(job, Leg.RESERVE, error.code)
+            return
+        if self._fleet.workers:
+            self._prefill(job)
+        else:
+            job.endpoint.take(job, _nothing)
+
+    def _prefill(self, job: Job) -> None:
+        candidates = [self._candidate(each, job) for each in self._fleet.workers if each.up]
+        if not candidates:
+            job.endpoint.withdraw(job)
+            self._failed(job, Leg.PREFILL, Code.PREFILL_UNAVAILABLE)
+            return
+        chosen = workers.choose(candidates, job.prompt, turn=self._turn).choice
+        if self._prefixes:
+            self._prefixes.record(chosen, job.blocks)
+        self._queued[chosen] = self._queued.get(chosen, 0) + job.prompt
+        job.worker, job.sent = chosen, self._loop.now
+        chosen.engine.submit(job)
+
+    def _candidate(self, worker: PrefillWorker, job: Job) -> workers.Candidate[PrefillWorker]:
+        known = self._prefixes.overlap(worker, job.blocks) * self._block_tokens if self._prefixes else 0
+        return workers.Candidate(peer=worker, queued_tokens=self._queued.get(worker, 0), cached_tokens=known)
+
+    def prefilled(self, job: Job) -> None:
+        """Go on to decode with a prompt whose KV a worker has."""
+        self._queued[job.worker] -= job.prompt
+        job.worker.grant(job)
+        job.endpoint.take(job, self.landed)
+
+    def landed(self, job: Job) -> None:
+        """Free the worker's KV; raise ``HandoffError`` where the reader cannot know that the lease still held."""
+        job.worker.read(job)
+        if self._loop.now >= job.sent + self._lease_seconds:
+            raise HandoffError(Code.KV_STALE, "the READ ended later than the lease is known to hold: prefill again")
+
+    def refused(self, job: Job) -> None:
+        """Go on with a job whose KV the endpoint could not use, for the reason that it left in ``error``."""
+        job.worker.abort(job)
+        self._failed(job, Leg.DECODE, job.error or Code.DECODE_FAILED)
+
+    def lost(self, job: Job) -> None:
+        """Go on with a job whose worker went away before its prompt was done."""
+        self._queued.pop(job.worker, None)
+        if self._does(job, Leg.PREFILL, Code.PREFILL_FAILED, Action.ANOTHER_WORKER):
+            self._prefill(job)
+        else:
+            job.endpoint.withdraw(job)
+            self._give_up(job, Code.PREFILL_FAILED)
+
+    def _failed(self, job: Job, leg: Leg, code: Code) -> None:
+        job.tried.append(job.endpoint)
+        elsewhere = len(job.tried) < len(self._fleet.endpoints)
+        if elsewhere and act(leg, code, {Action.ANOTHER_ENDPOINT}) is Action.ANOTHER_ENDPOINT:
+            self._again(job)
+        elif self._does(job, leg, code, Action.RESERVE_AGAIN):
+            job.tried = job.tried[-1:] if elsewhere else []
+            self._again(job)
+        else:
+            self._give_up(job, code)
+
+    def _does(self, job: Job, leg: Leg, code: Code, action: Action) -> bool:
+        """Tell whether the table has ``action`` for this, and job and budget allow it."""
+        if job.attempt >= RETRIES or act(leg, code, {action}) is not action:
+            return False
+        left = self._budget.spend(self._loop.now)
+        self._budget = left or self._budget
+        return left is not None
+
+    def _again(self, job: Job) -> None:
+        job.attempt += 1
+        job.prefilled = job.first = NEVER
+        self._attempt(job)
+
+    def _give_up(self, job: Job, code: Code) -> None:
+        job.error = code
+        self._ended(job)
+
+
+def _nothing(_: Job) -> None:
+    """Do nothing for a job that has no KV to land."""

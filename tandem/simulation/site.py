@@ -1,0 +1,59 @@
+"""State what is simulated: machines, bounds and periods, each as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tandem.catalog.models import Model
+from tandem.sizing.worker import Worker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """Hold ``count`` equal workers, and the bytes a second that each sends over EFA."""
+
+    name: str
+    count: int
+    worker: Worker
+    egress: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wafers:
+    """Hold ``endpoints`` of the decode endpoint contract, each with its KV memory, ingress and speed of a stream."""
+
+    endpoints: int
+    kv_bytes: float
+    ingress: float
+    tokens_per_second: float
+    ttl_seconds: float
+    """How long a reservation waits for its prefill."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextSide:
+    """Hold an endpoint that is handed text: what it computes a second for prompts, and its speed of a stream."""
+
+    flops: float
+    kv_bytes: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """Hold a deployment as the simulation needs it; ``decode`` says which of the forms it has.
+
+    ``prefill`` is empty where decode workers prefill by themselves (aggregated), or the endpoint is handed text.
+    """
+
+    model: Model
+    context: int
+    prefill: tuple[Pool, ...]
+    decode: Wafers | TextSide | tuple[Pool, ...]
+    max_num_seqs: int
+    decode_max_num_seqs: int
+    max_num_batched_tokens: int
+    lease_seconds: float
+    gateways: int
+    call_seconds: float
+    """What one call from program to program takes besides its work."""

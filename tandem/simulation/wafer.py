@@ -1,0 +1,102 @@
+"""Decode at an endpoint of the contract: its books are those of the wire, its streams go at the catalog's speed."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+from runtime.gateway.chat import BYTES_PER_TOKEN, DEFAULT_MAX_TOKENS
+from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.reservation import Reservations
+from tandem.catalog.models import Model
+from tandem.simulation.endpoint import Told
+from tandem.simulation.job import Job
+from tandem.simulation.link import Link
+from tandem.simulation.loop import Loop
+from tandem.simulation.meter import Meters
+from tandem.simulation.site import Wafers
+
+TEXT_BYTES_PER_TOKEN: Final = 4
+"""Bytes of text in a prompt token, by which the gateway's estimate is off: byte-pair vocabularies on English."""
+
+
+class WaferEndpoint:
+    """Hold one endpoint's memory, ingress and streams."""
+
+    def __init__(
+        self, loop: Loop, model: Model, wafers: Wafers, context: int, meters: Meters, done: Told, failed: Told
+    ) -> None:
+        ids = itertools.count()
+        self._loop, self._model, self._context, self._done, self._failed = loop, model, context, done, failed
+        self._books = Reservations(memory=int(wafers.kv_bytes), ttl=wafers.ttl_seconds, new_id=lambda: str(next(ids)))
+        self._ingress = Link(wafers.ingress, meters.of("CS-3 ingress", wafers.endpoints))
+        self._memory = meters.of("CS-3 memory", max(1.0, wafers.endpoints * wafers.kv_bytes))
+        self._token = 1 / wafers.tokens_per_second
+        self.in_flight = 0
+
+    @property
+    def fill(self) -> float:
+        """The share of KV memory that is held."""
+        return self._books.reserved_bytes(now=self._loop.now) / max(1, self._books.memory)
+
+    def reserve(self, job: Job) -> None:
+        """Hold what the gateway asks for, which knows a prompt's bytes and not its tokens."""
+        limit = min(max(job.answer, DEFAULT_MAX_TOKENS), self._context - job.prompt)
+        estimate = min(self._context - limit, job.prompt * TEXT_BYTES_PER_TOKEN // BYTES_PER_TOKEN)
+        size = int(self._model.kv_bytes(estimate + limit))
+        held = self._books.grant(size, request_id=job.id, attempt=job.attempt, max_tokens=limit, now=self._loop.now)
+        job.reservation, job.held, job.held_at = held.reservation_id, size, self._loop.now
+        self.in_flight += 1
+
+    def withdraw(self, job: Job) -> None:
+        """Give up a reservation that waits."""
+        self._books.withdraw(job.reservation, now=self._loop.now)
+        self._counted(job)
+        self.in_flight -= 1
+
+    def take(self, job: Job, landed: Told) -> None:
+        """Consume the reservation, cut it to what the prompt really takes, and pull the KV."""
+        now = self._loop.now
+        self._counted(job)
+        try:
+            held = self._books.consume(job.reservation, request_id=job.id, attempt=job.attempt, now=now)
+        except HandoffError as error:
+            self._refuse(job, error.code)
+            return
+        job.held, job.held_at = int(self._model.kv_bytes(job.prompt + held.max_tokens)), now
+        try:
+            self._books.resize(job.reservation, int(job.held), now=now)
+        except HandoffError as error:
+            self._books.finish(job.reservation)
+            self._refuse(job, error.code)
+            return
+        size = self._model.kv_bytes(job.prompt)
+        # a READ streams through both links: it ends with the slower
+        ends = max(job.worker.egress.send(size, now), self._ingress.send(size, now))
+        self._loop.at(ends, self._landed, (job, landed))
+
+    def _landed(self, read: tuple[Job, Told]) -> None:
+        job, landed = read
+        try:
+            landed(job)
+        except HandoffError as error:
+            self._books.finish(job.reservation)
+            self._counted(job)
+            self._refuse(job, error.code)
+            return
+        job.first = self._loop.now + self._token
+        self._loop.at(self._loop.now + self._token * job.answer, self._ended, job)
+
+    def _refuse(self, job: Job, code: Code) -> None:
+        self.in_flight -= 1
+        job.error = code
+        self._failed(job)
+
+    def _ended(self, job: Job) -> None:
+        self._books.finish(job.reservation)
+        self._counted(job)
+        self.in_flight -= 1
+        self._done(job)
+
+    def _counted(self, job: Job) -> None:
+        self._memory.add(job.held_at, self._loop.now, job.held)
