@@ -3,6 +3,7 @@
 Producer and reader are two processes on this machine. In each round the same bytes are read as one region (the bare
 READ), as vLLM's blocks in a row, and as scattered blocks; then registered, planned, read and verified, as an endpoint
 does. Rounds are interleaved, so that whatever else the machine does falls on all; medians and their ratios are printed.
+At last comes the time from prefill's end to all KV, with and without streaming (``benchmarks.streaming``).
 ``--tls tcp,self`` takes shared memory away from UCX, which is nearer to a network.
 """
 
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import streaming
 from runtime.handoff.kv import digest, layout
 from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.cache import Cache
@@ -162,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print medians and ratios; return 0 whatever they are."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=20, help="measured rounds (default: 20)")
+    parser.add_argument("--streams", type=int, default=5, help="prefills streamed and not, 4 s each (default: 5)")
     parser.add_argument("--tls", help="UCX_TLS, what UCX may move bytes by; default: its own choice")
     options = parser.parse_args(arguments)
     os.environ.setdefault("UCX_NET_DEVICES", "lo")
@@ -180,6 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         agent.close()
         producer.join()
     _report(bench, print)
+    if options.streams:
+        streaming.measure(options.streams, print)
     return 0
 
 

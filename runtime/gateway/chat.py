@@ -113,14 +113,18 @@ def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIO
     return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
 
 
-def for_prefill(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body for a prefill worker: one token, no stream, and KV kept for a reader."""
+def for_prefill(body: Mapping[str, Any], stream: object = None) -> dict[str, Any]:
+    """Return the body for a prefill worker: one token, no stream, and KV kept for a reader.
+
+    ``stream`` is a decode endpoint's invitation to offer it KV before that; a stock vLLM ignores it.
+    """
+    invited = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}
     return {
         **{name: value for name, value in body.items() if name not in _NOT_FOR_PREFILL},
         "stream": False,
         "max_tokens": 1,
         **({"max_completion_tokens": 1} if "messages" in body else {}),  # completions of text do not know it
-        fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST),
+        fields.KV_TRANSFER_PARAMS: {**fields.PREFILL_REQUEST, **invited},
     }
 
 

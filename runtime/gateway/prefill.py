@@ -23,14 +23,17 @@ class Prefill:
         self._queued = queued
         self._client = client
 
-    async def run(self, chat: Chat, phases: Phases) -> dict[str, Any]:
-        """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``."""
+    async def run(self, chat: Chat, phases: Phases, stream: object = None) -> dict[str, Any]:
+        """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``.
+
+        ``stream`` is the decode endpoint's invitation to offer it KV before that.
+        """
         with phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
             for last in (False,) * RETRIES + (True,):
                 with self.pool.borrow() as worker:
                     phases.worker = str(worker)
                     try:
-                        return await self._ask(worker, chat)
+                        return await self._ask(worker, chat, stream)
                     except UnreachableError as error:
                         if last or not isinstance(error, NotSentError):
                             message = f"prefill worker {worker} cannot be reached ({error}): try again"
@@ -38,8 +41,8 @@ class Prefill:
                 await self.pool.renew(worker)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _ask(self, worker: Worker, chat: Chat) -> dict[str, Any]:
-        body = bodies.encode(bodies.for_prefill(chat.body))
+    async def _ask(self, worker: Worker, chat: Chat, stream: object) -> dict[str, Any]:
+        body = bodies.encode(bodies.for_prefill(chat.body, stream))
         url = worker.url + chat.path
         sent = headers(worker.key, chat.request_id)
         async with self._client.send("POST", url, headers=sent, body=body, pin=worker.digest) as response:

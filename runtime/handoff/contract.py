@@ -25,6 +25,9 @@ DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 
 RESERVATION_FILL: Final = "reservation_fill"
 """The field of ``CAPABILITIES`` that says which share of the KV memory is reserved now, 0 to 1."""
+STREAMING: Final = "streaming"
+"""The field of ``CAPABILITIES`` that is ``LAYERS`` where reservations come with a ``stream``, to invite workers by."""
+LAYERS: Final = "layers"
 SERVER_TIMING: Final = "Server-Timing"
 """Phases in milliseconds, ``handshake;dur=1.2, transfer;dur=3.4``: sent with the headers, before the first token."""
 KV_BYTES_HEADER: Final = "X-Tandem-KV-Bytes"

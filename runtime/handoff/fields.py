@@ -13,6 +13,8 @@ KV_TRANSFER_PARAMS: Final = "kv_transfer_params"
 TANDEM: Final = "tandem"
 TICKET: Final = "ticket"
 SEAL: Final = "seal"
+STREAM: Final = "stream"
+"""In a request to a prefill worker: whom to offer KV to while it is computed (``runtime.handoff.stream``)."""
 
 DO_REMOTE_DECODE: Final = "do_remote_decode"
 DO_REMOTE_PREFILL: Final = "do_remote_prefill"

@@ -48,6 +48,7 @@ class Reservations:
         self._new_id = new_id
         self._waiting: dict[str, Reservation] = {}
         self._in_use: dict[str, Reservation] = {}
+        self._filling: dict[str, int] = {}
         self._finished: deque[str] = deque(maxlen=_REMEMBERED)
 
     def grant(self, size: int, *, request_id: str, attempt: int, max_tokens: int, now: float) -> Reservation:
@@ -99,6 +100,29 @@ class Reservations:
         self._check_room(size - reservation.size, now=now)
         self._in_use[reservation_id] = replace(reservation, size=size)
 
+    def fill(self, reservation_id: str, size: int, *, now: float) -> bool:
+        """Let READs write ``size`` bytes for a waiting reservation, held until ``filled``, whatever becomes of it.
+
+        Return False, and hold nothing more, where none waits or the memory is not there.
+        """
+        self._expire(now)
+        held = self._waiting.get(reservation_id)
+        if held is None or reservation_id in self._filling:
+            return False
+        if size - held.size > self.memory - self.reserved_bytes(now=now):
+            return False
+        self._filling[reservation_id] = size
+        return True
+
+    def filled(self, reservation_id: str) -> None:
+        """Note that nothing writes for a reservation any more but what its own use holds."""
+        del self._filling[reservation_id]
+
+    def waits(self, reservation_id: str, *, now: float) -> bool:
+        """Tell whether a reservation can still be consumed."""
+        self._expire(now)
+        return reservation_id in self._waiting
+
     def withdraw(self, reservation_id: str, *, now: float) -> None:
         """Give up a reservation that waits; one in use or unknown is left as it is."""
         self._expire(now)
@@ -114,14 +138,15 @@ class Reservations:
         return reservation_id in self._in_use or reservation_id in self._finished
 
     def count(self, *, now: float) -> int:
-        """Return how many reservations wait or are in use."""
+        """Return how many reservations wait, are in use or are still written to."""
         self._expire(now)
-        return len(self._waiting) + len(self._in_use)
+        return len({*self._waiting, *self._in_use, *self._filling})
 
     def reserved_bytes(self, *, now: float) -> int:
         """Return how much of the memory is held."""
         self._expire(now)
-        return sum(held.size for group in (self._waiting, self._in_use) for held in group.values())
+        waiting = sum(held.size for name, held in self._waiting.items() if name not in self._filling)
+        return waiting + sum(held.size for held in self._in_use.values()) + sum(self._filling.values())
 
     def _held_by(self, request_id: str, attempt: int, *, now: float) -> Reservation | None:
         self._expire(now)

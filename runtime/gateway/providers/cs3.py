@@ -32,10 +32,14 @@ _ATTEMPT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Name memory that the endpoint holds; ``received_at`` is monotonic, in seconds."""
+    """Name memory that the endpoint holds; ``received_at`` is monotonic, in seconds.
+
+    ``stream`` invites the worker to offer KV before prefill has ended; None where the endpoint does not stream.
+    """
 
     reservation_id: str
     received_at: float
+    stream: object
 
 
 class Cs3Provider:
@@ -73,7 +77,7 @@ class Cs3Provider:
         release: Callable[[], Coroutine[Any, Any, None]] | None = partial(self._withdraw, chat, reservation)
         try:
             gap_ms = int((time.monotonic() - reservation.received_at) * 1000)
-            params = self._signed(await self._prefill.run(chat, phases), chat, reservation, gap_ms)
+            params = self._signed(await self._prefill.run(chat, phases, reservation.stream), chat, reservation, gap_ms)
             release = partial(self._abort, chat, params)
             body = bodies.with_kv(bodies.renamed(chat.body, self._config.model), params)
             url = self._config.endpoint + chat.path
@@ -106,7 +110,7 @@ class Cs3Provider:
             async with self._send("POST", contract.RESERVATIONS, chat, bodies.encode(body)) as response:
                 if response.status != 201:
                     raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)
-                return Reservation(_reservation_id(await response.read()), time.monotonic())
+                return _reservation(await response.read(), time.monotonic())
         except UnreachableError as error:
             message = f"the decode endpoint cannot be reached ({error}): try again"
             raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
@@ -150,11 +154,12 @@ class Cs3Provider:
         return self._client.send(method, url, headers=sent, body=body, silence=_QUICK_SECONDS)
 
 
-def _reservation_id(body: bytes) -> str:
+def _reservation(body: bytes, received_at: float) -> Reservation:
     try:
-        reservation_id = json.loads(body)["reservation_id"]
-    except (ValueError, LookupError, TypeError) as error:
+        answer = json.loads(body)
+        reservation_id, stream = answer["reservation_id"], answer.get(fields.STREAM)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HandoffError(Code.DECODE_FAILED, "the decode endpoint granted a reservation without an id") from error
     if not isinstance(reservation_id, str) or not reservation_id:
         raise HandoffError(Code.DECODE_FAILED, "the decode endpoint granted a reservation without an id")
-    return reservation_id
+    return Reservation(reservation_id, received_at, stream)

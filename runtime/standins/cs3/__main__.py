@@ -26,6 +26,7 @@ from runtime.standins.cs3.admission import Admission
 from runtime.standins.cs3.imports import Importer
 from runtime.standins.cs3.link import Link
 from runtime.standins.cs3.server import Endpoint
+from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.model_file import ModelFileError
 
@@ -78,9 +79,9 @@ async def _serve(given: argparse.Namespace) -> None:
     tls = _tls(given)
     stop = _stop_signal()
     engine = Engine.load()
-    async with _linked(given.host) as link:
-        reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
-        importer = Importer(engine, reservations, link, worker_kv=given.worker_kv)
+    reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
+    async with _linked(given.host, engine, reservations) as (link, streams):
+        importer = Importer(engine, reservations, link, streams, worker_kv=given.worker_kv)
         admission = Admission(
             model=given.served_model_name,
             engine=engine,
@@ -95,6 +96,7 @@ async def _serve(given: argparse.Namespace) -> None:
                 reservations=reservations,
                 admission=admission,
                 thread=thread,
+                streams=streams,
                 provider=link.provider,
             )
             async with _listening(endpoint.application(key), given, tls):
@@ -143,15 +145,17 @@ def _stop_signal() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _linked(host: str) -> AsyncIterator[Link]:
+async def _linked(host: str, engine: Engine, reservations: Reservations) -> AsyncIterator[tuple[Link, Streams]]:
     """Own the agent of the transport that was asked for, and let it progress."""
     agent = start(asked(os.environ), f"cs3-{uuid.uuid4()}", host=host)
     log.info("transport provider=%s", agent.provider)
     link = Link(agent)
-    poll = asyncio.create_task(link.poll())
+    streams = Streams(engine, reservations, link)
+    poll = asyncio.create_task(link.poll(streams.heard, streams.tend))
     try:
-        yield link
+        yield link, streams
     finally:
+        streams.close()
         poll.cancel()
         with suppress(asyncio.CancelledError):
             await poll

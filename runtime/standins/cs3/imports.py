@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from runtime.handoff import fields
 from runtime.handoff.acceptance import Accepted
@@ -19,13 +20,18 @@ from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.cs3 import pull
 from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.inflow import Inflow
 from runtime.standins.cs3.landing import Landing, land
-from runtime.standins.cs3.link import Address, Link
+from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.cs3.phases import Phases
+from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
 
 log = logging.getLogger(__name__)
+
+Received = tuple[Half, int, Callable[[], None]]
+"""A cache with KV, the bytes that crossed the wire, and what raises ``HandoffError`` unless the KV is right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +46,8 @@ class Imported:
     phases: Phases
     verified: bool
     """Whether the worker gave digests of the KV; if not, only the time of its lease vouches for it."""
+    streamed: bool
+    """Whether reading began before prefill had ended."""
 
 
 class Importer:
@@ -49,12 +57,19 @@ class Importer:
     """
 
     def __init__(
-        self, engine: Engine, reservations: Reservations, link: Link, *, worker_kv: KvDescription | None = None
+        self,
+        engine: Engine,
+        reservations: Reservations,
+        link: Link,
+        streams: Streams,
+        *,
+        worker_kv: KvDescription | None = None,
     ) -> None:
         self._engine = engine
         self._worker_kv = worker_kv
         self._reservations = reservations
         self._link = link
+        self._streams = streams
         self._notices: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -65,14 +80,17 @@ class Importer:
 
         Raises ``HandoffError``, which tells the phase, as do errors raised while the KV is in use.
         """
-        fence = Fence(accepted, reservation)
+        fence, inflow = Fence(accepted, reservation), None
         try:
-            max_tokens = self._fit(chat, accepted.ticket.num_tokens, reservation)
-            cache = self._engine.new_cache(accepted.ticket.num_tokens + max_tokens)
-            landing, kv_bytes = await self._read(accepted, fence, cache, phases)
+            max_tokens = self._limit(chat, accepted.ticket.num_tokens, reservation)
+            tokens = accepted.ticket.num_tokens + max_tokens
+            if inflow := self._streams.take(accepted, tokens=tokens):
+                cache, kv_bytes, settle = await self._follow(inflow, accepted, fence, phases)
+            else:
+                cache, kv_bytes, settle = await self._read(tokens, accepted, fence, phases)
             with phases.measure("verify"):
                 _check_length(prompt, accepted)
-                await asyncio.to_thread(_settle, landing, accepted)
+                await asyncio.to_thread(settle)
             self._do(fence.own(), accepted)
             yield Imported(
                 request_id=accepted.ticket.request_id,
@@ -82,12 +100,15 @@ class Importer:
                 kv_bytes=kv_bytes,
                 phases=phases,
                 verified=accepted.seal is not None,
+                streamed=inflow is not None,
             )
         except HandoffError as error:
             error.phase = fence.phase
             raise
         finally:  # a client that left is no Exception, and what it holds must go as well
             self._do(fence.end(), accepted)
+            if inflow:
+                inflow.drop()
 
     def notify(self, accepted: Accepted) -> None:
         """Tell the worker, without waiting for it, that nobody will read the request's blocks any more."""
@@ -106,8 +127,8 @@ class Importer:
         if Action.FREE in actions:
             self._reservations.finish(accepted.ticket.reservation_id)
 
-    def _fit(self, chat: ChatRequest, num_tokens: int, reservation: Reservation) -> int:
-        """Let the reservation hold what is really needed; return how many tokens may be decoded."""
+    def _limit(self, chat: ChatRequest, num_tokens: int, reservation: Reservation) -> int:
+        """Return how many tokens may be decoded."""
         geometry = self._engine.geometry
         room = geometry.context - num_tokens
         max_tokens = chat.max_tokens or max(1, min(reservation.max_tokens, room))
@@ -116,25 +137,43 @@ class Importer:
                 Code.CONTEXT_LENGTH_EXCEEDED,
                 f"KV of {num_tokens} tokens leaves room for {room}, max_tokens is {max_tokens}: lower max_tokens",
             )
-        size = (num_tokens + max_tokens) * geometry.kv_bytes_per_token
-        self._reservations.resize(reservation.reservation_id, size, now=time.monotonic())
         return max_tokens
 
-    async def _read(self, accepted: Accepted, fence: Fence, cache: Half, phases: Phases) -> tuple[Landing, int]:
+    def _hold(self, tokens: int, accepted: Accepted) -> None:
+        """Let the reservation hold what is really needed."""
+        size = tokens * self._engine.geometry.kv_bytes_per_token
+        self._reservations.resize(accepted.ticket.reservation_id, size, now=time.monotonic())
+
+    async def _read(self, tokens: int, accepted: Accepted, fence: Fence, phases: Phases) -> Received:
+        """Read all KV into a new cache for ``tokens`` tokens."""
+        self._hold(tokens, accepted)
+        cache = self._engine.new_cache(tokens)
         with phases.measure("handshake"):
-            peer = await self._link.connect(_address(accepted))
-            fence.shaken(peer.life)
+            peer = await self._shake(accepted, fence)
         with phases.measure("transfer"):
             landing = self._plan(peer.metadata, accepted, cache)
-            kv_bytes = await self._link.read(
-                peer,
-                landing.pairs,
-                landing.memory,
-                seconds=fence.reading(now=time.monotonic()),
-                settled=lambda: self._do(fence.settled(), accepted),
-            )
+            seconds = fence.reading(now=time.monotonic())
+            with self._link.receiving(landing.memory, lambda: self._do(fence.settled(), accepted)):
+                kv_bytes = await self._link.read(peer, landing.pairs, seconds=seconds)
             fence.read(now=time.monotonic())
-        return landing, kv_bytes
+        return cache, kv_bytes, partial(_settle, landing, accepted)
+
+    async def _follow(self, inflow: Inflow, accepted: Accepted, fence: Fence, phases: Phases) -> Received:
+        """Read what a stream has not brought yet. All of it must have come before the lease may have ended."""
+        with phases.measure("handshake"):
+            await self._shake(accepted, fence)
+        with phases.measure("transfer"):
+            seconds = fence.reading(now=time.monotonic())
+            inflow.adopt(lambda: self._do(fence.settled(), accepted))
+            self._hold(inflow.capacity, accepted)
+            await inflow.finish(seconds=min(seconds, READ_SECONDS))
+            fence.read(now=time.monotonic())
+        return inflow.cache, inflow.kv_bytes, partial(inflow.verify, accepted)
+
+    async def _shake(self, accepted: Accepted, fence: Fence) -> Peer:
+        peer = await self._link.connect(_address(accepted))
+        fence.shaken(peer.life)
+        return peer
 
     def _plan(self, remote: NixlAgentMetadata, accepted: Accepted, cache: Half) -> Landing:
         geometry, num_tokens = self._engine.geometry, accepted.ticket.num_tokens

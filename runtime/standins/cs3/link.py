@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 5.0  # vLLM's own limit
 READ_SECONDS = 10.0  # 8,192 tokens are 189 MB: a hundred times what loopback needs
+BUSY_POLL_SECONDS = 0.001
 POLL_SECONDS = 0.01  # without a progress thread, what was sent leaves only while somebody polls
 
 
@@ -49,6 +51,8 @@ class Link:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._handshakes: dict[Address, asyncio.Task[Peer]] = {}
+        self.metadata = agent.metadata
+        """How workers reach the agent, taken before there is memory that they could read."""
 
     @property
     def provider(self) -> str:
@@ -66,22 +70,29 @@ class Link:
         # shielded: requests that wait for the same handshake do not end with the one that started it
         return await asyncio.shield(self._handshakes[address])
 
-    async def read(
-        self, peer: Peer, pairs: list[Pair], cache: NDArray[Any], *, seconds: float, settled: Callable[[], None]
-    ) -> int:
-        """Read ``pairs`` into ``cache``; return the bytes moved.
+    @contextmanager
+    def receiving(self, memory: NDArray[Any], settled: Callable[[], None]) -> Iterator[None]:
+        """Let ``read`` write into ``memory``; ``settled`` is called once nothing can any more, perhaps later."""
+        registration = self._agent.register(memory)
+        try:
+            yield
+        finally:
+            self._agent.deregister(registration, settled)
 
-        Raises ``HandoffError`` (``kv_transfer``) on failure or after ``seconds``, 10 at most. ``settled`` is called
-        once nothing can write into ``cache`` any more, which after a failure may be later.
+    async def read(self, peer: Peer, pairs: Sequence[Pair], *, seconds: float) -> int:
+        """Read into memory that is ``receiving``; return the bytes moved.
+
+        Raises ``HandoffError`` (``kv_transfer``) on failure or after ``seconds``, 10 at most.
         """
-        registration = self._agent.register(cache)
         try:
             return await self._agent.read(peer.name, pairs, b"", timeout=min(seconds, READ_SECONDS))
         except HandoffError:
             self._forget(peer)
             raise
-        finally:
-            self._agent.deregister(registration, settled)
+
+    def tell(self, peer: Peer, message: bytes) -> None:
+        """Send a connected worker a message; raise ``HandoffError`` if it is out of reach."""
+        self._agent.notify(peer.name, message)
 
     async def notify(self, address: Address, message: bytes) -> None:
         """Send a worker a message; raise ``HandoffError`` if it is out of reach or another."""
@@ -92,15 +103,15 @@ class Link:
             self._forget(peer)
             raise
 
-    async def poll(self) -> NoReturn:
-        """Let messages leave until cancelled; nothing is expected from workers."""
+    async def poll(self, hear: Callable[[str, bytes], None], busy: Callable[[], bool]) -> NoReturn:
+        """Let messages leave until cancelled, and ``hear`` those of workers; while ``busy`` look more often."""
         while True:
             try:
                 for sender, message in self._agent.notifications():
-                    log.warning("unexpected notification from %s: %r", sender, message[:80])
+                    hear(sender, message)
             except HandoffError as error:  # reads report their own failures
                 log.warning("cannot poll the transport: %s", error)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(BUSY_POLL_SECONDS if busy() else POLL_SECONDS)
 
     async def _handshake(self, address: Address) -> Peer:
         answer = await sidechannel.fetch(

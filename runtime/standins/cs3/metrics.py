@@ -32,6 +32,9 @@ class Metrics:
             ["integrity"],
             registry=self._registry,
         )
+        self.streamed = Counter(
+            "tandem_decode_kv_streamed", "Imports whose reading began during prefill", registry=self._registry
+        )
         held = Gauge("tandem_decode_reservations", "Reservations that wait or are in use", registry=self._registry)
         held.set_function(lambda: reservations.count(now=time.monotonic()))
         size = Gauge("tandem_decode_reserved_bytes", "KV memory held by reservations", registry=self._registry)

@@ -19,6 +19,7 @@ from runtime.standins.cs3.decode import CANCELLED, Answer
 from runtime.standins.cs3.guard import as_refusal, bearer, errors
 from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.metrics import Metrics
+from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Endpoint:
         reservations: Reservations,
         admission: Admission,
         thread: Executor,
+        streams: Streams,
         provider: str,
     ) -> None:
         self._model = model
@@ -44,6 +46,7 @@ class Endpoint:
         self._reservations = reservations
         self._admission = admission
         self._thread = thread
+        self._streams = streams
         self._metrics = Metrics(reservations, provider)
         self._started = int(time.time())
         self._document = contract.DOCUMENT.read_bytes()
@@ -84,7 +87,7 @@ class Endpoint:
         }
         held = self._reservations
         fill = held.reserved_bytes(now=time.monotonic()) / held.memory
-        about = {"contract": contract.VERSION, "models": [model], "handoff": "kv"}
+        about = {"contract": contract.VERSION, "models": [model], "handoff": "kv", contract.STREAMING: contract.LAYERS}
         return web.json_response({**about, contract.RESERVATION_FILL: round(fill, 6)})
 
     async def _reserve(self, request: web.Request) -> web.Response:
@@ -98,6 +101,7 @@ class Endpoint:
         )
         log.info("reserved request_id=%s attempt=%d bytes=%d", held.request_id, held.attempt, held.size)
         answer = {"reservation_id": held.reservation_id, "ttl_ms": round(self._reservations.ttl * 1000)}
+        answer |= {fields.STREAM: self._streams.invite(held)}
         return web.json_response(answer, status=201)
 
     async def _withdraw(self, request: web.Request) -> web.Response:
@@ -116,6 +120,7 @@ class Endpoint:
             async with self._admission.admit(asked) as imported:
                 self._metrics.kv_bytes.inc(imported.kv_bytes)
                 self._metrics.imports.labels("digest" if imported.verified else "time").inc()
+                self._metrics.streamed.inc(imported.streamed)
                 answer = Answer(self._engine, self._thread, asked, imported)
                 try:
                     return await self._reply(request, asked, imported, answer)

@@ -32,6 +32,10 @@ CHUNK = 128  # tokens that one thread takes through the layers; fixed, because r
 Ids = NDArray[np.int64]
 
 
+def unnoticed(layer: int, tokens: slice) -> None:
+    """Take no notice of what was written."""
+
+
 class Engine:
     """Run one Llama model.
 
@@ -66,17 +70,28 @@ class Engine:
             raise ValueError(f"cache for {tokens} tokens was asked, allowed is 1 to {sizes.context}")
         return np.zeros((sizes.layers, 2, tokens, sizes.kv_heads, sizes.head_dim), np.float16)
 
-    def prefill(self, tokens: Sequence[int], cache: Half, *, cancelled: Callable[[], bool] = never) -> None:
+    def prefill(
+        self,
+        tokens: Sequence[int],
+        cache: Half,
+        *,
+        cancelled: Callable[[], bool] = never,
+        wrote: Callable[[int, slice], None] = unnoticed,
+    ) -> None:
         """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks of 128 tokens.
 
         ``cancelled`` is asked in other threads, and must stay true once it is. Nothing writes to the cache afterwards.
+        ``wrote`` is told there which layer's KV of which tokens is final: of each layer in the order of the tokens, of
+        the same tokens in the order of the layers.
         """
         ids = self._checked(tokens)
         self._check_room(len(ids), cache)
         starts = range(0, len(ids), CHUNK)
         progress = [Semaphore(self.geometry.layers), *(Semaphore(0) for _ in starts)]
         chunks = [
-            self._workers.submit(self._prefill_chunk, ids[start : start + CHUNK], start, cache, cancelled, *steps)
+            self._workers.submit(
+                self._prefill_chunk, ids[start : start + CHUNK], start, cache, cancelled, wrote, *steps
+            )
             for start, steps in zip(starts, pairwise(progress), strict=True)
         ]
         wait(chunks)
@@ -122,16 +137,24 @@ class Engine:
         )
 
     def _prefill_chunk(
-        self, ids: Ids, start: int, cache: Half, cancelled: Callable[[], bool], before: Semaphore, own: Semaphore
+        self,
+        ids: Ids,
+        start: int,
+        cache: Half,
+        cancelled: Callable[[], bool],
+        wrote: Callable[[int, slice], None],
+        before: Semaphore,
+        own: Semaphore,
     ) -> None:
         """Follow the chunk before through the layers; a semaphore counts those whose KV is written up to its chunk."""
         try:
             if cancelled():
                 raise Cancelled("prefill was cancelled")
             x = self._weights.embedding[ids]
-            for layer, kv in zip(self._weights.layers, cache, strict=True):
+            for number, (layer, kv) in enumerate(zip(self._weights.layers, cache, strict=True)):
                 queries = self._project(layer, kv, x, start)
                 before.acquire()
+                wrote(number, slice(start, start + len(ids)))
                 own.release()
                 x = self._mix(layer, kv, x, start, queries)
         finally:

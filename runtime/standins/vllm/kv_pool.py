@@ -7,12 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.handoff.kv import digest
-from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.handoff.transport.agent import Agent
 from runtime.standins.engine.engine import Geometry
-from runtime.standins.engine.model_file import MODEL_DIGEST
 
 LAYOUT: Final = "NHD"
 ATTENTION: Final = "NUMPY_ATTN"
@@ -36,22 +33,14 @@ class KvPool:
         """Return how many blocks hold ``tokens`` tokens."""
         return -(-tokens // self.block_size)
 
-    def digested(self, cache: Half, generation: str) -> Seal:
-        """Return what to say of an engine's cache, which is canonical: it is digested before it is written."""
-        size = digest.block_tokens(cache[0, 0, 0].nbytes, block_size=self.block_size)
-        return Seal(
-            generation=generation,
-            model_digest=MODEL_DIGEST,
-            block_tokens=size,
-            digests=digest.digests(cache, size),
-        )
-
-    def write(self, blocks: tuple[int, ...], cache: Half) -> None:
-        """Copy an engine's cache ``[layers, 2, tokens, kv_heads, head_dim]``; the last block keeps its rest."""
-        for index, block in enumerate(blocks):
-            part = cache[:, :, index * self.block_size : (index + 1) * self.block_size]
-            for region, kv in zip(self.regions, part, strict=True):
-                region[block, :, : kv.shape[1]] = kv
+    def write(self, blocks: tuple[int, ...], layer: int, kv: Half, first: int) -> None:
+        """Copy a layer's KV ``[2, tokens, kv_heads, head_dim]`` of a prompt in ``blocks``, from token ``first`` on."""
+        region, token, stop = self.regions[layer], first, first + kv.shape[1]
+        while token < stop:
+            block, offset = divmod(token, self.block_size)
+            count = min(self.block_size - offset, stop - token)
+            region[blocks[block], :, offset : offset + count] = kv[:, token - first : token - first + count]
+            token += count
 
     def metadata(self, engine_id: str, generation: str, agent: Agent) -> NixlAgentMetadata:
         """Return what a reader must know of the regions, which ``agent`` has registered."""

@@ -9,8 +9,8 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -20,11 +20,14 @@ from runtime.handoff.lease import Leases, Notice
 from runtime.handoff.notification import Heartbeat
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlHandshakePayload, listener, serve
+from runtime.handoff.stream import Credit, Offer, Telling
 from runtime.handoff.transport.choose import asked, start
 from runtime.standins.engine.engine import Geometry
+from runtime.standins.vllm.handover import DIGEST_TOKENS
 from runtime.standins.vllm.kv_pool import ATTENTION, LAYOUT, KvPool
 from runtime.standins.vllm.kv_transfer_config import KvTransferConfig
 from runtime.standins.vllm.metrics import Metrics
+from runtime.standins.vllm.streams import Streams
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ class Producer:
         self._metrics = metrics
         self._agent = start(asked(os.environ), config.engine_id, host=side_channel[0])
         self._agent.register(*pool.regions)
+        self._streams = Streams(self._agent)
+        self._layers = len(pool.regions)
         self.generation = uuid.uuid4().hex
         self._metadata = pool.metadata(config.engine_id, self.generation, self._agent)
 
@@ -76,6 +81,29 @@ class Producer:
                     loop.cancel()
         finally:
             self._agent.close()
+
+    @contextmanager
+    def streaming(
+        self, request_id: str, blocks: Blocks, tokens: int, invitation: tuple[str, str] | None
+    ) -> Iterator[Telling | None]:
+        """Yield what to tell an inviting endpoint by while a prompt is prefilled; None where there is none."""
+        if invitation is None:
+            yield None
+            return
+        stream, agent = invitation
+        offer = Offer(
+            stream=stream,
+            host=self._address[0],
+            port=self._address[1],
+            engine_id=self.engine_id,
+            generation=self.generation,
+            request_id=request_id,
+            blocks=blocks,
+            tokens=tokens,
+            digest_tokens=DIGEST_TOKENS,
+        )
+        with self._streams.opened(offer, agent, layers=self._layers) as telling:
+            yield telling
 
     def lease(self, request_id: str, blocks: Blocks, tokens: int, seal: Seal) -> dict[str, Any]:
         """Keep blocks for a reader and return the ``kv_transfer_params`` that tell it where they are."""
@@ -103,11 +131,15 @@ class Producer:
         while True:
             for peer, message in self._agent.notifications():
                 self._receive(peer, message)
+            self._streams.tell()
             self._expire()
-            await asyncio.sleep(LEASED_POLL_SECONDS if self._leases else IDLE_POLL_SECONDS)
+            await asyncio.sleep(LEASED_POLL_SECONDS if self._leases or self._streams else IDLE_POLL_SECONDS)
 
     def _receive(self, peer: str, message: bytes) -> None:
         try:
+            if credit := Credit.parse(message):
+                self._streams.credited(credit)
+                return
             heard = notification.parse(message)
         except ValueError as error:
             log.warning("ignored a notification from %s: %s", peer, error)

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from runtime.handoff import fields
+from runtime.handoff.stream import invitation
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.vllm.completion import Shape
 from runtime.standins.vllm.flags import Serve
@@ -93,7 +94,7 @@ class Server:
         name = f"{kind}-{request.headers.get(fields.REQUEST_ID_HEADER) or uuid.uuid4().hex}"
         shape = Shape(id=name, model=model, chat=isinstance(body, ChatBody))
         if body.is_prefill:
-            return await self._prefill(shape, prompt, sampling)
+            return await self._prefill(shape, prompt, sampling, invitation(body.kv_transfer_params or {}))
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             return await self._stream(request, shape, prompt, sampling, body.limit, usage=usage)
@@ -109,8 +110,10 @@ class Server:
             raise bad_request(f"prompt is empty or holds a token id outside 0 to {vocabulary - 1}")
         return prompt
 
-    async def _prefill(self, shape: Shape, prompt: list[int], sampling: Sampling) -> web.Response:
-        done = await self._worker.prefill(f"{shape.id}-{uuid.uuid4().hex[:8]}", prompt, sampling)
+    async def _prefill(
+        self, shape: Shape, prompt: list[int], sampling: Sampling, invited: tuple[str, str] | None
+    ) -> web.Response:
+        done = await self._worker.prefill(f"{shape.id}-{uuid.uuid4().hex[:8]}", prompt, sampling, invited)
         body = shape.whole(done.text, done.finish_reason, done.usage)
         return web.json_response(body | {fields.KV_TRANSFER_PARAMS: done.kv_transfer_params})
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.handoff.seal import Seal
+from runtime.handoff.stream import Telling
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.tokenizer import Detokenizer
 from runtime.standins.vllm.completion import Usage
+from runtime.standins.vllm.handover import Handover
 from runtime.standins.vllm.kv_pool import KvPool
 from runtime.standins.vllm.metrics import Metrics
 from runtime.standins.vllm.producer import Producer
@@ -59,9 +61,12 @@ class Worker:
         self._metrics = metrics
         self._producer = producer
 
-    async def prefill(self, request_id: str, prompt: list[int], sampling: Sampling) -> Prefilled:
+    async def prefill(
+        self, request_id: str, prompt: list[int], sampling: Sampling, invitation: tuple[str, str] | None
+    ) -> Prefilled:
         """Compute the KV of a prompt, keep it under a lease, and sample one token.
 
+        An endpoint whose ``invitation`` came along (``stream.invitation``) is told as layers are written.
         If cancelled, the engine stops within 256 tokens and the blocks are free again.
         """
         if self._producer is None:
@@ -72,7 +77,10 @@ class Worker:
             with ExitStack() as held:
                 held.callback(self._turns.free, blocks)
                 self._metrics.queue_seconds.observe(time.monotonic() - queued)
-                tokens, reason, seal = await self._prefill_into(blocks, prompt, sampling, self._producer.generation)
+                with self._producer.streaming(request_id, blocks, len(prompt), invitation) as telling:
+                    tokens, reason, seal = await self._prefill_into(
+                        blocks, prompt, sampling, self._producer.generation, telling
+                    )
                 params = self._producer.lease(request_id, blocks, len(prompt), seal)
                 held.pop_all()  # from now on the lease frees them
         self._metrics.answered(reason, prompt_tokens=len(prompt), generation_tokens=len(tokens))
@@ -106,14 +114,16 @@ class Worker:
         return limit or room
 
     async def _prefill_into(
-        self, blocks: Blocks, prompt: list[int], sampling: Sampling, generation: str
+        self, blocks: Blocks, prompt: list[int], sampling: Sampling, generation: str, telling: Telling | None
     ) -> tuple[list[int], str, Seal]:
         cache = self.engine.new_cache(len(prompt))
+        handover = Handover(self._pool, blocks, cache, telling)
         started = time.monotonic()
-        await self._turns.run(lambda cancelled: self.engine.prefill(prompt, cache, cancelled=cancelled))
+        await self._turns.run(
+            lambda cancelled: self.engine.prefill(prompt, cache, cancelled=cancelled, wrote=handover.wrote)
+        )
         self._metrics.prefill_seconds.observe(time.monotonic() - started)
-        await self._turns.run(lambda _: self._pool.write(blocks, cache))
-        seal = await self._turns.run(lambda _: self._pool.digested(cache, generation))
+        seal = handover.seal(generation)
         answer = self.engine.generate(prompt, cache, sampling, max_tokens=1)
         tokens = await self._turns.run(lambda _: list(answer))
         return tokens, answer.finish_reason or "length", seal

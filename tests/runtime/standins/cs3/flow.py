@@ -33,6 +33,8 @@ WORKER_KEY = "worker-key"
 EMULATOR_HOST = "127.77.0.1"
 WORKER_HOST = "127.77.0.2"
 SHORT: list[Any] = [{"role": "user", "content": "Name three colours."}]
+STREAMS: dict[str, Any] = {}
+"""The invitation to workers that came with a reservation."""
 _REQUESTS: dict[str, str] = {}
 """Which request a reservation was granted to."""
 SECRETS = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY}
@@ -79,12 +81,14 @@ class Gateway:
         assert answer.status == 201, answer.body
         reservation = str(answer.body["reservation_id"])
         _REQUESTS[reservation] = str(body["request_id"])
+        STREAMS[reservation] = answer.body[fields.STREAM]
         return reservation
 
-    async def prefill(self, messages: object = SHORT) -> dict[str, Any]:
-        """Let the worker prefill and return its ``kv_transfer_params``."""
+    async def prefill(self, messages: object = SHORT, stream: object = None) -> dict[str, Any]:
+        """Let the worker prefill, with an invitation or without, and return its ``kv_transfer_params``."""
+        ours = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}
         body = {"model": MODEL, "messages": messages, "temperature": 0, "max_tokens": 1}
-        body |= {fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}
+        body |= {fields.KV_TRANSFER_PARAMS: {**fields.PREFILL_REQUEST, **ours}}
         headers = {"Authorization": f"Bearer {WORKER_KEY}", fields.REQUEST_ID_HEADER: "r"}
         async with self.http.post(f"{self.worker}/v1/chat/completions", json=body, headers=headers) as response:
             assert response.status == 200, await response.text()

@@ -1,0 +1,146 @@
+"""Read one prompt's KV while its worker computes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from runtime.handoff import fields
+from runtime.handoff.acceptance import Accepted, Life
+from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.kv import digest, layout
+from runtime.handoff.kv.digest import Digester
+from runtime.handoff.kv.piece import piece
+from runtime.handoff.stream import Credit, Following, Offer
+from runtime.standins.cs3 import pull
+from runtime.standins.cs3.landing import land
+from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
+from runtime.standins.engine.engine import Engine
+
+READ_BYTES: Final = 8 * 2**20
+"""The most that one READ of a stream brings: some milliseconds of loopback."""
+
+
+class Inflow:
+    """Follow a worker's offers into ``cache``; ``release`` is called once the memory is of no more use to the stream.
+
+    Until ``adopt`` the memory is the stream's own. What was read proves nothing before ``verify``.
+    """
+
+    def __init__(self, offer: Offer, engine: Engine, link: Link, *, capacity: int, release: Callable[[], None]) -> None:
+        self.capacity = capacity
+        self.cache = engine.new_cache(capacity)
+        self.kv_bytes = 0
+        self._offer, self._geometry, self._link = offer, engine.geometry, link
+        limit = READ_BYTES * engine.geometry.layers // engine.geometry.kv_bytes_per_token
+        self._following = Following(engine.geometry.layers, offer.tokens, limit)
+        self._digester = Digester(self.cache[:, :, : offer.tokens], offer.digest_tokens)
+        self._news = asyncio.Event()
+        self._release: Callable[[], None] | None = release
+        self._settled: Callable[[], None] | None = None
+        self._writing = self._dropped = False
+        self.hear(offer)
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(lambda task: self.drop() if task.cancelled() or task.exception() else None)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it was given up, or has failed."""
+        return self._dropped
+
+    def hear(self, offer: Offer) -> None:
+        """Take note of how far the worker has come; raise ``ValueError`` where it contradicts what it said before."""
+        self._following.told(offer)
+        self._news.set()
+
+    def is_of(self, accepted: Accepted) -> bool:
+        """Tell whether this is the very KV that a decode request is about, sealed as it was announced."""
+        offer, claims, seal = self._offer, accepted.ticket, accepted.seal
+        return bool(
+            seal
+            and (offer.engine_id, offer.generation) == (accepted.life.engine_id, accepted.life.generation)
+            and (offer.request_id, offer.tokens) == (claims.remote_request_id, claims.num_tokens)
+            and f"{offer.host}:{offer.port}" == claims.remote_address
+            and [list(offer.blocks)] == accepted.params[fields.REMOTE_BLOCK_IDS]
+            and offer.digest_tokens == seal.block_tokens
+        )
+
+    def adopt(self, settled: Callable[[], None]) -> None:
+        """Give the memory to a reservation in use; ``settled`` is called once no READ can write into it any more."""
+        self._settled = settled
+        self._let_go()
+        if not self._writing:
+            settled()
+
+    async def finish(self, *, seconds: float) -> None:
+        """Read the rest, now that prefill has ended; raise ``HandoffError`` on failure or after ``seconds``."""
+        self._following.complete()
+        self._news.set()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._task), seconds)
+        except TimeoutError as error:
+            raise HandoffError(Code.KV_TRANSFER, f"the rest of a stream took over {seconds:.3f} s") from error
+
+    def verify(self, accepted: Accepted) -> None:
+        """Raise ``HandoffError`` (``kv_corrupt``) unless all KV is what the seal says."""
+        if accepted.seal is None:
+            raise RuntimeError("a stream is adopted only where there is a seal")
+        digest.compare(self._digester.digests(), accepted.seal)
+
+    def drop(self) -> None:
+        """Give the stream up; again, and after it has ended, it does no harm."""
+        self._dropped = True
+        self._task.cancel()
+        if not self._writing:
+            self._let_go()
+
+    async def _run(self) -> None:
+        peer = await self._link.connect(self._address())
+        pairs = self._plan(peer)
+        self.kv_bytes = int(pairs[:, 2].sum())
+        target = pull.f16(self._geometry, layout.TOKEN_MAJOR, self.capacity)
+        self._writing = True
+        with self._link.receiving(self.cache, self._end_of_writing):
+            while not self._following.whole:
+                front, ahead = self._following.front, self._following.next()
+                if ahead is None:
+                    self._news.clear()
+                    await self._news.wait()
+                    continue
+                part = piece(pairs, target, self.cache.ctypes.data, front, ahead)
+                await self._link.read(peer, [(a, b, n) for a, b, n in part.tolist()], seconds=READ_SECONDS)
+                number = self._following.read()
+                self._link.tell(peer, Credit(self._offer.stream, number).message())
+                await asyncio.to_thread(self._digester.advance_to, self._following.front)
+
+    def _plan(self, peer: Peer) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        """Return all that is to be read; raise ``HandoffError`` where it cannot land in the cache as it is."""
+        remote, geometry = peer.metadata, self._geometry
+        worker = pull.describe(remote, geometry)
+        pull.check_layout(remote, worker, geometry)
+        blocks = pull.needed_blocks(
+            [list(self._offer.blocks)],
+            self._offer.tokens,
+            block_size=remote.block_size,
+            num_blocks=remote.num_blocks,
+        )
+        return np.array(land(remote, worker, blocks, self._offer.tokens, geometry, self.cache).pairs, np.int64)
+
+    def _address(self) -> Address:
+        life = Life(self._offer.engine_id, self._offer.generation)
+        return Address(host=self._offer.host, port=self._offer.port, life=life)
+
+    def _end_of_writing(self) -> None:
+        self._writing = False
+        if self._settled:
+            self._settled()
+        elif self._dropped:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._release:
+            self._release()
+        self._release = None
