@@ -155,11 +155,12 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | int:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"number {text[:40]} is out of range")
-    return number
+    # to JSON 7.0 is a whole number like 7, and peers that are strict take the latter alone
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _check_types(body: Mapping[str, Any]) -> None:
@@ -167,8 +168,17 @@ def _check_types(body: Mapping[str, Any]) -> None:
         raise _invalid(f"model is {body.get('model')!r:.80}: a string is needed")
     if not isinstance(body.get("stream"), bool | None):
         raise _invalid(f"stream is {body['stream']!r:.80}: true or false is needed")
+    if not isinstance(body.get("stream_options"), dict | None):
+        raise _invalid(f"stream_options is {body['stream_options']!r:.80}: an object is needed")
     for name in ("max_tokens", "max_completion_tokens"):
         _check_count(name, body.get(name))
+    _check_stop(body.get("stop"))
+
+
+def _check_stop(stop: object) -> None:
+    texts = stop if isinstance(stop, list) else [stop]
+    if stop is not None and not all(isinstance(text, str) for text in texts):
+        raise _invalid(f"stop is {stop!r:.80}: a text or a list of texts is needed")
 
 
 def _check_messages(body: dict[str, Any]) -> None:
@@ -191,7 +201,7 @@ def _check_prompt(body: dict[str, Any]) -> None:
 
 
 def _are_token_ids(prompt: object) -> bool:
-    return isinstance(prompt, list) and bool(prompt) and all(type(one) is int and one >= 0 for one in prompt)
+    return isinstance(prompt, list) and bool(prompt) and all(type(one) is int and 0 <= one < 2**31 for one in prompt)
 
 
 _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {

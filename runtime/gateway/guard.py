@@ -23,7 +23,8 @@ from runtime.handoff.contract import Code, HandoffError
 
 HEALTH: Final = "/health"
 READY: Final = "/ready"
-_OPEN: Final = frozenset({HEALTH, READY})
+OPENAPI: Final = "/openapi.json"
+_OPEN: Final = frozenset({HEALTH, READY, OPENAPI})
 
 RECORD: Final = web.RequestKey("record", Record)
 TENANT: Final = web.RequestKey("tenant", Tenant)
@@ -41,7 +42,7 @@ def guard(known: Callable[[], Iterable[Tenant]], ended: Callable[[Record, int], 
     @web.middleware
     async def run(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if request.path in _OPEN:
-            return await handler(request)  # probes come every few seconds: neither key nor log line
+            return await _unlogged(request, handler)
         record = request[RECORD] = Record(uuid.uuid4().hex, request.method, request.path)
         record.parent = tracing.parent(request.headers)
         status = CLIENT_GONE
@@ -56,6 +57,14 @@ def guard(known: Callable[[], Iterable[Tenant]], ended: Callable[[Record, int], 
         return response
 
     return run
+
+
+async def _unlogged(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answer what needs no key; probes come every few seconds, so there is no log line either."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return refusal.by_router(request.path, request.method, error)
 
 
 async def label(request: web.Request, response: web.StreamResponse) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.guard import HEALTH, READY, RECORD, TENANT, guard, label
+from runtime.gateway.guard import HEALTH, OPENAPI, READY, RECORD, TENANT, guard, label
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
@@ -27,6 +28,8 @@ from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
+DOCUMENT: Final = Path(__file__).with_name("openapi.json")
+"""What the gateway serves, as an OpenAPI document."""
 ANSWERED: Final = (contract.CHAT_COMPLETIONS, bodies.COMPLETIONS)
 WARMING: Final = "/v1/tcp_warming"
 _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
@@ -44,6 +47,7 @@ class Gateway:
         self._metrics = metrics
         self._turnstile = Turnstile(config.admission)
         metrics.admits(self._turnstile)
+        self._document = DOCUMENT.read_bytes()
         self._started = int(time.time())
 
     def application(self) -> web.Application:
@@ -55,6 +59,7 @@ class Gateway:
         app.on_response_prepare.append(label)
         app.router.add_get(HEALTH, self._health)
         app.router.add_get(READY, self._ready)
+        app.router.add_get(OPENAPI, self._openapi)
         app.router.add_get(contract.MODELS, self._models)
         app.router.add_get(contract.MODELS + "/{model:.+}", self._one_model)
         app.router.add_get(WARMING, self._warm)
@@ -71,6 +76,9 @@ class Gateway:
         if lack:
             return web.json_response({"status": "not ready", "reason": lack}, status=503)
         return web.json_response({"status": "ready"})
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._document, content_type="application/json")
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [self._model]})

@@ -48,8 +48,9 @@ def by_router(path: str, method: str, error: web.HTTPException) -> web.Response:
     """Return the answer for a path, method or size that aiohttp refuses."""
     message = f"{method} {path[:200]}: {error.reason}"
     if path.startswith(BEDROCK):
-        return _exception(fault.UNKNOWN_OPERATION if error.status == 404 else fault.VALIDATION, message)
-    answer = refused(path, HandoffError(Code.INVALID_REQUEST, message), error.status)
+        answer = _exception(fault.of_router(error.status), message)
+    else:
+        answer = refused(path, HandoffError(Code.INVALID_REQUEST, message), error.status)
     if "Allow" in error.headers:
         answer.headers["Allow"] = error.headers["Allow"]
     return answer

@@ -59,6 +59,11 @@ FAULTS: Final[dict[Code, Fault]] = {
 """botocore retries 500, 503 and throttling by itself, but not ``ModelErrorException``."""
 
 
+def of_router(status: int) -> Fault:
+    """Return the exception for a path, method or size that aiohttp refuses."""
+    return Fault(UNKNOWN_OPERATION.name, status) if status in (404, 405) else VALIDATION
+
+
 def by_status(status: int) -> Fault:
     """Return the exception for a peer's error that has no code of ours."""
     for fault in (VALIDATION, DENIED, NOT_FOUND, THROTTLED, MODEL_ERROR, UNAVAILABLE):

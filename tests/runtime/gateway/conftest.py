@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, VllmConfig, WorkersConfig
@@ -46,6 +47,7 @@ class Setup:
     session: aiohttp.ClientSession
     releases: Releases
     metrics: Metrics
+    routes: set[tuple[str, str]]
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """Send a chat completion with the right key."""
@@ -86,6 +88,12 @@ def worker(port: int) -> Worker:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
+    async with starting() as run:
+        yield run
+
+
+@asynccontextmanager
+async def starting() -> AsyncIterator[Start]:
     """Start a gateway with the named provider."""
     async with AsyncExitStack() as stack:
 
@@ -110,7 +118,8 @@ async def start() -> AsyncIterator[Start]:
             app = Gateway(config, provider[1], metrics, lambda: tenants).application()
             gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            return Setup(f"http://127.0.0.1:{gateway.port}", prefill, decode, workers, session, releases, metrics)
+            url, routes = f"http://127.0.0.1:{gateway.port}", _routes(app)
+            return Setup(url, prefill, decode, workers, session, releases, metrics, routes)
 
         yield run
 
@@ -119,6 +128,12 @@ async def start() -> AsyncIterator[Start]:
 async def cs3(start: Start) -> Setup:
     setup: Setup = await start("cs3")
     return setup
+
+
+def _routes(app: web.Application) -> set[tuple[str, str]]:
+    """Return methods and paths; aiohttp adds HEAD to each GET."""
+    routes = [(route.method, route.resource) for route in app.router.routes() if route.method != "HEAD"]
+    return {(method, resource.canonical) for method, resource in routes if resource is not None}
 
 
 def _provider(

@@ -34,6 +34,13 @@ COMPLETION = {
     "model": "m",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
 }
+TEXT_COMPLETION = {
+    "id": "1",
+    "object": "text_completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}],
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class DecodePeer(Peer):
 
     chunks: tuple[bytes, ...] = CHUNKS
     completion: Mapping[str, Any] = COMPLETION
+    text_completion: Mapping[str, Any] = TEXT_COMPLETION
     dies = False
     waits_after_first = False
     completed = 0
@@ -179,7 +187,8 @@ class DecodePeer(Peer):
 
     async def _whole(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         if not self.dies:
-            return web.json_response(self.completion, headers=headers)
+            completion = self.text_completion if request.path == COMPLETIONS else self.completion
+            return web.json_response(completion, headers=headers)
         response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b'{"id"')

@@ -124,7 +124,7 @@ async def test_openai_s_client_streams_reasoning_logprobs_and_usage(cs3: Setup, 
 
 @pytest.mark.parametrize("prompt", ["Once upon", [5, 6, 7], ["Once upon"], [[5, 6, 7]]])
 async def test_a_completion_of_text_is_handed_over_like_a_chat(cs3: Setup, openai: AsyncOpenAI, prompt: Any) -> None:
-    cs3.decode.completion = TEXT
+    cs3.decode.text_completion = TEXT
     answer = await openai.completions.create(
         model=MODEL, prompt=prompt, max_tokens=9, stop="END", logprobs=1, echo=True
     )
@@ -176,7 +176,7 @@ async def test_a_prompt_beside_messages_does_not_make_them_cheaper(cs3: Setup) -
 async def test_each_provider_takes_completions_of_text(start: Start) -> None:
     for name in ("vllm", "openai"):
         setup = await start(name)
-        setup.decode.completion = TEXT
+        setup.decode.text_completion = TEXT
         async with AsyncOpenAI(base_url=f"{setup.url}/v1", api_key=GATEWAY_KEY, max_retries=0) as client:
             answer = await client.completions.create(model=MODEL, prompt="Once")
         assert answer.choices[0].text == "Hi"
@@ -214,7 +214,7 @@ async def test_cerebras_client_streams_and_sees_its_times(cs3: Setup, cerebras: 
 
 
 async def test_cerebras_client_completes_text(cs3: Setup, cerebras: AsyncCerebras) -> None:
-    cs3.decode.completion = TEXT
+    cs3.decode.text_completion = TEXT
     answer: Any = await cerebras.completions.create(model=MODEL, prompt="Once")
     assert answer.choices[0].text == "Hi"
     cs3.decode.chunks = TEXT_CHUNKS
