@@ -12,7 +12,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm review synth bench-synth bench-handoff lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm review synth bench-synth bench-handoff bench-planner lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -82,6 +82,9 @@ bench-synth: setup ## cold synth against an empty CDK app
 
 bench-handoff: setup ## a KV handoff against a bare NIXL READ of the same bytes
 	@python -m benchmarks.handoff
+
+bench-planner: setup ## the simulator's speed, up to a million requests
+	@python -m benchmarks.planner
 
 lock: ## resolve the pinned versions anew (needs uv, and UV_FIND_LINKS or UV_EXTRA_INDEX_URL for torch's CPU build)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --excludes requirements/excludes.txt \

@@ -18,6 +18,8 @@ from tandem.spec.read import read
 
 _ROOT = Path(__file__).parents[1]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TRACE = "a file of Azure's or Mooncake's form, or synthetic:rate=REQUESTS_A_SECOND,... (docs/planning.md)"
+_SPREAD = "set requests apart that the trace's clock has at one moment"
 _UNREAD = 128 + signal.SIGPIPE
 
 
@@ -47,8 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of the deployment file, for editors")
     schema.set_defaults(run=_schema)
     plan = _with_templates(commands.add_parser("plan", help="say what a deployment file costs, and what it can carry"))
-    plan.add_argument("--trace", type=Path, help="a request trace, of Azure's or Mooncake's form, to hold it against")
+    _add_targets(plan)
     plan.set_defaults(run=_plan)
+    simulate = commands.add_parser("simulate", help="replay a request trace through a deployment file")
+    simulate.add_argument("file", type=Path)
+    simulate.add_argument("--trace", required=True, metavar="TRACE", help=_TRACE)
+    simulate.add_argument("--spread", action="store_true", help=_SPREAD)
+    simulate.add_argument("--html", type=Path, metavar="OUT", help="draw the report into this file")
+    simulate.add_argument("--output", choices=["text", "json"], default="text")
+    simulate.set_defaults(run=_simulate)
     diff = _with_templates(commands.add_parser("diff", help="explain what deploying a file does to what is deployed"))
     diff.add_argument("--against", type=Path, metavar="DIR", help="compare with these templates, not the deployed ones")
     diff.add_argument("--allow-data-loss", action="store_true", help="return 0 though data is at risk")
@@ -83,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_targets(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("--trace", metavar="TRACE", help=_TRACE)
+    plan.add_argument("--spread", action="store_true", help=_SPREAD)
+    plan.add_argument("--ttft-p99", type=_duration, metavar="TIME", help="find the smallest size, such as 2s allow")
+    plan.add_argument("--tpot-p99", type=_duration, metavar="TIME", help="the same for each further token, such as 2ms")
+    plan.add_argument("--system-usd", type=_price, metavar="USD", help="what an hour of one CS-3 was offered for")
+    plan.add_argument("--html", type=Path, metavar="OUT", help="where the report goes; default: plan-NAME.html")
+    plan.add_argument("--write", type=Path, metavar="OUT", help="write the file back with the recommended size")
+
+
 def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     actions = tenant.add_subparsers(required=True, metavar="ACTION", dest="action")
     add = actions.add_parser("add", help="add a tenant and print its key, which is shown only now")
@@ -111,6 +130,25 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _duration(text: str) -> float:
+    from tandem.plan.targets import duration
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = float("nan")
+    if not 0 <= price < 1e6:
+        raise argparse.ArgumentTypeError(f"got {text!r}, USD from 0 to a million are needed")
+    return price
+
+
 def _with_templates(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument("file", type=Path)
     command.add_argument("--app", type=Path, metavar="DIR", help="take this cloud assembly instead of a fresh synth")
@@ -134,12 +172,49 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    aims = (options.ttft_p99, options.tpot_p99)
+    if any(aims) and not (all(aims) and options.trace):
+        print("--ttft-p99, --tpot-p99 and --trace are needed together", file=sys.stderr)
+        return 2
     if (deployment := _usable(options.file, sys.stderr)) is None:
         return 1
+    if all(aims):
+        return _size(options, deployment)
     from tandem.plan.command import plan
 
     as_json = options.output == "json"
     return plan(options.file, deployment, root=_ROOT, app=options.app, trace=options.trace, as_json=as_json)
+
+
+def _size(options: argparse.Namespace, deployment: Deployment) -> int:
+    from tandem.plan.size_command import Wish, size
+    from tandem.plan.targets import Targets
+
+    wish = Wish(
+        targets=Targets(ttft_p99=options.ttft_p99, tpot_p99=options.tpot_p99),
+        trace=options.trace,
+        spread=options.spread,
+        system_usd=options.system_usd,
+        html=options.html or Path(f"plan-{deployment.name}.html"),
+        write=options.write,
+        as_json=options.output == "json",
+    )
+    return size(options.file, deployment, wish)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    if (deployment := _usable(options.file, sys.stderr)) is None:
+        return 1
+    from tandem.simulation.command import simulate
+
+    return simulate(
+        options.file,
+        deployment,
+        trace=options.trace,
+        apart=options.spread,
+        as_json=options.output == "json",
+        html=options.html,
+    )
 
 
 def _diff(options: argparse.Namespace) -> int:

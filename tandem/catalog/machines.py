@@ -26,6 +26,7 @@ class Wafer(Entry):
     """Describe one CS-3; ``weight_share`` is how much of its memory weights may take, the rest is for KV."""
 
     sram_gb: Figure
+    bf16_tflops: Figure
     ingress_gb_per_second: Figure
     weight_share: Figure
 
@@ -39,12 +40,21 @@ class Efficiency(Entry):
     hbm: Figure
 
 
+class Programs(Entry):
+    """State what programs add: tokens of a vLLM step, seconds of a call, seconds a reservation waits."""
+
+    batched_tokens: Figure
+    call_seconds: Figure
+    reservation_seconds: Figure
+
+
 class Machines(Entry):
     """Hold the whole table."""
 
     accelerators: dict[str, Accelerator]
     cs3: Wafer
     efficiency: Efficiency
+    programs: Programs
 
     def accelerator_of(self, instance_type: str) -> Accelerator | None:
         """Return the chip of an EC2 instance type, or None for a family that the table does not know."""

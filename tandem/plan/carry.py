@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tandem.catalog.models import models
+from tandem.simulation.deployed import known_model
 from tandem.sizing.demand import Limit, Load
 from tandem.spec.deployment import Deployment
 from tandem.spec.limits import limits
@@ -14,10 +14,6 @@ from tandem.traces.means import busiest_load, mean_load, reused_share
 from tandem.traces.trace import Trace
 
 _HEAD = ("limit", "there is", "needed on average", "", "in the busiest minute", "")
-
-
-class UnknownModelError(ValueError):
-    """Say that the catalog has no figures of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +27,8 @@ class Carried:
 
 
 def carried(deployment: Deployment, trace: Trace) -> Carried:
-    """Return what ``trace`` asks of ``deployment``; raise ``UnknownModelError``."""
-    model = models().get(deployment.model.id)
-    if model is None:
-        known = ", ".join(sorted(models()))
-        raise UnknownModelError(f"model {deployment.model.id} is not in the catalog, which has {known}: add it there")
+    """Return what ``trace`` asks of ``deployment``; raise ``UnknownFigureError``."""
+    model = known_model(deployment)
     mean, busiest = mean_load(trace), busiest_load(trace)
     both = zip(limits(deployment, mean, model), limits(deployment, busiest, model), strict=True)
     return Carried(mean, busiest, reused_share(trace), tuple(both))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from runtime.gateway.chat import BYTES_PER_TOKEN
+from runtime.gateway.admission.line import Place
+from runtime.gateway.admission.policy import Admission, Refused
 from runtime.gateway.routing import endpoint as endpoints
 from runtime.gateway.routing import prefix
 from runtime.gateway.routing import worker as workers
@@ -17,6 +19,10 @@ from tandem.simulation.endpoint import Endpoint
 from tandem.simulation.job import NEVER, Job
 from tandem.simulation.loop import Loop
 from tandem.simulation.prefill import PrefillWorker
+from tandem.simulation.site import Site
+from tandem.simulation.wafer import TEXT_BYTES_PER_TOKEN, max_tokens
+
+_TENANT: Final = "trace"
 
 
 @dataclass(slots=True)
@@ -28,24 +34,54 @@ class Fleet:
 
 
 class Gateway:
-    """Hold one gateway's own view: what it gave to whom. ``ended`` is told of jobs that are done or given up."""
+    """Hold one gateway's own view: who runs and waits there, and what it gave to whom.
 
-    def __init__(
-        self, loop: Loop, fleet: Fleet, *, block_tokens: int, lease_seconds: float, ended: Callable[[Job], None]
-    ) -> None:
+    ``ended`` is told of jobs that are refused or given up. All requests are one tenant's.
+    """
+
+    def __init__(self, loop: Loop, fleet: Fleet, site: Site, block_tokens: int, ended: Callable[[Job], None]) -> None:
         self._loop, self._fleet, self._ended = loop, fleet, ended
-        self._block_tokens, self._lease_seconds = block_tokens, lease_seconds
-        room = prefix.CAPACITY * prefix.BLOCK_BYTES // max(1, block_tokens * BYTES_PER_TOKEN)
+        self._block_tokens, self._lease_seconds = block_tokens, site.lease_seconds
+        self._admission = Admission(site.admission)
+        self._limits = site.tenant.among(site.gateways)
+        self._places: dict[Place, Job] = {}
+        room = prefix.CAPACITY * prefix.BLOCK_BYTES // max(1, block_tokens * TEXT_BYTES_PER_TOKEN)
         self._prefixes = prefix.PrefixIndex[PrefillWorker](room) if block_tokens else None
         self._queued: dict[PrefillWorker, int] = {}
         self._budget = RetryBudget()
         self._turn = 0
 
     def arrive(self, job: Job) -> None:
-        """Begin with a request."""
-        job.gateway = self
-        self._budget = self._budget.requested(self._loop.now)
-        self._attempt(job)
+        """Admit a request, let it wait, or refuse it."""
+        job.gateway, now = self, self._loop.now
+        place = self._admission.offer(_TENANT, self._limits, job.prompt + max_tokens(job), now)
+        if isinstance(place, Refused):
+            job.error = place.reason
+            self._ended(job)
+            return
+        job.place = place
+        self._places[place] = job
+        self._begin()
+        if not place.running:
+            self._loop.at(place.deadline, self._waited, place)
+
+    def left(self, job: Job) -> None:
+        """Let the next one in for a job that has ended."""
+        del self._places[job.place]
+        self._admission.leave(job.place)
+        self._begin()
+
+    def _begin(self) -> None:
+        for place in list(self._admission.begin()):
+            self._budget = self._budget.requested(self._loop.now)
+            self._attempt(self._places[place])
+
+    def _waited(self, place: Place) -> None:
+        if place.running or place not in self._places:
+            return
+        job = self._places.pop(place)
+        job.error = self._admission.expire(place, self._loop.now).reason
+        self._ended(job)
 
     def _attempt(self, job: Job) -> None:
         self._turn += 1
@@ -97,7 +133,7 @@ class Gateway:
     def refused(self, job: Job) -> None:
         """Go on with a job whose KV the endpoint could not use, for the reason that it left in ``error``."""
         job.worker.abort(job)
-        self._failed(job, Leg.DECODE, job.error or Code.DECODE_FAILED)
+        self._failed(job, Leg.DECODE, Code(job.error))
 
     def lost(self, job: Job) -> None:
         """Go on with a job whose worker went away before its prompt was done."""
@@ -135,6 +171,7 @@ class Gateway:
     def _give_up(self, job: Job, code: Code) -> None:
         job.error = code
         self._ended(job)
+        self.left(job)
 
 
 def _nothing(_: Job) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from runtime.handoff.contract import Code
-
 NEVER: Final = float("nan")
 
 
@@ -42,7 +40,9 @@ class Job:
     held: float = 0.0
     """Bytes of decode memory it holds, since ``held_at``."""
     held_at: float = NEVER
-    error: Code | None = None
+    place: Any = None
+    error: str = ""
+    """Why it was refused: a code of the contract, or a reason of admission."""
 
     @property
     def id(self) -> str:

@@ -83,4 +83,4 @@ class Book:
 
     def gave_up(self, job: Job) -> None:
         """Note a job that was refused for its ``error``."""
-        self.refused[str(job.error)] += 1
+        self.refused[job.error] += 1

@@ -46,14 +46,7 @@ class _Run:
         endpoints = list(self._endpoints())
         self._fleet = Fleet(list(self._workers()), endpoints)
         self._gateways = [
-            Gateway(
-                self.loop,
-                self._fleet,
-                block_tokens=trace.block_tokens,
-                lease_seconds=site.lease_seconds,
-                ended=self._book.gave_up,
-            )
-            for _ in range(site.gateways)
+            Gateway(self.loop, self._fleet, site, trace.block_tokens, self._book.gave_up) for _ in range(site.gateways)
         ]
         self._columns = zip(
             trace.seconds.tolist(),
@@ -122,6 +115,7 @@ class _Run:
 
     def _answered(self, job: Job) -> None:
         self._book.answered(job, self.loop.now)
+        job.gateway.left(job)
 
     def outcome(self) -> Outcome:
         """Return what was noted."""

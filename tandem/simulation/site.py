@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.models import Model
 from tandem.sizing.worker import Worker
 
@@ -55,5 +56,9 @@ class Site:
     max_num_batched_tokens: int
     lease_seconds: float
     gateways: int
+    admission: Capacity
+    """What one gateway takes on."""
+    tenant: Limits
+    """What the deployment lets one tenant ask for."""
     call_seconds: float
     """What one call from program to program takes besides its work."""

@@ -20,6 +20,11 @@ TEXT_BYTES_PER_TOKEN: Final = 4
 """Bytes of text in a prompt token, by which the gateway's estimate is off: byte-pair vocabularies on English."""
 
 
+def max_tokens(job: Job) -> int:
+    """Return the answer tokens that its client is taken to have asked for: no limit, unless the answer is longer."""
+    return max(job.answer, DEFAULT_MAX_TOKENS)
+
+
 class WaferEndpoint:
     """Hold one endpoint's memory, ingress and streams."""
 
@@ -41,7 +46,7 @@ class WaferEndpoint:
 
     def reserve(self, job: Job) -> None:
         """Hold what the gateway asks for, which knows a prompt's bytes and not its tokens."""
-        limit = min(max(job.answer, DEFAULT_MAX_TOKENS), self._context - job.prompt)
+        limit = min(max_tokens(job), self._context - job.prompt)
         estimate = min(self._context - limit, job.prompt * TEXT_BYTES_PER_TOKEN // BYTES_PER_TOKEN)
         size = int(self._model.kv_bytes(estimate + limit))
         held = self._books.grant(size, request_id=job.id, attempt=job.attempt, max_tokens=limit, now=self._loop.now)

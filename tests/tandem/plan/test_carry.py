@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tandem.cli import main
-from tandem.plan.carry import UnknownModelError, carried, document, text
+from tandem.plan.carry import carried, document, text
+from tandem.simulation.deployed import UnknownFigureError
 from tandem.traces.read import read
 from tests.documents import deployment
 from tests.tandem.traces.test_read import MOONCAKE, written
@@ -35,7 +36,7 @@ def test_without_a_known_limit_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_model_without_figures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnknownModelError, match="example/model is not in the catalog, which has"):
+    with pytest.raises(UnknownFigureError, match="example/model is not in the catalog, which has"):
         carried(deployment(), read(written(tmp_path, MOONCAKE)))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.machines import machines
 from tandem.catalog.models import models
 from tandem.simulation.site import Pool, Site, Wafers
@@ -31,6 +32,8 @@ SITE: Final = Site(
     max_num_batched_tokens=8192,
     lease_seconds=30.0,
     gateways=1,
+    admission=Capacity(running=10**9, waiting=10**9, wait_seconds=1e9),
+    tenant=Limits(),
     call_seconds=0.0,
 )
 """Four hosts before six CS-3."""

@@ -1,0 +1,143 @@
+"""Find the smallest size of a shape that meets the targets, by replaying the trace at each size that is tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.plan.hourly import Hourly
+from tandem.plan.shape import Shape
+from tandem.plan.targets import Targets
+from tandem.simulation.replay import replay
+from tandem.simulation.summary import Summary, summarize
+from tandem.traces.trace import Trace
+
+Size = tuple[int, int]
+_GAIN: Final = 0.02
+"""Twice the machines that improve a percentile by less show that more of them will not help."""
+_SLACK: Final = 1.1
+"""Where a target cannot be met, the smallest size is searched that comes this near to the best there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """Hold what one size costs and does."""
+
+    size: Size
+    hourly: Hourly
+    found: Summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """Hold a shape's answer: ``point`` meets ``aimed``, which are the targets, or what is next to the ``floor``.
+
+    ``floor`` is what any number of machines would do; ``unmet`` names the targets that it misses. ``below`` holds the
+    points with one machine fewer along each axis, and ``tried`` all.
+    """
+
+    shape: Shape
+    point: Point
+    floor: Point
+    aimed: Targets
+    unmet: tuple[str, ...]
+    below: tuple[Point | None, Point | None]
+    tried: tuple[Point, ...]
+
+
+class Search:
+    """Remember every size that was tried; ``told`` hears of each."""
+
+    def __init__(self, shape: Shape, trace: Trace, told: Callable[[], None]) -> None:
+        self._shape, self._trace, self._told = shape, trace, told
+        self._points: dict[Size, Point] = {}
+
+    def find(self, targets: Targets, start: Size) -> Found:
+        """Return the smallest size that meets ``targets``, or comes near to what can be had."""
+        floor = self._plenty(targets, start)
+        unmet = targets.missed(floor.found)
+        aimed = _within_reach(targets, floor.found)
+        first = self._least(aimed, 0, floor.size)
+        size = self._least(aimed, 1, (first, floor.size[1]))
+        best = (first, size)
+        return Found(
+            shape=self._shape,
+            point=self.at(best),
+            floor=floor,
+            aimed=aimed,
+            unmet=tuple(unmet),
+            below=(self._fewer(best, 0), self._fewer(best, 1)),
+            tried=tuple(self._points[size] for size in sorted(self._points)),
+        )
+
+    def at(self, size: Size) -> Point:
+        """Return what ``size`` does, replayed once."""
+        if size not in self._points:
+            found = summarize(replay(self._shape.site(*size), self._trace))
+            self._points[size] = Point(size=size, hourly=self._shape.hourly(*size), found=found)
+            self._told()
+        return self._points[size]
+
+    def _plenty(self, targets: Targets, start: Size) -> Point:
+        """Double until the targets are met, or twice as many machines are of no more use."""
+        size = self._bounded(start)
+        point = self.at(size)
+        while targets.missed(point.found):
+            larger = self._bounded((2 * size[0], 2 * size[1]))
+            if larger == size:
+                break
+            after = self.at(larger)
+            size, before, point = larger, point, after
+            if not _improved(before.found, after.found):
+                break
+        return point
+
+    def _bounded(self, size: Size) -> Size:
+        first, second = (
+            min(max(count, axis.least), axis.most) for count, axis in zip(size, self._shape.axes, strict=True)
+        )
+        return first, second
+
+    def _least(self, aimed: Targets, axis: int, size: Size) -> int:
+        """Return the least count along ``axis`` with which ``aimed`` is met, the other count as it is."""
+        low, high = self._shape.axes[axis].least, size[axis]
+        while low < high:
+            middle = (low + high) // 2
+            tried = (middle, size[1]) if axis == 0 else (size[0], middle)
+            if aimed.missed(self.at(tried).found):
+                low = middle + 1
+            else:
+                high = middle
+        return high
+
+    def _fewer(self, size: Size, axis: int) -> Point | None:
+        if size[axis] <= self._shape.axes[axis].least:
+            return None
+        return self.at((size[0] - 1, size[1]) if axis == 0 else (size[0], size[1] - 1))
+
+
+def _within_reach(targets: Targets, floor: Summary) -> Targets:
+    return Targets(
+        ttft_p99=_reached(targets.ttft_p99, floor.ttft.p99),
+        tpot_p99=_reached(targets.tpot_p99, floor.tpot.p99),
+        refused=_reached(targets.refused, floor.refused_share),
+    )
+
+
+def _reached(target: float, best: float) -> float:
+    if math.isnan(best):
+        return math.inf
+    return target if best <= target else _SLACK * best
+
+
+def _improved(before: Summary, after: Summary) -> bool:
+    return any(
+        new < (1 - _GAIN) * old
+        for old, new in (
+            (before.ttft.p99, after.ttft.p99),
+            (before.tpot.p99, after.tpot.p99),
+            (before.refused_share, after.refused_share),
+        )
+    )

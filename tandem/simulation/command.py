@@ -1,0 +1,47 @@
+"""Run ``tandem simulate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from tandem.report.page import outcome_plots, page
+from tandem.simulation import tell
+from tandem.simulation.deployed import UnknownFigureError, site_of
+from tandem.simulation.replay import replay
+from tandem.simulation.summary import summarize
+from tandem.spec.deployment import Deployment
+from tandem.traces.load import load
+from tandem.traces.spread import spread
+from tandem.traces.synthetic import SyntheticError
+from tandem.traces.trace import TraceError
+
+
+def simulate(file: Path, deployment: Deployment, *, trace: str, apart: bool, as_json: bool, html: Path | None) -> int:
+    """Print what becomes of the requests of ``trace`` at ``deployment``; draw it into ``html``.
+
+    ``apart`` sets requests of one moment apart.
+
+    Return 0, or 1 where trace or catalog do not suffice.
+    """
+    try:
+        site, requests = site_of(deployment), load(trace)
+        requests = spread(requests) if apart else requests
+    except (UnknownFigureError, TraceError, SyntheticError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    began = time.perf_counter()
+    outcome = replay(site, requests)
+    took = time.perf_counter() - began
+    found = summarize(outcome)
+    if html:
+        drawn = page(f"{file.name} under {Path(trace).name}", tell.text(found), outcome_plots(outcome))
+        html.write_text(drawn, encoding="utf-8")
+    if as_json:
+        print(json.dumps({"file": str(file), "trace": trace, **tell.document(found)}, indent=2))
+    else:
+        print("\n".join(tell.text(found)))
+        print(f"\nsimulated in {took:.1f} s" + (f"; report: {html}" if html else ""))
+    return 0
