@@ -55,7 +55,7 @@ class EndpointProbe(Construct):
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             environment={
                 settings.DEPLOYMENT: deployment,
-                settings.DECODE_ENDPOINT: url,
+                settings.DECODE_ENDPOINTS: url,
                 settings.DECODE_MODEL: model,
                 settings.DECODE_SECRET_ARN: secret.secret_arn,
             },

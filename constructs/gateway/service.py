@@ -95,7 +95,7 @@ class GatewayService(Construct):
     def use_decode_endpoint(self, endpoint: DecodeEndpoint) -> None:
         """Let the gateway reach and call an endpoint elsewhere, with signed tickets where KV is handed over."""
         self.service.connections.allow_to(ec2.Peer.any_ipv4(), endpoint.port, "decode endpoint")
-        self.container.add_environment(settings.DECODE_ENDPOINT, endpoint.url)
+        self.container.add_environment(settings.DECODE_ENDPOINTS, endpoint.url)
         self.container.add_environment(settings.DECODE_MODEL, endpoint.model)
         self._use_secret(settings.DECODE_SECRET_ARN, endpoint.secret)
         if endpoint.ticket_key:
@@ -151,6 +151,8 @@ class GatewayService(Construct):
                 settings.LISTEN_PORT: str(gateway.port),
                 settings.DECODE_PROVIDER: deployment.decode.provider,
                 settings.ADMISSION: _admission(gateway),
+                settings.NEW_TOKENS: str(gateway.routing.new_tokens),
+                settings.NEW_SHARE: str(gateway.routing.new_share),
             },
             logging=ecs.LogDrivers.aws_logs(stream_prefix="gateway", log_group=log_group),
             readonly_root_filesystem=True,

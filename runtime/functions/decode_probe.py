@@ -1,4 +1,4 @@
-"""Ask a decode endpoint whether it is there and serves the model."""
+"""Ask each decode endpoint whether it is there and serves the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 import boto3
 
 from runtime.handoff import contract, emf, metrics, settings
-from runtime.handoff.settings import SettingError, required
+from runtime.handoff.settings import SettingError, required, required_list
 
 _TIMEOUT_SECONDS: Final = 5.0
 _MAX_ANSWER_BYTES: Final = 2**20
@@ -26,24 +26,29 @@ class ProbeError(Exception):
 def handler(event: object, context: object) -> dict[str, Any]:
     """Return ``{"up": bool, "reason": str, "latency_ms": float}``, and log the metric for CloudWatch.
 
-    An endpoint that is down is a result; a wrong environment or secret raises ``SettingError``, since nobody could
-    tell the two apart from a metric. Access denied to the secret is raised by boto3.
+    One endpoint that is down makes ``up`` false, and is a result; a wrong environment or secret raises
+    ``SettingError``, since nobody could tell the two apart from a metric. Access denied is raised by boto3.
     """
-    endpoint = required(os.environ, settings.DECODE_ENDPOINT).rstrip("/")
+    endpoints = required_list(os.environ, settings.DECODE_ENDPOINTS)
     model = required(os.environ, settings.DECODE_MODEL)
     deployment = required(os.environ, settings.DEPLOYMENT)
     key = _key(required(os.environ, settings.DECODE_SECRET_ARN))
     start = time.perf_counter()
-    try:
-        _check(endpoint + contract.MODELS, key, model)
-        up, reason = True, "ok"
-    except ProbeError as error:
-        up, reason = False, str(error)
+    failures = [failure for each in endpoints if (failure := _failure(each.rstrip("/"), key, model))]
+    up, reason = not failures, "; ".join(failures) or "ok"
     latency_ms = round((time.perf_counter() - start) * 1000, 3)
     said = {"reason": reason, "latency_ms": latency_ms}
     values = {metrics.DECODE_ENDPOINT_UP: int(up)}
     print(emf.line(values, dimensions={metrics.DEPLOYMENT: deployment}, began=time.time(), model=model, **said))
     return {"up": up, **said}
+
+
+def _failure(endpoint: str, key: str, model: str) -> str | None:
+    try:
+        _check(endpoint + contract.MODELS, key, model)
+    except ProbeError as error:
+        return f"{endpoint}: {error}"
+    return None
 
 
 def _check(url: str, key: str, model: str) -> None:

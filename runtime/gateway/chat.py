@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runtime.gateway.routing.deadline import NEVER, Deadline
 from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
-COMPLETIONS: Final = "/v1/completions"
+COMPLETIONS: Final = contract.COMPLETIONS
 """Where OpenAI takes a prompt of text or token ids, to which no chat template is applied."""
 BYTES_PER_TOKEN: Final = 2
 """Bytes of JSON taken for one prompt token in a reservation.
@@ -25,7 +26,7 @@ DEFAULT_MAX_TOKENS: Final = 1024
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
-_NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo"})
+_NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo", "return_token_ids"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +38,10 @@ class Chat:
     body: Mapping[str, Any]
     max_tokens: int
     prompt_tokens: int
-    """An estimate, for reservation and admission."""
+    """An estimate, for reservation, admission and the choice of a worker."""
     path: str = contract.CHAT_COMPLETIONS
     """Where peers are asked."""
+    deadline: Deadline = NEVER
 
     @property
     def tokens(self) -> int:
@@ -78,8 +80,7 @@ def read(
     _CHECKS[path](body)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
-    asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    max_tokens = asked or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
+    max_tokens = asked_tokens(body) or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
     room = max_model_len - max_tokens
     if room < 1:
         message = f"max_tokens is {max_tokens}, the context holds {max_model_len} with the prompt: lower it"
@@ -93,6 +94,12 @@ def read(
     return Chat(
         request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens, path=path
     )
+
+
+def asked_tokens(body: Mapping[str, Any]) -> int | None:
+    """Return the limit that a client sets to its answer, None where it sets none; the newer name wins."""
+    asked: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
+    return asked
 
 
 def stripped(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from runtime.gateway.admission.config import AdmissionConfig
+from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.handoff import settings
-from runtime.handoff.settings import SettingError, required, required_int
+from runtime.handoff.settings import SettingError, required, required_int, required_list, required_share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +25,11 @@ class WorkersConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cs3Config:
-    """Configure KV handoff to a decode endpoint of the contract."""
+    """Configure KV handoff to decode endpoints of the contract, which share a key."""
 
     prefill: WorkersConfig
     lease_seconds: int
-    endpoint: str
+    endpoints: tuple[str, ...]
     model: str
     secret_arn: str
     ticket_secret_arn: str
@@ -39,7 +40,7 @@ class Cs3Config:
         return cls(
             prefill=_prefill(environment),
             lease_seconds=required_int(environment, settings.KV_LEASE_SECONDS),
-            endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
+            endpoints=_base_urls(environment, settings.DECODE_ENDPOINTS),
             model=required(environment, settings.DECODE_MODEL),
             secret_arn=required(environment, settings.DECODE_SECRET_ARN),
             ticket_secret_arn=required(environment, settings.TICKET_SECRET_ARN),
@@ -67,9 +68,9 @@ class VllmConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenAIConfig:
-    """Configure text handoff to an OpenAI-compatible endpoint."""
+    """Configure text handoff to OpenAI-compatible endpoints, which share a key."""
 
-    endpoint: str
+    endpoints: tuple[str, ...]
     model: str
     secret_arn: str
 
@@ -77,9 +78,20 @@ class OpenAIConfig:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read what the provider needs; raise ``SettingError``."""
         return cls(
-            endpoint=_base_url(environment, settings.DECODE_ENDPOINT),
+            endpoints=_base_urls(environment, settings.DECODE_ENDPOINTS),
             model=required(environment, settings.DECODE_MODEL),
             secret_arn=required(environment, settings.DECODE_SECRET_ARN),
+        )
+
+    @classmethod
+    def spilled_over_to(cls, environment: Mapping[str, str]) -> Self | None:
+        """Read where requests spill over to, None where that is nowhere; raise ``SettingError``."""
+        if not environment.get(settings.SPILL_OVER_ENDPOINTS):
+            return None
+        return cls(
+            endpoints=_base_urls(environment, settings.SPILL_OVER_ENDPOINTS),
+            model=required(environment, settings.SPILL_OVER_MODEL),
+            secret_arn=required(environment, settings.SPILL_OVER_SECRET_ARN),
         )
 
 
@@ -106,6 +118,8 @@ class GatewayConfig:
     agentcore_secret_arn: str | None
     admission: AdmissionConfig
     provider: ProviderConfig
+    spill_over: OpenAIConfig | None
+    thresholds: Thresholds
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -121,6 +135,11 @@ class GatewayConfig:
             agentcore_secret_arn=environment.get(settings.AGENTCORE_SECRET_ARN) or None,
             admission=_admission(environment),
             provider=_provider(environment),
+            spill_over=OpenAIConfig.spilled_over_to(environment),
+            thresholds=Thresholds(
+                new_tokens=required_int(environment, settings.NEW_TOKENS),
+                new_share=required_share(environment, settings.NEW_SHARE),
+            ),
         )
 
 
@@ -157,11 +176,14 @@ def _port(environment: Mapping[str, str], name: str) -> int:
     return port
 
 
-def _base_url(environment: Mapping[str, str], name: str) -> str:
-    value = required(environment, name).rstrip("/")
+def _base_urls(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(_base_url(name, value.rstrip("/")) for value in required_list(environment, name))
+
+
+def _base_url(name: str, value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.path.endswith("/v1"):
         raise SettingError(
-            f"environment variable {name} is {value!r}: a base URL such as https://host is needed, no /v1"
+            f"environment variable {name} holds {value!r}: a base URL such as https://host is needed, no /v1"
         )
     return value

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import encode
-from runtime.gateway.phases import Phases
+from runtime.gateway.routing.failure import Leg
 from runtime.gateway.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
 from runtime.handoff.contract import Code, HandoffError
 
@@ -17,9 +18,8 @@ async def decode(
     client: Client,
     url: str,
     key: str,
-    request_id: str,
     body: Mapping[str, Any],
-    phases: Phases,
+    attempt: Attempt,
     *,
     pin: str | None = None,
 ) -> AsyncIterator[Response]:
@@ -27,10 +27,13 @@ async def decode(
 
     Raise ``NotSentError`` where a pinned peer has seen nothing of the request: it may be another run of it by now.
     """
+    attempt.leg = Leg.DECODE
+    asked = {**body, "return_token_ids": True} if attempt.followed else body
     async with AsyncExitStack() as stack:
-        with phases.measure("decode"):
+        with attempt.phases.measure("decode"):
+            told = headers(key, attempt.name, attempt.deadline)  # here, as the span is told as well
             try:
-                sent = client.send("POST", url, headers=headers(key, request_id), body=encode(body), pin=pin)
+                sent = client.send("POST", url, headers=told, body=encode(asked), pin=pin)
                 response = await stack.enter_async_context(sent)
                 if response.status != 200:
                     raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)

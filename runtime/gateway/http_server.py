@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +21,13 @@ from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.refusal import BEDROCK
+from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.sse import Tail
 from runtime.gateway.tenants import Tenant
 from runtime.gateway.time_limit import in_time, last_words
 from runtime.gateway.turnstile import Turnstile
 from runtime.gateway.upstream import Response, UnreachableError
-from runtime.handoff import contract
+from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
 DOCUMENT: Final = Path(__file__).with_name("openapi.json")
@@ -121,7 +123,10 @@ class Gateway:
     async def _asked(self, body: Mapping[str, Any], request: web.Request) -> AsyncIterator[Response]:
         """Have a chat completion answered when its turn comes, whichever API it came by."""
         record, tenant = request[RECORD], request[TENANT]
-        record.ends_at = asyncio.get_running_loop().time() + self._config.admission.request_seconds
+        now = asyncio.get_running_loop().time()
+        asked = Deadline.read(request.headers.get(fields.TIME_LIMIT_HEADER), now)
+        deadline = asked.within(now + self._config.admission.request_seconds)
+        record.ends_at = deadline.at
         chat = bodies.read(
             body,
             request_id=record.request_id,
@@ -131,6 +136,7 @@ class Gateway:
             most_prompt_tokens=self._config.admission.prompt_tokens,
             path=bodies.COMPLETIONS if request.path == bodies.COMPLETIONS else contract.CHAT_COMPLETIONS,
         )
+        chat = replace(chat, deadline=deadline)
         with self._metrics.streams.holding(1), tracing.request(record.parent) as span:
             record.trace_id = tracing.trace_id(span)
             try:

@@ -29,6 +29,8 @@ class Phases:
         self.milliseconds: dict[str, float] = {}
         self.worker: str | None = None
         self.ttft_ms: float | None = None
+        self.decisions: dict[str, str] = {}
+        self.retries: list[tuple[str, str, str]] = []
         self._started = time.perf_counter()
         self._decoding = self._started
 
@@ -43,6 +45,20 @@ class Phases:
                 yield
         finally:
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + _since(start)
+
+    def decided(self, what: str, reason: str) -> None:
+        """Note why a policy chose as it did; of several tries the last counts."""
+        self.decisions[what] = reason
+
+    def retried(self, leg: str, code: str, action: str) -> None:
+        """Note what was done about a failed leg."""
+        self.retries.append((leg, code, action))
+
+    def afterwards(self) -> Phases:
+        """Return what measures a leg after the first token, which is no part of the time to it."""
+        later = Phases()
+        later.decisions, later.retries = self.decisions, self.retries
+        return later
 
     @property
     def total_ms(self) -> float:

@@ -3,52 +3,82 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from runtime.gateway import chat as bodies
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
 from runtime.gateway.gauge import Gauge
-from runtime.gateway.phases import Phases
-from runtime.gateway.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
-from runtime.gateway.workers import RETRIES, Pool, Worker
+from runtime.gateway.retries import Retries, code_of
+from runtime.gateway.routing.failure import Action, Leg
+from runtime.gateway.upstream import Client, NotSentError, PeerError, Response, UnreachableError, headers, refusal
+from runtime.gateway.workers import Pool, Worker
 from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
+
+_WORKERS: Final = 3
+"""How many workers, or runs of one, a prompt is given to at most."""
+_THEIR_FAULT: Final = frozenset({Code.PREFILL_UNAVAILABLE, Code.PREFILL_FAILED})
 
 
 class Prefill:
     """Send prompts to prefill workers; ``queued`` holds the tokens they work on."""
 
-    def __init__(self, pool: Pool, client: Client, *, queued: Gauge) -> None:
+    def __init__(self, pool: Pool, client: Client, *, queued: Gauge, retries: Retries) -> None:
         self.pool = pool
         self._queued = queued
         self._client = client
+        self._retries = retries
 
-    async def run(self, chat: Chat, phases: Phases, stream: object = None) -> dict[str, Any]:
+    async def run(self, chat: Chat, attempt: Attempt, stream: object = None) -> dict[str, Any]:
         """Return the ``kv_transfer_params`` of a prefilled prompt; raise ``HandoffError`` or ``PeerError``.
 
-        ``stream`` is the decode endpoint's invitation to offer it KV before that.
+        ``stream`` is the decode endpoint's invitation to offer it KV before that; only one worker is told of it.
         """
-        with phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
-            for last in (False,) * RETRIES + (True,):
-                with self.pool.borrow() as worker:
-                    phases.worker = str(worker)
-                    try:
-                        return await self._ask(worker, chat, stream)
-                    except UnreachableError as error:
-                        if last or not isinstance(error, NotSentError):
-                            message = f"prefill worker {worker} cannot be reached ({error}): try again"
-                            raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
-                await self.pool.renew(worker)
-        raise AssertionError("the last attempt returns or raises")
+        attempt.leg = Leg.PREFILL
+        with attempt.phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
+            while True:
+                try:
+                    return await self._at_a_worker(chat, attempt, None if attempt.failed_workers else stream)
+                except (HandoffError, PeerError) as error:
+                    another = self._another(attempt)
+                    if self._retries.after(Leg.PREFILL, error, another, attempt.phases) is Action.GIVE_UP:
+                        raise
 
-    async def _ask(self, worker: Worker, chat: Chat, stream: object) -> dict[str, Any]:
+    def _another(self, attempt: Attempt) -> tuple[Action, ...]:
+        failed = attempt.failed_workers
+        return (Action.ANOTHER_WORKER,) if len(failed) < _WORKERS and self.pool.usable(failed) else ()
+
+    async def _at_a_worker(self, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
+        with self.pool.borrow(attempt.prompt, but=attempt.failed_workers) as decision:
+            worker = decision.choice
+            attempt.phases.decided("worker", decision.reason)
+            attempt.phases.worker = str(worker)
+            try:
+                params = await self._ask(worker, chat, attempt, stream)
+            except (HandoffError, PeerError) as error:
+                if code_of(error) in _THEIR_FAULT:
+                    self.pool.failed(worker)
+                    attempt.failed_workers.add(worker)
+                raise
+            self.pool.succeeded(worker)
+            return params
+
+    async def _ask(self, worker: Worker, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
         body = bodies.encode(bodies.for_prefill(chat.body, stream))
-        url = worker.url + chat.path
-        sent = headers(worker.key, chat.request_id)
-        async with self._client.send("POST", url, headers=sent, body=body, pin=worker.digest) as response:
-            if response.status != 200:
-                raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
-            return handoff(await _json(response), worker)
+        sent = headers(worker.key, attempt.name, attempt.deadline)
+        try:
+            async with self._client.send(
+                "POST", worker.url + chat.path, headers=sent, body=body, pin=worker.digest
+            ) as response:
+                if response.status != 200:
+                    raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
+                return handoff(await _json(response), worker)
+        except UnreachableError as error:
+            if isinstance(error, NotSentError):
+                await self.pool.renew(worker)
+            message = f"prefill worker {worker} cannot be reached ({error}): try again"
+            raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
 
 
 def handoff(answer: object, worker: Worker) -> dict[str, Any]:

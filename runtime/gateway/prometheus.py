@@ -41,6 +41,8 @@ class Prometheus:
         self._total = self._histogram(
             "dynamo_frontend_request_duration_seconds", "From a request to the end of its answer."
         ).labels(model)
+        self._decisions = self._counter("tandem_gateway_decisions", "Choices of policies, and why.", "what", "reason")
+        self._retries = self._counter("tandem_gateway_retries", "Legs tried again.", "leg", "code", "action")
         phases = self._histogram("tandem_gateway_phase_seconds", "Phases of the time to first token.", "phase")
         self._phases = {name: phases.labels(model, name) for name in PHASES}
         self.fill = self._gauge("tandem_decode_reservation_fill", "Share of the endpoint's KV memory reserved.")
@@ -59,6 +61,10 @@ class Prometheus:
             self._codes.labels(self._model, record.code if record.code in _CODES else "other").inc()
         if record.tenant is not None:
             self._tenants.labels(self._model, record.tenant, _outcome(status, failed=failed)).inc()
+        for what, reason in record.phases.decisions.items():
+            self._decisions.labels(self._model, what, reason).inc()
+        for leg, code, action in record.phases.retries:
+            self._retries.labels(self._model, leg, code, action).inc()
         self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
         if record.stream and record.phases.ttft_ms is not None:

@@ -39,6 +39,8 @@ class Record:
             "tandem.request_id": self.request_id,
             "tandem.stream": self.stream,
             "tandem.kv_bytes": self.kv_bytes,
+            **{f"tandem.decided.{what}": reason for what, reason in self.phases.decisions.items()},
+            "tandem.retries": len(self.phases.retries),
             **{f"tandem.{name}_ms": spent for name, spent in self.phases.rounded.items()},
         }
 
@@ -56,6 +58,8 @@ class Record:
             tenant=self.tenant,
             stream=self.stream,
             worker=self.phases.worker,
+            decided=self.phases.decisions,
+            retries=[" ".join(retry) for retry in self.phases.retries],
             phases_ms=self.phases.rounded,
             ttft_ms=None if ttft_ms is None else round(ttft_ms, 3),
             total_ms=round(self.phases.total_ms, 3),

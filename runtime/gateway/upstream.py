@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from runtime.gateway import tracing
+from runtime.gateway.routing.deadline import NEVER, Deadline
 from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
 
@@ -62,9 +64,11 @@ class Client(Protocol):
         """
 
 
-def headers(key: str, request_id: str) -> dict[str, str]:
-    """Return the headers for a peer, built from nothing: of a client's, only its trace's id reaches one."""
+def headers(key: str, request_id: str, deadline: Deadline = NEVER) -> dict[str, str]:
+    """Return the headers for a peer, built from nothing: of a client's, its trace's id and time limit reach one."""
+    left = deadline.header(monotonic())
     return {
+        **({} if left is None else {fields.TIME_LIMIT_HEADER: left}),
         **tracing.passed_on(),
         "Authorization": f"Bearer {key}",
         "Content-Type": "application/json",

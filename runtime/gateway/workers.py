@@ -1,18 +1,19 @@
-"""Choose a worker for each request."""
+"""Know the workers of a stage, and lend one to each request."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
+from runtime.gateway.breakers import Breakers
+from runtime.gateway.routing import affinity, worker
+from runtime.gateway.routing.decision import Decision
+from runtime.gateway.routing.prefix import PrefixIndex
 from runtime.handoff.contract import Code, HandoffError
-
-RETRIES: Final = 2
-"""How often a request goes to a worker again, or to another, where the one before has seen nothing of it."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -47,15 +48,20 @@ class Worker:
         """The base URL of its HTTP server."""
         return f"https://{self.address}"
 
+    @property
+    def run(self) -> str:
+        """A name that another run of it does not share."""
+        return f"{self.address}/{self.digest[:16]}"
 
-def pick(workers: Sequence[Worker], in_flight: Mapping[Worker, int], turn: int) -> Worker:
-    """Return the worker with the fewest requests in flight; among equals ``turn`` goes round.
 
-    ``workers`` must not be empty.
-    """
-    start = turn % len(workers)
-    rotated = [*workers[start:], *workers[:start]]
-    return min(rotated, key=lambda worker: in_flight.get(worker, 0))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """Say of a prompt what the choice of a worker depends on; a block stands for ``block_tokens`` of its tokens."""
+
+    tokens: int
+    blocks: Sequence[Hashable] = ()
+    block_tokens: int = 1
+    session: str | None = None
 
 
 class Pool:
@@ -71,33 +77,74 @@ class Pool:
         *,
         stage: str,
         absent: Code,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._discovered, self._renew = discovered, renew
+        self.discovered = discovered
+        self._renew = renew
         self._stage = stage
         self._absent = absent
-        self._in_flight: Counter[Worker] = Counter()
+        self._queued: Counter[Worker] = Counter()
+        self._cached: PrefixIndex[Worker] = PrefixIndex()
+        self._breakers = Breakers(clock)
         self._turn = 0
 
     @property
     def lack(self) -> str | None:
         """Why no worker can be lent, or None."""
-        return None if self._discovered() else f"no {self._stage} worker is known"
+        return None if self.discovered() else f"no {self._stage} worker is known"
 
     async def renew(self, worker: Worker) -> None:
         """Ask a worker that did not take a request whether it is another run by now, or none."""
         await asyncio.to_thread(self._renew, worker)
 
+    def usable(self, but: Collection[Worker] = ()) -> list[Worker]:
+        """Return the workers that may be asked now, without those in ``but``."""
+        known = self.discovered()
+        self._breakers.keep({each.run for each in known})
+        self._cached.keep(known)
+        return [each for each in known if each not in but and self._breakers.admits(each.run)]
+
     @contextmanager
-    def borrow(self) -> Iterator[Worker]:
-        """Lend a worker for one request; raise ``HandoffError`` where none is known."""
-        workers = self._discovered()
-        if not workers:
-            raise HandoffError(self._absent, f"no {self._stage} worker is known: try again later")
-        worker = pick(workers, self._in_flight, self._turn)
-        self._turn += 1
-        self._in_flight[worker] += 1
+    def borrow(self, prompt: Prompt, *, but: Collection[Worker] = ()) -> Iterator[Decision[Worker]]:
+        """Lend a worker for one prompt; raise ``HandoffError`` where none may be asked."""
+        decision = self._choose(prompt, but)
+        chosen = decision.choice
+        self._breakers.asked(chosen.run)
+        self._cached.record(chosen, prompt.blocks)
+        self._queued[chosen] += prompt.tokens
         try:
-            yield worker
+            yield decision
         finally:
-            self._in_flight[worker] -= 1
-            self._in_flight += Counter()  # forget workers that are idle, so that departed ones do not pile up
+            self._queued[chosen] -= prompt.tokens
+            self._queued += Counter()  # forget workers that are idle, so that departed ones do not pile up
+
+    def succeeded(self, worker: Worker) -> None:
+        """Note that a worker did what it was asked."""
+        self._breakers.succeeded(worker.run)
+
+    def failed(self, worker: Worker) -> None:
+        """Note that a worker failed; what it had cached counts for nothing."""
+        self._breakers.failed(worker.run)
+        self._cached.keep([each for each in self.discovered() if each != worker])
+
+    def _choose(self, prompt: Prompt, but: Collection[Worker]) -> Decision[Worker]:
+        usable = self.usable(but)
+        if not usable:
+            raise HandoffError(self._absent, self.lack or f"every {self._stage} worker failed lately: try again later")
+        self._turn += 1
+        candidates = [
+            worker.Candidate(
+                peer=each,
+                queued_tokens=self._queued[each],
+                cached_tokens=self._cached.overlap(each, prompt.blocks) * prompt.block_tokens,
+            )
+            for each in usable
+        ]
+        return worker.choose(candidates, prompt.tokens, session=_home(prompt.session, usable), turn=self._turn)
+
+
+def _home(session: str | None, workers: Sequence[Worker]) -> Worker | None:
+    if session is None:
+        return None
+    by_name = {str(each): each for each in workers}
+    return by_name[affinity.home(session, by_name)]

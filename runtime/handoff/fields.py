@@ -28,6 +28,8 @@ TP_SIZE: Final = "tp_size"
 REMOTE_BLOCKS_EXPIRY_TIME: Final = "remote_blocks_expiry_time"
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
+TIME_LIMIT_HEADER: Final = "X-Request-Timeout-Ms"
+"""How long the sender waits for the end of the answer: a client's, and what is left of it at each hop."""
 
 PREFILL_REQUEST: Final[Mapping[str, Any]] = {
     DO_REMOTE_DECODE: True,

@@ -66,8 +66,8 @@ KV_LEASE_SECONDS: Final = "TANDEM_KV_LEASE_SECONDS"
 """How long a prefill worker holds a request's KV blocks for a reader."""
 DECODE_PROVIDER: Final = "TANDEM_DECODE_PROVIDER"
 """``cs3``, ``vllm`` or ``openai``."""
-DECODE_ENDPOINT: Final = "TANDEM_DECODE_ENDPOINT"
-"""The base URL of the decode endpoint; absent where workers are discovered."""
+DECODE_ENDPOINTS: Final = "TANDEM_DECODE_ENDPOINTS"
+"""The base URLs of the decode endpoints, between commas; absent where workers are discovered."""
 DECODE_NAMESPACE: Final = "TANDEM_DECODE_NAMESPACE"
 """The Cloud Map namespace of vLLM decode workers."""
 DECODE_SERVICE: Final = "TANDEM_DECODE_SERVICE"
@@ -76,6 +76,16 @@ DECODE_STATUS_PORT: Final = "TANDEM_DECODE_STATUS_PORT"
 """The ``STATUS_PORT`` of vLLM decode workers."""
 DECODE_MODEL: Final = "TANDEM_DECODE_MODEL"
 """The model's name at the decode endpoint."""
+SPILL_OVER_ENDPOINTS: Final = "TANDEM_SPILL_OVER_ENDPOINTS"
+"""The base URLs of another provider's endpoints, between commas, which take text where decode can take no more."""
+SPILL_OVER_MODEL: Final = "TANDEM_SPILL_OVER_MODEL"
+"""The model's name there."""
+SPILL_OVER_SECRET_ARN: Final = "TANDEM_SPILL_OVER_SECRET_ARN"  # noqa: S105 - a name
+"""The secret that holds their key, as JSON."""
+NEW_TOKENS: Final = "TANDEM_NEW_TOKENS"
+"""From how many tokens that a decode worker has not cached KV is handed over."""
+NEW_SHARE: Final = "TANDEM_NEW_SHARE"
+"""From which share of a prompt, 0 to 1."""
 DECODE_KEY: Final = "TANDEM_DECODE_KEY"
 """The key of the decode endpoint, as its stand-in is told it (secret)."""
 TICKET_KEY: Final = "TANDEM_TICKET_KEY"
@@ -122,6 +132,23 @@ def required_int(environment: Mapping[str, str], name: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise SettingError(f"environment variable {name} is {value!r}: a positive whole number is needed")
     return int(value)
+
+
+def required_share(environment: Mapping[str, str], name: str) -> float:
+    """Return a variable's value as a share of 0 to 1; raise ``SettingError`` where it is none."""
+    value = required(environment, name)
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingError(f"environment variable {name} is {value!r}: a number of 0 to 1 is needed")
+    return share
+
+
+def required_list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return what stands between the commas of a variable's value, without blanks; raise ``SettingError``."""
+    return tuple(each.strip() for each in required(environment, name).split(",") if each.strip())
 
 
 def api_key(secret: str) -> str | None:

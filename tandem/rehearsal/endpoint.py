@@ -49,7 +49,7 @@ def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> 
     """Give the endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
     provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
     require_stand_in(provider)
-    url = _variable(gateway, settings.DECODE_ENDPOINT)
+    url = _variable(gateway, settings.DECODE_ENDPOINTS)
     address = addresses.take()
     require_free(address, _PORT, url)
     addresses.name(url, address, _PORT)

@@ -180,6 +180,15 @@ class OpenAi(Section):
 Decode = Annotated[Cs3 | VllmDecode | OpenAi, Field(discriminator="provider")]
 
 
+class Routing(Section):
+    """Say when a prompt is worth a prefill worker, where a decode worker could prefill what it has not cached."""
+
+    new_tokens: Annotated[
+        int, Field(ge=1, le=10_000_000, description="from how many tokens that are not cached KV is handed over")
+    ] = 2048
+    new_share: Annotated[float, Field(ge=0, le=1, description="or from which share of the prompt")] = 0.7
+
+
 class Gateway(Section):
     """Size the gateway and say under which name clients reach it."""
 
@@ -193,6 +202,7 @@ class Gateway(Section):
     port: Port = 8080
     metrics_port: Annotated[Port, Field(description="where Prometheus may scrape a gateway, inside the VPC")] = 9464
     admission: Admission = Admission()
+    routing: Routing = Routing()
     domain: Domain | None = None
     certificate_arn: CertificateArn | None = None
 

@@ -49,7 +49,7 @@ def _engine() -> str:
 
 def _endpoint() -> Any:
     [container] = only(templates("cs3", **_SECURE)["gateway"], "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
-    return named(container["Environment"])[settings.DECODE_ENDPOINT]
+    return named(container["Environment"])[settings.DECODE_ENDPOINTS]
 
 
 def _agentcore() -> Any:

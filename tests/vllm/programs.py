@@ -142,7 +142,7 @@ def gateway(host: Host, provider: str, secrets: Mapping[str, str], aws: Mapping[
         settings.PREFILL_STATUS_PORT: str(WORKERS.status_port),
         settings.KV_LEASE_SECONDS: str(WORKERS.kv_lease_seconds),
         settings.DECODE_PROVIDER: provider,
-        settings.DECODE_ENDPOINT: EMULATOR.url,
+        settings.DECODE_ENDPOINTS: EMULATOR.url,
         settings.DECODE_MODEL: MODEL.id,
         settings.DECODE_NAMESPACE: NAMESPACE,
         settings.DECODE_SERVICE: DECODE.name,

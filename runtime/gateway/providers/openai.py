@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from runtime.gateway import chat as bodies
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
-from runtime.gateway.config import OpenAIConfig
 from runtime.gateway.decode import decode
-from runtime.gateway.phases import Phases
+from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.upstream import Client, Response
 
 
-class OpenAIProvider:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenAIDecoder:
     """Pass requests on under the endpoint's name for the model; ``key`` returns what it asks for at this moment."""
 
-    def __init__(self, config: OpenAIConfig, client: Client, *, key: Callable[[], str]) -> None:
-        self._config = config
-        self._key = key
-        self._client = client
+    url: str
+    model: str
+    client: Client
+    key: Callable[[], str]
+    tier: int = 0
 
     @property
-    def lack(self) -> str | None:
-        """Nothing: there is nobody to discover."""
-        return None
+    def name(self) -> str:
+        """Its address."""
+        return self.url
+
+    @property
+    def handoffs(self) -> frozenset[Handoff]:
+        """Text alone."""
+        return frozenset({Handoff.TEXT})
+
+    @property
+    def caches(self) -> bool:
+        """Not that anybody could tell."""
+        return False
+
+    def follows(self, _: Mapping[str, Any]) -> bool:
+        """Return False: another provider's endpoint does not tell the ids of its tokens."""
+        return False
+
+    def limit(self, chat: Chat, room: int) -> int:
+        """Return the room: a silent client gets what the endpoint gives."""
+        return min(bodies.asked_tokens(chat.body) or room, room)
 
     @asynccontextmanager
-    async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
-        """Yield the endpoint's answer; see ``Provider``."""
-        body = bodies.renamed(chat.body, self._config.model)
-        url = self._config.endpoint + chat.path
-        async with decode(self._client, url, self._key(), chat.request_id, body, phases) as response:
+    async def run(self, chat: Chat, attempt: Attempt) -> AsyncIterator[Response]:
+        """Yield the endpoint's answer; see ``Decoder``."""
+        body = bodies.renamed(chat.body, self.model)
+        async with decode(self.client, self.url + chat.path, self.key(), body, attempt) as response:
             yield response

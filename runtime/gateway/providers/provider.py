@@ -1,12 +1,15 @@
-"""The interface of every provider."""
+"""The interfaces of those who answer: a provider to the gateway, a decoder to what dispatches requests."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
 from runtime.gateway.phases import Phases
+from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.upstream import Response
 
 
@@ -21,4 +24,36 @@ class Provider(Protocol):
         """Yield the decode peer's answer, of status 200; raise ``HandoffError`` or ``PeerError`` before that.
 
         Leaving the context, at whatever point and for whatever reason, frees what the request holds at each peer.
+        """
+
+
+class Decoder(Hashable, Protocol):
+    """One place where answers are decoded; those of the least ``tier`` are preferred."""
+
+    @property
+    def name(self) -> str:
+        """Tell it from all others, and a run of it from the next one."""
+
+    @property
+    def tier(self) -> int:
+        """Its rank, from 0."""
+
+    @property
+    def handoffs(self) -> frozenset[Handoff]:
+        """What it can be given."""
+
+    @property
+    def caches(self) -> bool:
+        """Whether it keeps the prefixes of prompts that it answered."""
+
+    def follows(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether it says the ids of an answer's tokens so that another can go on exactly there."""
+
+    def limit(self, chat: Chat, room: int) -> int:
+        """Return how many tokens it answers with at most where ``room`` are left in the context."""
+
+    def run(self, chat: Chat, attempt: Attempt) -> AbstractAsyncContextManager[Response]:
+        """Yield its answer, of status 200; raise ``HandoffError`` or ``PeerError``, ``attempt.leg`` telling where.
+
+        Leaving the context frees what the attempt holds at each peer.
         """

@@ -3,58 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from runtime.gateway import chat as bodies
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
+from runtime.gateway.continuation.resume import resumable
 from runtime.gateway.decode import decode
-from runtime.gateway.phases import Phases
 from runtime.gateway.prefill import Prefill
+from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.upstream import Client, NotSentError, Response
-from runtime.gateway.workers import RETRIES, Pool, Worker
+from runtime.gateway.workers import Pool, Worker
 from runtime.handoff.contract import Code, HandoffError
 
 
-class VllmProvider:
-    """Prefill at one vLLM worker, decode at another.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VllmDecoder:
+    """Decode at one vLLM worker of ``pool`` what another prefilled, or what it prefills itself.
 
     vLLM has no call that gives prefilled blocks back: where the decode worker is never reached, they stay until
     their lease ends.
     """
 
-    def __init__(self, prefill: Prefill, decode_pool: Pool, client: Client) -> None:
-        self._prefill = prefill
-        self._decode_pool = decode_pool
-        self._client = client
+    worker: Worker
+    pool: Pool
+    prefill: Prefill
+    client: Client
+    tier: int = 0
 
     @property
-    def lack(self) -> str | None:
-        """Which stage has no worker."""
-        return self._prefill.pool.lack or self._decode_pool.lack
+    def name(self) -> str:
+        """The worker's run."""
+        return self.worker.run
+
+    @property
+    def handoffs(self) -> frozenset[Handoff]:
+        """Both: it is the same program as a prefill worker."""
+        return frozenset(Handoff)
+
+    @property
+    def caches(self) -> bool:
+        """Yes, vLLM does by default."""
+        return True
+
+    def follows(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether an answer can be continued: with stop strings vLLM tells ids ahead of the text it holds back."""
+        return resumable(body) and not body.get("stop")
+
+    def limit(self, chat: Chat, room: int) -> int:
+        """Return what the client asks for, else all the room, as vLLM does."""
+        return min(bodies.asked_tokens(chat.body) or room, room)
 
     @asynccontextmanager
-    async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
-        """Yield the decode worker's answer; see ``Provider``."""
-        bodies.require_single_answer(chat)
-        async with AsyncExitStack() as stack:
-            # the decode worker is chosen first: without one, there is nothing to prefill for
-            worker = stack.enter_context(self._decode_pool.borrow())
-            params = await self._prefill.run(chat, phases)
-            for last in (False,) * RETRIES + (True,):
-                try:
-                    response = await stack.enter_async_context(self._decode(worker, chat, params, phases))
-                    break
-                except NotSentError as error:
-                    if last:
-                        message = f"decode worker {worker} cannot be reached ({error}): try again"
-                        raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
-                await self._decode_pool.renew(worker)
-                worker = stack.enter_context(self._decode_pool.borrow())
-            yield response
-
-    def _decode(
-        self, worker: Worker, chat: Chat, params: Mapping[str, Any], phases: Phases
-    ) -> AbstractAsyncContextManager[Response]:
-        url, body = worker.url + chat.path, bodies.with_kv(chat.body, params)
-        return decode(self._client, url, worker.key, chat.request_id, body, phases, pin=worker.digest)
+    async def run(self, chat: Chat, attempt: Attempt) -> AsyncIterator[Response]:
+        """Yield the decode worker's answer; see ``Decoder``."""
+        body = chat.body
+        if attempt.handoff is Handoff.KV:
+            bodies.require_single_answer(chat)
+            body = bodies.with_kv(body, await self.prefill.run(chat, attempt))
+        url, worker = self.worker.url + chat.path, self.worker
+        try:
+            async with decode(self.client, url, worker.key, body, attempt, pin=worker.digest) as response:
+                yield response
+        except NotSentError as error:
+            await self.pool.renew(worker)
+            message = f"decode worker {worker} cannot be reached ({error}): try again"
+            raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from runtime.handoff.contract import Code, HandoffError
 
@@ -24,6 +24,10 @@ class Deadline:
             raise HandoffError(Code.INVALID_REQUEST, message)
         return cls(now + int(header) / 1000)
 
+    def within(self, at: float) -> Self:
+        """Return the earlier of this and another time."""
+        return replace(self, at=at if self.at is None else min(self.at, at))
+
     def left(self, now: float) -> float | None:
         """Return the seconds that are left, zero where it has passed; None without limit."""
         return None if self.at is None else max(0.0, self.at - now)
@@ -32,3 +36,7 @@ class Deadline:
         """Return what the next hop is told: milliseconds, at least 1."""
         left = self.left(now)
         return None if left is None else str(max(1, int(left * 1000)))
+
+
+NEVER: Final = Deadline()
+"""The deadline of a client that set none."""

@@ -11,19 +11,23 @@ from runtime.gateway.routing.load import least
 
 FULL: Final = 0.98
 """The share of KV memory reserved from which an endpoint is asked last: what is left seldom holds another prompt."""
+CACHED_WORTH: Final = 4.0
+"""How many more requests in flight a prompt that is cached as a whole outweighs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate(Generic[Choice]):
     """Describe one endpoint to the policy; those of the least ``tier`` are preferred, the others are spilled over to.
 
-    ``fill`` is the share of its KV memory that is reserved, as it last said; ``in_flight`` counts our requests there.
+    ``fill`` is the share of its KV memory that is reserved, as it last said; ``in_flight`` counts our requests there;
+    ``cached`` is the share of this prompt that is in its prefix cache.
     """
 
     peer: Choice
     tier: int
     fill: float = 0.0
     in_flight: int = 0
+    cached: float = 0.0
 
 
 def choose(
@@ -37,13 +41,11 @@ def choose(
     roomy = [one for one in candidates if one.fill < full]
     tier = min(one.tier for one in roomy or candidates)
     peers = [one for one in roomy or candidates if one.tier == tier]
-    chosen = least(peers, lambda one: (round(one.fill, 2), one.in_flight), turn)
-    return Decision(chosen.peer, _reason(candidates, roomy, tier, first_tier))
-
-
-def _reason(candidates: Sequence[object], roomy: Sequence[object], tier: int, first_tier: int) -> Reason:
+    chosen = least(peers, lambda one: (round(one.fill, 2), one.in_flight - CACHED_WORTH * one.cached), turn)
     if tier > first_tier:
-        return Reason.SPILL_OVER
+        return Decision(chosen.peer, Reason.SPILL_OVER)
     if len(candidates) == 1:
-        return Reason.ONLY
-    return Reason.LOAD if roomy else Reason.ALL_FULL
+        return Decision(chosen.peer, Reason.ONLY)
+    if not roomy:
+        return Decision(chosen.peer, Reason.ALL_FULL)
+    return Decision(chosen.peer, Reason.PREFIX if chosen.cached else Reason.LOAD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Final, Generic, TypeVar
 
 Peer = TypeVar("Peer", bound=Hashable)
@@ -53,7 +53,7 @@ class PrefixIndex(Generic[Peer]):
         while len(known) > self._capacity:
             known.popitem(last=False)
 
-    def keep(self, peers: Sequence[Peer]) -> None:
+    def keep(self, peers: Collection[Peer]) -> None:
         """Forget every peer but these: one that comes back has an empty cache."""
         for gone in self._blocks.keys() - set(peers):
             del self._blocks[gone]

@@ -71,11 +71,19 @@ class Admission:
 
     async def _tokenise(self, chat: ChatRequest) -> list[int]:
         self._check_model(chat.model)
+        if chat.prompt is not None:
+            return self._checked(chat.prompt, chat.max_tokens or 1)
         try:
             prompt = await asyncio.to_thread(self._engine.tokenizer.chat, chat.messages)
         except ValueError as error:
             raise invalid(str(error)[:500]) from error
-        self._check_context(len(prompt), chat.max_tokens or 1)
+        return self._checked(prompt, chat.max_tokens or 1)
+
+    def _checked(self, prompt: list[int], max_tokens: int) -> list[int]:
+        vocabulary = self._engine.geometry.vocabulary
+        if max(prompt) >= vocabulary:
+            raise invalid(f"prompt holds token id {max(prompt)}, allowed is 0 to {vocabulary - 1}")
+        self._check_context(len(prompt), max_tokens)
         return prompt
 
     def _accept(self, params: object) -> Accepted:

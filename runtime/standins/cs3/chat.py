@@ -1,4 +1,4 @@
-"""Read the body of a chat completion, and refuse what the emulator cannot do as asked."""
+"""Read the body of a completion, and refuse what the emulator cannot do as asked."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _IGNORED: Final = frozenset(
 """Parameters that never change the answer."""
 
 _READ: Final = frozenset(
-    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop", "stream"}
-    | {"stream_options", "return_token_ids", fields.KV_TRANSFER_PARAMS}
+    {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
+    | {"stream", "stream_options", "return_token_ids", fields.KV_TRANSFER_PARAMS}
 )
 
 _STOPS: Final = 4  # OpenAI's limit
@@ -40,7 +40,10 @@ _STOPS: Final = 4  # OpenAI's limit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatRequest:
-    """Hold what one chat completion asks for; ``max_tokens`` is None where the caller left it open."""
+    """Hold what one completion asks for; ``max_tokens`` is None where the caller left it open.
+
+    Either ``messages`` are given, or the token ids of a ``prompt``.
+    """
 
     model: str
     messages: list[Any]
@@ -51,9 +54,10 @@ class ChatRequest:
     include_usage: bool
     return_token_ids: bool
     kv_transfer_params: object
+    prompt: list[int] | None = None
 
     @classmethod
-    def from_body(cls, body: Mapping[str, Any]) -> Self:
+    def from_body(cls, body: Mapping[str, Any], *, chat: bool = True) -> Self:
         """Read an OpenAI body; raise ``HandoffError`` (``invalid_request``) on what is malformed or unsupported.
 
         As in OpenAI's API, null is the same as absent, and the temperature is 1 if nothing is said.
@@ -64,7 +68,8 @@ class ChatRequest:
         options = _typed(given, "stream_options", dict, {})
         return cls(
             model=text(given, "model"),
-            messages=_typed(given, "messages", list),
+            messages=_typed(given, "messages", list) if chat else [],
+            prompt=None if chat else _token_ids(given),
             max_tokens=limits[0] if limits else None,
             sampling=_sampling(given),
             stop=_stop(given.get("stop", [])),
@@ -114,6 +119,13 @@ def _check_supported(given: Mapping[str, Any]) -> None:
             raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
         if name not in _NEUTRAL and name not in _IGNORED | _READ:
             raise invalid(f"parameter {_shown(name)} is not supported by this endpoint: leave it out")
+
+
+def _token_ids(given: Mapping[str, Any]) -> list[int]:
+    ids: list[int] = _typed(given, "prompt", list)
+    if not ids or not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in ids):
+        raise invalid(f"prompt is {_shown(ids)}, this endpoint takes a list of token ids")
+    return ids
 
 
 def _sampling(given: Mapping[str, Any]) -> Sampling:

@@ -19,12 +19,14 @@ log = logging.getLogger(__name__)
 
 
 async def whole(chat: ChatRequest, imported: Imported, answer: Answer) -> web.Response:
-    """Decode to the end and return one ``chat.completion``."""
-    content = "".join([piece async for piece in answer])
-    message = {"role": "assistant", "content": content}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
+    """Decode to the end and return one ``chat.completion``, or ``text_completion``."""
+    text = "".join([piece async for piece in answer])
+    content: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
+    if chat.prompt is not None:
+        content = {"text": text}
+    choice: dict[str, Any] = {"index": 0, **content, "logprobs": None, "finish_reason": answer.finish_reason}
     choice |= _token_ids(chat, answer)
-    body = _head("chat.completion", chat, imported) | {"choices": [choice]} | answer.usage()
+    body = _head("", chat, imported) | {"choices": [choice]} | answer.usage()
     return web.json_response(body, headers=_headers(imported))
 
 
@@ -44,16 +46,17 @@ async def stream(request: web.Request, chat: ChatRequest, imported: Imported, an
 
 
 async def _events(chat: ChatRequest, imported: Imported, answer: Answer) -> AsyncIterator[bytes]:
-    head = _head("chat.completion.chunk", chat, imported) | ({"usage": None} if chat.include_usage else {})
-    yield _event(head | _delta({"role": "assistant", "content": ""}))
+    head = _head(".chunk", chat, imported) | ({"usage": None} if chat.include_usage else {})
+    if chat.prompt is None:
+        yield _event(head | _choice({"delta": {"role": "assistant", "content": ""}}))
     try:
         async for piece in answer:
-            yield _event(head | _delta({"content": piece}, None, **_token_ids(chat, answer)))
+            yield _event(head | _choice(_piece(chat, piece), None, **_token_ids(chat, answer)))
     except HandoffError as error:
         log.exception("decode failed request_id=%s", imported.request_id)
         yield _event(error.body())
         return
-    yield _event(head | _delta({}, answer.finish_reason, **_token_ids(chat, answer)))
+    yield _event(head | _choice(_piece(chat, ""), answer.finish_reason, **_token_ids(chat, answer)))
     if chat.include_usage:
         yield _event(head | {"choices": []} | answer.usage())
     yield b"data: [DONE]\n\n"
@@ -66,13 +69,20 @@ def _headers(imported: Imported) -> dict[str, str]:
     }
 
 
-def _head(kind: str, chat: ChatRequest, imported: Imported) -> dict[str, Any]:
+def _head(suffix: str, chat: ChatRequest, imported: Imported) -> dict[str, Any]:
+    name, kind = ("chatcmpl", f"chat.completion{suffix}") if chat.prompt is None else ("cmpl", "text_completion")
     created = int(time.time())
-    return {"id": f"chatcmpl-{imported.request_id}", "object": kind, "created": created, "model": chat.model}
+    return {"id": f"{name}-{imported.request_id}", "object": kind, "created": created, "model": chat.model}
 
 
-def _delta(delta: Mapping[str, str], finish_reason: str | None = None, **more: list[int]) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason, **more}]}
+def _piece(chat: ChatRequest, text: str) -> dict[str, Any]:
+    if chat.prompt is not None:
+        return {"text": text}
+    return {"delta": {"content": text} if text else {}}
+
+
+def _choice(content: Mapping[str, Any], finish_reason: str | None = None, **more: list[int]) -> dict[str, Any]:
+    return {"choices": [{"index": 0, **content, "logprobs": None, "finish_reason": finish_reason, **more}]}
 
 
 def _token_ids(chat: ChatRequest, answer: Answer) -> dict[str, list[int]]:

@@ -61,7 +61,8 @@ class Endpoint:
         app.router.add_get(contract.CAPABILITIES, self._capabilities)
         app.router.add_post(contract.RESERVATIONS, self._reserve)
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self._withdraw)
-        app.router.add_post(contract.CHAT_COMPLETIONS, self._chat_completions)
+        app.router.add_post(contract.CHAT_COMPLETIONS, self._complete)
+        app.router.add_post(contract.COMPLETIONS, self._complete)
         app.router.add_post(contract.ABORT, self._abort)
         return app
 
@@ -113,10 +114,11 @@ class Endpoint:
         self._admission.abort(body.get(fields.KV_TRANSFER_PARAMS))
         return web.json_response({"status": "accepted"}, status=202)
 
-    async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         outcome = CANCELLED  # what holds if the task is cancelled, since the client left
         try:
-            asked = ChatRequest.from_body(chat.read_object(await request.read()))
+            body = chat.read_object(await request.read())
+            asked = ChatRequest.from_body(body, chat=request.path == contract.CHAT_COMPLETIONS)
             async with self._admission.admit(asked) as imported:
                 self._metrics.kv_bytes.inc(imported.kv_bytes)
                 self._metrics.imports.labels("digest" if imported.verified else "time").inc()

@@ -44,6 +44,7 @@ class Server:
                 web.get("/v1/models", self._models),
                 web.post("/v1/chat/completions", self._chat),
                 web.post("/v1/completions", self._complete),
+                web.post("/tokenize", self._tokenize),
             ]
         )
         return app
@@ -84,6 +85,12 @@ class Server:
         prompt = body.prompt
         encode = self._worker.engine.tokenizer.encode
         return await self._respond(request, body, lambda: encode(prompt) if isinstance(prompt, str) else prompt)
+
+    async def _tokenize(self, request: web.Request) -> web.StreamResponse:
+        body = decode(await request.read(), ChatBody)
+        tokens = self._prompt(lambda: self._worker.engine.tokenizer.chat(body.messages))
+        about = {"count": len(tokens), "max_model_len": self._worker.max_model_len}
+        return web.json_response({**about, "tokens": tokens, "token_strs": None})
 
     async def _respond(self, request: web.Request, body: Body, read: Callable[[], list[int]]) -> web.StreamResponse:
         model = body.model or self._serve.names[0]

@@ -22,7 +22,7 @@ def test_it_is_told_the_endpoint_the_model_and_the_secret() -> None:
     [secret] = resources(decode, "AWS::SecretsManager::Secret")
     assert only(decode, "AWS::Lambda::Function")["Environment"]["Variables"] == {
         settings.DEPLOYMENT: "small",
-        settings.DECODE_ENDPOINT: "https://api.example.com",
+        settings.DECODE_ENDPOINTS: "https://api.example.com",
         settings.DECODE_MODEL: "theirs",
         settings.DECODE_SECRET_ARN: {"Ref": secret},
     }

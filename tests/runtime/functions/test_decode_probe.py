@@ -83,7 +83,7 @@ def endpoint(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[typ
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        monkeypatch.setenv(settings.DECODE_ENDPOINT, f"https://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv(settings.DECODE_ENDPOINTS, f"https://127.0.0.1:{server.server_port}")
         monkeypatch.setenv(settings.DECODE_MODEL, MODEL)
         monkeypatch.setenv(settings.DEPLOYMENT, "small")
         yield kind
@@ -175,13 +175,13 @@ def test_a_certificate_that_is_not_trusted_is_down(
 
 @pytest.mark.usefixtures("endpoint")
 def test_nobody_there_is_down(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(settings.DECODE_ENDPOINT, "https://127.0.0.1:1")
+    monkeypatch.setenv(settings.DECODE_ENDPOINTS, "https://127.0.0.1:1")
     assert "refused" in ask(capsys)[0]["reason"]
 
 
 @pytest.mark.usefixtures("endpoint")
 @pytest.mark.parametrize(
-    "name", [settings.DEPLOYMENT, settings.DECODE_ENDPOINT, settings.DECODE_MODEL, settings.DECODE_SECRET_ARN]
+    "name", [settings.DEPLOYMENT, settings.DECODE_ENDPOINTS, settings.DECODE_MODEL, settings.DECODE_SECRET_ARN]
 )
 def test_a_missing_variable_raises(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)

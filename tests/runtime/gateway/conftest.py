@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -13,18 +13,23 @@ import pytest
 from aiohttp import web
 
 from runtime.gateway.admission.config import AdmissionConfig
-from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, ProviderConfig, VllmConfig, WorkersConfig
+from runtime.gateway.config import GatewayConfig, OpenAIConfig
+from runtime.gateway.dispatch import Dispatch
+from runtime.gateway.fleet import Fleet
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
-from runtime.gateway.providers.cs3 import Cs3Provider
-from runtime.gateway.providers.openai import OpenAIProvider
-from runtime.gateway.providers.provider import Provider
-from runtime.gateway.providers.vllm import VllmProvider
+from runtime.gateway.providers.cs3 import Cs3Decoder
+from runtime.gateway.providers.openai import OpenAIDecoder
+from runtime.gateway.providers.provider import Decoder
+from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.releases import Releases
+from runtime.gateway.retries import Retries
+from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.gateway.tenants import Tenant, digest
 from runtime.gateway.workers import Address, Pool, Worker
+from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
 from tests.runtime.gateway.peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
@@ -47,7 +52,10 @@ class Setup:
     session: aiohttp.ClientSession
     releases: Releases
     metrics: Metrics
-    routes: set[tuple[str, str]]
+    others: list[DecodePeer]
+    spare: DecodePeer
+    spills_over: bool = False
+    routes: set[tuple[str, str]] = field(default_factory=set)
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """Send a chat completion with the right key."""
@@ -94,32 +102,39 @@ async def start() -> AsyncIterator[Start]:
 
 @asynccontextmanager
 async def starting() -> AsyncIterator[Start]:
-    """Start a gateway with the named provider."""
+    """Start a gateway with the named provider, and as many decode peers of it as asked for."""
     async with AsyncExitStack() as stack:
 
         async def run(
-            name: str, admission: AdmissionConfig | None = None, tenants: Sequence[Tenant] = TENANTS
+            name: str,
+            admission: AdmissionConfig | None = None,
+            tenants: Sequence[Tenant] = TENANTS,
+            *,
+            peers: int = 1,
         ) -> Setup:
-            prefill, decode = PrefillPeer(), DecodePeer()
+            prefill, spare = PrefillPeer(), DecodePeer()
+            decoders = [DecodePeer() for _ in range(peers)]
             secure = CERTIFICATE if name == "vllm" else None  # an endpoint's authority is for its operator to name
-            prefill_server = await stack.enter_async_context(serving(prefill.application(), CERTIFICATE))
-            decode_server = await stack.enter_async_context(serving(decode.application(), secure))
-            assert prefill_server.port is not None
-            assert decode_server.port is not None
-            workers = [worker(prefill_server.port)]
-            decoders = [worker(decode_server.port)]
-            client = AiohttpClient()
-            releases = Releases()
+
+            async def served(peer: PrefillPeer | DecodePeer, certificate: Certificate | None) -> int:
+                server = await stack.enter_async_context(serving(peer.application(), certificate))
+                assert server.port is not None
+                return server.port
+
+            workers = [worker(await served(prefill, CERTIFICATE))]
+            ports = [await served(each, secure) for each in decoders]
+            spare_url = f"http://{HOST}:{await served(spare, None)}"
+            client, releases = AiohttpClient(), Releases()
             stack.push_async_callback(client.close)
             stack.push_async_callback(releases.drain)
             metrics = Metrics(deployment="small", model=MODEL)
-            provider = _provider(name, workers, decoders, client, releases, metrics)
-            config = _config(provider[0], admission or AdmissionConfig())
-            app = Gateway(config, provider[1], metrics, lambda: tenants).application()
-            gateway = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            url, routes = f"http://127.0.0.1:{gateway.port}", _routes(app)
-            return Setup(url, prefill, decode, workers, session, releases, metrics, routes)
+            setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
+            provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
+            app = Gateway(_config(admission or AdmissionConfig()), provider, metrics, lambda: tenants).application()
+            gateway = await stack.enter_async_context(serving(app))
+            setup.url, setup.routes = f"http://127.0.0.1:{gateway.port}", _routes(app)
+            return setup
 
         yield run
 
@@ -136,36 +151,37 @@ def _routes(app: web.Application) -> set[tuple[str, str]]:
     return {(method, resource.canonical) for method, resource in routes if resource is not None}
 
 
-def _provider(
-    name: str,
-    workers: list[Worker],
-    decoders: list[Worker],
-    client: AiohttpClient,
-    releases: Releases,
-    metrics: Metrics,
-) -> tuple[ProviderConfig, Provider]:
-    where = WorkersConfig(namespace="n", service="s", status_port=1, secret_arn="arn")
-    pool = Pool(lambda: workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    prefill = Prefill(pool, client, queued=metrics.queued)
-    endpoint = f"http://{decoders[0]}"
-    if name == "openai":
-        text = OpenAIConfig(endpoint=endpoint, model="other-name", secret_arn="arn")
-        return text, OpenAIProvider(text, client, key=lambda: "decode-key")
-    if name == "vllm":
-        decode_pool = Pool(lambda: decoders, lambda _: None, stage="decode", absent=Code.DECODE_UNAVAILABLE)
-        return VllmConfig(prefill=where, decode=where), VllmProvider(prefill, decode_pool, client)
-    kv = Cs3Config(
-        prefill=where,
-        lease_seconds=30,
-        endpoint=endpoint,
-        model=MODEL,
-        secret_arn="arn",
-        ticket_secret_arn="arn",
-    )
-    return kv, Cs3Provider(kv, prefill, client, releases, key=lambda: "decode-key", ticket_key=lambda: TICKET_KEY)
+def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, client: AiohttpClient) -> Dispatch:
+    retries = Retries()
+    pool = Pool(lambda: setup.prefill_workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
+    prefill = Prefill(pool, client, queued=setup.metrics.queued, retries=retries)
+    text = OpenAIDecoder(url=spare, model="other-name", client=client, key=lambda: "spare-key", tier=1)
+
+    def cs3(worker: Worker) -> Decoder:
+        return Cs3Decoder(
+            url=f"http://{worker}",
+            model=MODEL,
+            lease_seconds=30,
+            prefill=prefill,
+            client=client,
+            releases=setup.releases,
+            key=lambda: "decode-key",
+            ticket_key=lambda: TICKET_KEY,
+        )
+
+    def openai(worker: Worker) -> Decoder:
+        return OpenAIDecoder(url=f"http://{worker}", model="other-name", client=client, key=lambda: "decode-key")
+
+    def vllm(worker: Worker) -> Decoder:
+        return VllmDecoder(worker=worker, pool=decode_pool, prefill=prefill, client=client)
+
+    decode_pool = Pool(lambda: decoders, lambda _: None, stage="decode", absent=Code.DECODE_UNAVAILABLE)
+    made = [{"cs3": cs3, "openai": openai, "vllm": vllm}[name](worker) for worker in decoders]
+    known = lambda: [*made, text] if setup.spills_over else made  # noqa: E731 - asked at each request
+    return Dispatch(Fleet(known), pool if name != "openai" else None, client, retries, Thresholds())
 
 
-def _config(provider: ProviderConfig, admission: AdmissionConfig) -> GatewayConfig:
+def _config(admission: AdmissionConfig) -> GatewayConfig:
     return GatewayConfig(
         deployment="small",
         region="us-east-2",
@@ -176,5 +192,7 @@ def _config(provider: ProviderConfig, admission: AdmissionConfig) -> GatewayConf
         tenants_secret_arn="arn",
         agentcore_secret_arn=None,
         admission=admission,
-        provider=provider,
+        provider=OpenAIConfig(endpoints=("http://unused",), model="unused", secret_arn="arn"),
+        spill_over=None,
+        thresholds=Thresholds(),
     )

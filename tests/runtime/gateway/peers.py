@@ -117,7 +117,7 @@ class PrefillPeer(Peer):
         """Prefill."""
         await self.note(request)
         if "prefill" in self.errors:
-            return self.errors["prefill"]
+            return _again(self.errors["prefill"])
         params = {
             fields.DO_REMOTE_PREFILL: True,
             fields.DO_REMOTE_DECODE: False,
@@ -153,7 +153,9 @@ class DecodePeer(Peer):
     async def reserve(self, request: web.Request) -> web.StreamResponse:
         """Reserve."""
         await self.note(request)
-        return self.errors.get("reserve") or web.json_response({"reservation_id": "r/1", "ttl_ms": 60000}, status=201)
+        if "reserve" in self.errors:
+            return _again(self.errors["reserve"])
+        return web.json_response({"reservation_id": "r/1", "ttl_ms": 60000}, status=201)
 
     async def withdraw(self, request: web.Request) -> web.StreamResponse:
         """Withdraw a reservation."""
@@ -169,7 +171,7 @@ class DecodePeer(Peer):
         """Decode."""
         await self.note(request)
         if "decode" in self.errors:
-            return self.errors["decode"]
+            return _again(self.errors["decode"])
         headers = {contract.SERVER_TIMING: "transfer;dur=3.4", contract.KV_BYTES_HEADER: "921600", "X-Other": "1"}
         if not self.seen[-1].body.get("stream"):
             return await self._whole(request, headers)
@@ -204,6 +206,14 @@ class DecodePeer(Peer):
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self.withdraw)
         app.router.add_post(contract.ABORT, self.abort)
         return app
+
+
+def _again(answer: web.Response) -> web.Response:
+    """Return an answer like that one, which aiohttp would send once only."""
+    headers = {
+        name: answer.headers[name] for name in answer.headers if name not in ("Content-Length", "Date", "Server")
+    }
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 def _cut(request: web.Request) -> None:

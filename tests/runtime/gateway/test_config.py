@@ -23,6 +23,8 @@ COMMON = {
     settings.LISTEN_PORT: "8000",
     settings.TENANTS_SECRET_ARN: "arn-1",
     settings.DECODE_SECRET_ARN: "arn-2",
+    settings.NEW_TOKENS: "2048",
+    settings.NEW_SHARE: "0.7",
 }
 PREFILL = {
     settings.PREFILL_NAMESPACE: "n",
@@ -31,7 +33,7 @@ PREFILL = {
     settings.PREFILL_SECRET_ARN: "arn-3",
 }
 DECODE = {settings.DECODE_NAMESPACE: "n", settings.DECODE_SERVICE: "d", settings.DECODE_STATUS_PORT: "8099"}
-ENDPOINT = {settings.DECODE_ENDPOINT: "https://decode.example.com/", settings.DECODE_MODEL: "org/model"}
+ENDPOINT = {settings.DECODE_ENDPOINTS: "https://decode.example.com/", settings.DECODE_MODEL: "org/model"}
 TICKETS = {settings.TICKET_SECRET_ARN: "arn-4", settings.KV_LEASE_SECONDS: "30"}
 WHOLE = {
     "cs3": {**COMMON, **PREFILL, **ENDPOINT, **TICKETS},
@@ -80,9 +82,9 @@ def test_each_variable_is_needed(provider: str, name: str) -> None:
         (settings.LISTEN_PORT, "http"),
         (settings.MAX_MODEL_LEN, "-1"),
         (settings.KV_LEASE_SECONDS, "0"),
-        (settings.DECODE_ENDPOINT, "decode.example.com"),
-        (settings.DECODE_ENDPOINT, "https://decode.example.com/v1"),
-        (settings.DECODE_ENDPOINT, "ftp://decode.example.com"),
+        (settings.DECODE_ENDPOINTS, "decode.example.com"),
+        (settings.DECODE_ENDPOINTS, "https://decode.example.com/v1"),
+        (settings.DECODE_ENDPOINTS, "ftp://decode.example.com"),
     ],
 )
 def test_an_unusable_value_is_named(name: str, value: str) -> None:

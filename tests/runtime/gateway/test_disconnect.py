@@ -65,7 +65,7 @@ async def test_during_decode_the_endpoint_s_connection_is_closed(cs3: Setup) -> 
 
 async def test_a_client_that_stops_reading_stops_the_endpoint(cs3: Setup) -> None:
     """Backpressure: the gateway holds some buffers, not the answer; other clients are not held up."""
-    cs3.decode.chunks = (b"x" * 2**20,) * 48
+    cs3.decode.chunks = (b"data: " + b"x" * 2**19 + b"\n\n",) * 96
     async with cs3.ask(stream=True) as stopped:
         await stopped.content.readany()
         async with cs3.ask(stream=True) as other:

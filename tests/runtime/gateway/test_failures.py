@@ -75,13 +75,16 @@ async def test_full_capacity_is_passed_on_before_any_prefill(cs3: Setup, log: Ca
     assert log.requests()[0]["code"] == "capacity"
 
 
-@pytest.mark.parametrize("refused", [Code.KV_STALE, Code.KV_TRANSFER, Code.TICKET_INVALID])
-async def test_a_refused_decode_is_passed_on_and_aborted(cs3: Setup, refused: Code) -> None:
+@pytest.mark.parametrize(("refused", "tries"), [(Code.KV_STALE, 5), (Code.KV_TRANSFER, 5), (Code.KV_LAYOUT, 1)])
+async def test_a_refused_decode_is_tried_again_and_each_try_aborted(cs3: Setup, refused: Code, tries: int) -> None:
     cs3.decode.errors["decode"] = refusal(refused)
     async with cs3.ask(stream=True) as answer:
         assert await code(answer) == (HandoffError(refused, "").status, refused.value)
-    await cs3.decode.wait(lambda: ABORTED in cs3.decode.calls())
-    assert cs3.decode.body(ABORT)[fields.KV_TRANSFER_PARAMS] == cs3.decode.body(CHAT_COMPLETIONS)["kv_transfer_params"]
+    await cs3.releases.drain()
+    bodies = {path: [seen.body for seen in cs3.decode.seen if seen.path == path] for path in (CHAT_COMPLETIONS, ABORT)}
+    asked = [body[fields.KV_TRANSFER_PARAMS] for body in bodies[CHAT_COMPLETIONS]]
+    assert len(asked) == tries
+    assert [body[fields.KV_TRANSFER_PARAMS] for body in bodies[ABORT]] == asked
 
 
 async def test_a_peer_that_refuses_our_key_does_not_blame_the_client(cs3: Setup) -> None:

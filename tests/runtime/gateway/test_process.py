@@ -94,8 +94,10 @@ async def decode(aws: dict[str, str]) -> AsyncIterator[tuple[DecodePeer, dict[st
                 settings.LISTEN_PORT: str(port),
                 **aws,
                 settings.DECODE_PROVIDER: "openai",
-                settings.DECODE_ENDPOINT: url,
+                settings.DECODE_ENDPOINTS: url,
                 settings.DECODE_MODEL: "other",
+                settings.NEW_TOKENS: "2048",
+                settings.NEW_SHARE: "0.7",
                 METADATA_VARIABLE: url,
             },
         )
@@ -202,6 +204,6 @@ def test_outside_ecs_every_address_is_listened_on() -> None:
 
 
 async def test_metadata_without_an_address_is_an_error(decode: tuple[DecodePeer, dict[str, str]]) -> None:
-    broken = {METADATA_VARIABLE: decode[1][settings.DECODE_ENDPOINT] + "/nothing"}
+    broken = {METADATA_VARIABLE: decode[1][settings.DECODE_ENDPOINTS] + "/nothing"}
     with pytest.raises(MetadataError, match="no address in ECS task metadata"):
         await asyncio.to_thread(listen_address, broken)

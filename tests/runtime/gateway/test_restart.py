@@ -6,21 +6,28 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runtime.gateway import readiness
+from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
 from runtime.gateway.discovery import Discovery
+from runtime.gateway.dispatch import Dispatch
+from runtime.gateway.fleet import Fleet
 from runtime.gateway.gauge import Gauge
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.phases import Phases
 from runtime.gateway.prefill import Prefill
-from runtime.gateway.providers.vllm import VllmProvider
+from runtime.gateway.providers.vllm import VllmDecoder
+from runtime.gateway.retries import Retries
+from runtime.gateway.routing.deadline import NEVER
+from runtime.gateway.routing.disaggregation import Handoff, Thresholds
 from runtime.gateway.upstream import NotSentError
-from runtime.gateway.workers import Pool
+from runtime.gateway.workers import Pool, Prompt
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code, HandoffError
 from runtime.handoff.worker_status import State
@@ -42,6 +49,12 @@ def free_port() -> int:
     with socket.create_server((HOST, 0)) as free:
         port: int = free.getsockname()[1]
     return port
+
+
+def attempt() -> Attempt:
+    return Attempt(
+        request_id="r", prompt=Prompt(tokens=1), number=1, handoff=Handoff.KV, phases=Phases(), deadline=NEVER
+    )
 
 
 class Host:
@@ -93,19 +106,22 @@ async def refresh(host: Host) -> None:
 
 async def test_prefill_goes_to_the_next_run(client: AiohttpClient) -> None:
     host = Host(PrefillPeer())
-    prefill = Prefill(host.pool("prefill"), client, queued=Gauge())
+    prefill = Prefill(host.pool("prefill"), client, queued=Gauge(), retries=Retries())
     for _ in range(2):
         async with host.running():
             if host.runs == 1:
                 await refresh(host)
-            assert await prefill.run(CHAT, Phases())
+            assert await prefill.run(CHAT, attempt())
     assert host.keys() == ["Bearer run-1", "Bearer run-2"]
 
 
 async def test_decode_goes_to_the_next_run(client: AiohttpClient) -> None:
     first, second = Host(PrefillPeer()), Host(DecodePeer())
-    prefill = Prefill(first.pool("prefill"), client, queued=Gauge())
-    provider = VllmProvider(prefill, second.pool("decode"), client)
+    prefill = Prefill(first.pool("prefill"), client, queued=Gauge(), retries=Retries())
+    pool = second.pool("decode")
+    made = partial(VllmDecoder, pool=pool, prefill=prefill, client=client)
+    fleet = Fleet(lambda: [made(worker=each) for each in pool.discovered()])
+    provider = Dispatch(fleet, prefill.pool, client, Retries(), Thresholds())
     async with first.running():
         await refresh(first)
         for _ in range(2):
@@ -120,11 +136,11 @@ async def test_decode_goes_to_the_next_run(client: AiohttpClient) -> None:
 async def test_a_worker_that_is_gone_is_not_asked_again(client: AiohttpClient) -> None:
     host = Host(PrefillPeer())
     pool = host.pool("prefill")
-    prefill = Prefill(pool, client, queued=Gauge())
+    prefill = Prefill(pool, client, queued=Gauge(), retries=Retries())
     async with host.running():
         await refresh(host)
     with pytest.raises(HandoffError) as refused:
-        await prefill.run(CHAT, Phases())
+        await prefill.run(CHAT, attempt())
     assert (refused.value.code, pool.lack) == (Code.PREFILL_UNAVAILABLE, "no prefill worker is known")
 
 

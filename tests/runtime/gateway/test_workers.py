@@ -3,40 +3,79 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from runtime.gateway.workers import Address, Pool, Worker, pick
+from runtime.gateway.routing.decision import Reason
+from runtime.gateway.workers import Address, Pool, Prompt, Worker
 from runtime.handoff.contract import Code, HandoffError
 
 WORKERS = [Worker(Address(f"10.0.0.{number}", 8100), "ab", "key") for number in (1, 2, 3)]
 
 
-@given(st.lists(st.integers(0, 3), min_size=3, max_size=3), st.integers(min_value=0))
-def test_the_least_loaded_is_picked(loads: list[int], turn: int) -> None:
-    in_flight = dict(zip(WORKERS, loads, strict=True))
-    assert in_flight[pick(WORKERS, in_flight, turn)] == min(loads)
+PROMPT = Prompt(tokens=100)
+
+
+def made(workers: list[Worker], clock: Callable[[], float] = lambda: 0.0) -> Pool:
+    return Pool(lambda: workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE, clock=clock)
+
+
+def lent(pool: Pool, prompt: Prompt = PROMPT) -> Worker:
+    with pool.borrow(prompt) as decision:
+        return decision.choice
 
 
 def test_idle_workers_take_turns() -> None:
-    assert Counter(pick(WORKERS, {}, turn) for turn in range(6)) == Counter(dict.fromkeys(WORKERS, 2))
+    pool = made(WORKERS)
+    assert Counter(lent(pool) for _ in range(6)) == Counter(dict.fromkeys(WORKERS, 2))
+
+
+def test_who_works_on_fewer_tokens_is_lent() -> None:
+    pool = made(WORKERS[:2])
+    with pool.borrow(Prompt(tokens=1000)) as busy:
+        assert [lent(pool) for _ in range(4)] == [worker for worker in WORKERS[:2] if worker != busy.choice] * 4
+
+
+def test_a_prompt_goes_where_its_beginning_is() -> None:
+    pool = made(WORKERS)
+    first = lent(pool, Prompt(tokens=100, blocks=[1, 2], block_tokens=50))
+    longer = Prompt(tokens=200, blocks=[1, 2, 3, 4], block_tokens=50)
+    for _ in range(4):
+        with pool.borrow(longer) as decision:
+            assert (decision.choice, decision.reason) == (first, Reason.PREFIX)
+
+
+def test_a_session_stays_with_its_worker() -> None:
+    pool = made(WORKERS)
+    assert len({lent(pool, Prompt(tokens=100, session="s")) for _ in range(6)}) == 1
+
+
+def test_a_worker_that_keeps_failing_is_left_alone_for_a_while() -> None:
+    now = [0.0]
+    pool = made(WORKERS[:1], lambda: now[0])
+    for _ in range(5):
+        pool.failed(lent(pool))
+    with pytest.raises(HandoffError, match="failed lately"):
+        lent(pool)
+    now[0] += 60
+    pool.succeeded(lent(pool))
+    assert lent(pool) == WORKERS[0]
 
 
 def test_a_lent_worker_counts_until_it_is_given_back() -> None:
-    pool = Pool(lambda: WORKERS[:2], lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    with pool.borrow() as first, pool.borrow() as second:
-        assert first != second
-        with pytest.raises(RuntimeError, match="inside"), pool.borrow():
+    pool = made(WORKERS[:2])
+    with pool.borrow(PROMPT) as first, pool.borrow(PROMPT) as second:
+        assert first.choice != second.choice
+        with pytest.raises(RuntimeError, match="inside"), pool.borrow(PROMPT):
             raise RuntimeError("inside")
     assert pool.lack is None
 
 
 def test_nobody_to_lend_is_an_error_by_name() -> None:
-    pool = Pool(list, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
+    pool = made([])
     assert pool.lack == "no prefill worker is known"
-    with pytest.raises(HandoffError) as caught, pool.borrow():
+    with pytest.raises(HandoffError) as caught, pool.borrow(PROMPT):
         raise AssertionError("lent")
     assert caught.value.code is Code.PREFILL_UNAVAILABLE
 

@@ -1,0 +1,54 @@
+"""Read from a stream's events how far it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+_PLAIN: Final = frozenset({"role", "content"})
+
+
+@dataclass(slots=True)
+class Progress:
+    """Hold what the client has: the ``ids`` of all tokens whose text it was sent, and what else not to say twice."""
+
+    head: Mapping[str, Any] = field(default_factory=dict)
+    ids: list[int] = field(default_factory=list)
+    spoken: bool = False
+    """Whether the role was told."""
+    finish_reason: str | None = None
+    counted: bool = False
+    """Whether the usage was told."""
+
+    @classmethod
+    def read(cls, kept: Iterable[bytes]) -> Self | None:
+        """Return how far a stream came, None where that cannot be known: text without ids, tools, reasoning."""
+        progress, pending = cls(), list[int]()
+        try:
+            for event in b"".join(kept).split(b"\n\n"):
+                data = event.removeprefix(b"data:").strip()
+                if data and data != b"[DONE]" and not progress._take(json.loads(data), pending):
+                    return None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+        return progress
+
+    def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
+        self.head = self.head or {name: chunk[name] for name in ("id", "created", "model") if name in chunk}
+        self.counted = self.counted or (bool(chunk.get("usage")) and not chunk["choices"])
+        for choice in chunk["choices"]:
+            delta = choice["delta"]
+            if choice["index"] or any(value for name, value in delta.items() if name not in _PLAIN):
+                return False
+            self.spoken = self.spoken or "role" in delta
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            pending += choice.get("token_ids") or []
+            # a token's text may come with a later one: of what has no text yet, nothing was said
+            if delta.get("content") or self.finish_reason:
+                self.ids += pending
+                pending.clear()
+                if delta.get("content") and not self.ids:
+                    return False
+        return True

@@ -1,0 +1,73 @@
+"""Write the rest of an answer as if it came from the stream that broke."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from runtime.gateway.continuation.progress import Progress
+
+_DONE: Final = b"[DONE]"
+
+
+class Rewriter:
+    """Turn the events of a continuation into those of the first stream, whose prompt had ``prompt_tokens``.
+
+    ``before`` tokens were decoded elsewhere: for the client they are part of the answer, not of the prompt.
+    """
+
+    def __init__(self, progress: Progress, *, prompt_tokens: int, before: int) -> None:
+        self._head = progress.head
+        self._spoken = progress.spoken
+        self._prompt_tokens = prompt_tokens
+        self._before = before
+
+    def event(self, data: bytes) -> bytes:
+        """Return an event, empty where the client has it already; raise ``ValueError`` where it is none."""
+        if data == _DONE:
+            return _event(_DONE)
+        try:
+            chunk: dict[str, Any] = json.loads(data)
+            choices = [rewritten for choice in chunk["choices"] if (rewritten := self._choice(choice))]
+            if chunk["choices"] and not choices:
+                return b""
+            return self._encoded(chunk, choices)
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"no chunk of an answer: {type(error).__name__}") from error
+
+    def ending(self, reason: str | None, *, usage: bool) -> Iterator[bytes]:
+        """Yield the end of an answer of which nothing but that is missing; ``reason`` where it was not told."""
+        if reason:
+            choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}
+            yield self._encoded({}, [choice])
+        if usage:
+            yield self._encoded({"usage": {"completion_tokens": 0}}, [])
+        yield _event(_DONE)
+
+    def _choice(self, choice: Mapping[str, Any]) -> dict[str, Any] | None:
+        delta = dict(choice["delta"]) if "delta" in choice else {"content": choice["text"]}
+        if self._spoken:
+            delta.pop("role", None)
+        self._spoken = self._spoken or "role" in delta
+        silent = not any(delta.values()) and not choice.get("finish_reason") and not choice.get("token_ids")
+        if silent:
+            return None
+        kept = {name: value for name, value in choice.items() if name not in ("text", "delta")}
+        return {"index": 0, "delta": {name: value for name, value in delta.items() if value}, **kept}
+
+    def _encoded(self, chunk: Mapping[str, Any], choices: list[dict[str, Any]]) -> bytes:
+        body = {"object": "chat.completion.chunk", **chunk, **self._head, "choices": choices}
+        body["object"] = "chat.completion.chunk"
+        if body.get("usage"):
+            body["usage"] = self._usage(body["usage"])
+        return _event(json.dumps(body, separators=(",", ":")).encode())
+
+    def _usage(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        written = int(told["completion_tokens"]) + self._before
+        total = self._prompt_tokens + written
+        return {**told, "prompt_tokens": self._prompt_tokens, "completion_tokens": written, "total_tokens": total}
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"

@@ -1,0 +1,45 @@
+"""Have a vLLM worker tokenize a chat as it would to answer it."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from runtime.gateway import chat as bodies
+from runtime.gateway.attempt import Attempt
+from runtime.gateway.chat import Chat
+from runtime.gateway.continuation.resume import Tokenized
+from runtime.gateway.upstream import Client, UnreachableError, headers
+from runtime.gateway.workers import Pool, Prompt, Worker
+
+_PATH: Final = "/tokenize"
+_FIELDS: Final = ("model", "messages", "tools", "chat_template_kwargs")
+_SILENCE_SECONDS: Final = 10.0
+
+
+async def tokenize(pool: Pool, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
+    """Ask one worker after the other; raise ``UnreachableError`` where none can tell, ``HandoffError`` if none is."""
+    asked: set[Worker] = set()
+    while True:
+        with pool.borrow(Prompt(tokens=0), but=asked) as decision:
+            asked.add(decision.choice)
+            try:
+                return await _ask(decision.choice, client, chat, attempt)
+            except UnreachableError:
+                pool.failed(decision.choice)
+                if not pool.usable(asked):
+                    raise
+
+
+async def _ask(worker: Worker, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
+    body = {name: chat.body[name] for name in _FIELDS if name in chat.body}
+    sent = headers(worker.key, attempt.name, attempt.deadline)
+    async with client.send(
+        "POST", worker.url + _PATH, headers=sent, body=bodies.encode(body), silence=_SILENCE_SECONDS, pin=worker.digest
+    ) as response:
+        answer = await response.read()
+        try:
+            told = json.loads(answer)
+            return Tokenized([int(one) for one in told["tokens"]], int(told["max_model_len"]))
+        except (ValueError, LookupError, TypeError) as error:
+            raise UnreachableError(f"worker {worker} answered {_PATH} with status {response.status}") from error

@@ -1,0 +1,183 @@
+"""Have requests answered: choose who decodes, and try again as the table of failures says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from runtime.gateway.answer import Answer
+from runtime.gateway.attempt import Attempt
+from runtime.gateway.chat import Chat
+from runtime.gateway.continuation.resume import Tokenized
+from runtime.gateway.continuation.tokenize import tokenize
+from runtime.gateway.fleet import Fleet
+from runtime.gateway.phases import Phases
+from runtime.gateway.prompt import described
+from runtime.gateway.providers.provider import Decoder
+from runtime.gateway.retries import Retries, code_of
+from runtime.gateway.routing.disaggregation import Handoff, Thresholds, disaggregate
+from runtime.gateway.routing.failure import Action, Leg
+from runtime.gateway.upstream import Client, PeerError, Response, UnreachableError
+from runtime.gateway.workers import Pool, Prompt
+from runtime.handoff.contract import Code, HandoffError
+
+_TRIES: Final = 5
+"""How often a request is begun at most, all its failures together."""
+
+
+class Dispatch:
+    """Implement ``Provider`` over every decoder of ``fleet``; without ``prefill`` there is text alone."""
+
+    def __init__(
+        self, fleet: Fleet, prefill: Pool | None, client: Client, retries: Retries, thresholds: Thresholds
+    ) -> None:
+        self.fleet = fleet
+        self.prefill = prefill
+        self.client = client
+        self.retries = retries
+        self.thresholds = thresholds
+        self._began = False
+
+    @property
+    def lack(self) -> str | None:
+        """What is missing: at first any stage without a worker, later only what nothing can take the place of."""
+        lack = self.prefill.lack if self.prefill else None
+        if lack and self._began and self.fleet.usable(_takes_text):
+            lack = None
+        lack = lack or ("no decode worker is known" if self.fleet.empty else None)
+        self._began = self._began or lack is None
+        return lack
+
+    @asynccontextmanager
+    async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
+        """Yield an answer that goes on where one decoder breaks and another can; see ``Provider``."""
+        self.retries.requested()
+        run = Run(self, chat, phases)
+        try:
+            await run.begin(chat)
+            yield Answer(run)
+        finally:
+            await run.close()
+
+
+class Run:
+    """Hold one request's try of the moment, and what was tried before."""
+
+    def __init__(self, dispatch: Dispatch, chat: Chat, phases: Phases) -> None:
+        self.chat = chat
+        self.followed = False
+        """Whether the answer of the moment tells the ids of its tokens."""
+        self._dispatch = dispatch
+        self._phases = phases
+        self._stack = AsyncExitStack()
+        self._text_only = self._resuming = False
+        self._tried: set[str] = set()
+        self._attempt = Attempt(
+            request_id=chat.request_id,
+            prompt=Prompt(tokens=chat.prompt_tokens),
+            number=0,
+            handoff=Handoff.TEXT,
+            phases=phases,
+            deadline=chat.deadline,
+        )
+
+    async def begin(self, chat: Chat) -> None:
+        """Have ``chat`` answered by whoever can; raise ``HandoffError`` or ``PeerError``."""
+        if self._dispatch.prefill:
+            self._attempt.prompt = described(chat)
+        while True:
+            try:
+                return await self._enter(chat)
+            except (HandoffError, PeerError) as error:
+                await self.close()
+                self._after(error)
+
+    async def close(self) -> None:
+        """Leave the decoder of the moment, which frees what the request holds."""
+        await self._stack.aclose()
+
+    def broke(self, error: UnreachableError, leg: Leg) -> None:
+        """Note that the answer broke off; raise ``error`` where nothing can be done about it."""
+        self._resuming = leg is Leg.STREAM
+        if self._phases.ttft_ms is not None:
+            self._phases = self._phases.afterwards()
+        self._attempt.leg = leg
+        try:
+            self._after(HandoffError(Code.DECODE_FAILED, str(error)))
+        except HandoffError:
+            raise error from None
+
+    async def tokenize(self) -> Tokenized:
+        """Return the prompt's token ids; raise ``UnreachableError`` or ``HandoffError``."""
+        pool = self._dispatch.prefill
+        if pool is None:
+            raise UnreachableError("no worker can tokenize the prompt")
+        return await tokenize(pool, self._dispatch.client, self.chat, self._attempt)
+
+    async def _enter(self, chat: Chat) -> None:
+        fleet = self._dispatch.fleet
+        decision = fleet.choose(self._attempt.prompt, self._fit, self._tried)
+        self.decoder: Decoder = decision.choice
+        self._phases.decided("decoder", decision.reason)
+        self._attempt = replace(
+            self._attempt,
+            number=self._attempt.number + 1,
+            leg=Leg.DECODE,
+            phases=self._phases,
+            handoff=self._handoff(chat),
+        )
+        self._attempt.followed = self.followed = self.decoder.follows(self.chat.body)
+        self._stack = AsyncExitStack()
+        self._stack.enter_context(fleet.holding(self.decoder))
+        self.response = await self._stack.enter_async_context(self.decoder.run(chat, self._attempt))
+        fleet.succeeded(self.decoder, self._attempt.prompt)
+
+    def _handoff(self, chat: Chat) -> Handoff:
+        pool = self._dispatch.prefill
+        possible = frozenset({Handoff.TEXT}) if self._text_only else self.decoder.handoffs
+        if pool is None or (pool.lack and Handoff.TEXT in possible):
+            possible -= {Handoff.KV}
+        cached = self._dispatch.fleet.cached_tokens(self.decoder, self._attempt.prompt)
+        decision = disaggregate(chat.prompt_tokens, cached, self._dispatch.thresholds, possible)
+        self._phases.decided("handoff", decision.reason)
+        return decision.choice
+
+    def _after(self, error: HandoffError | PeerError) -> None:
+        """Prepare the next try; raise ``error`` where there is none."""
+        if self._attempt.number == 0:
+            raise error  # nobody was there to try
+        leg = self._attempt.leg
+        if leg is not Leg.PREFILL:
+            self._dispatch.fleet.failed(self.decoder, code_of(error))
+            self._tried.add(self.decoder.name)
+        action = self._dispatch.retries.after(leg, error, self._possible(), self._phases)
+        if action is Action.GIVE_UP:
+            raise error
+        if action is Action.TEXT:
+            self._text_only = True
+            self._tried.clear()
+        elif not self._others():
+            self._tried.clear()  # a connection may have been cut, a reservation have expired, and the endpoint be well
+
+    def _possible(self) -> set[Action]:
+        if self._attempt.number >= _TRIES:
+            return set()
+        possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
+        if self._others():
+            possible.add(Action.ANOTHER_ENDPOINT)
+        if self._attempt.handoff is Handoff.KV and self._dispatch.fleet.usable(_takes_text):
+            possible.add(Action.TEXT)
+        return possible
+
+    def _others(self) -> bool:
+        return bool(self._dispatch.fleet.usable(self._fit, self._tried))
+
+    def _fit(self, decoder: Decoder) -> bool:
+        able = not self._text_only or _takes_text(decoder)
+        return able and (not self._resuming or decoder.follows(self.chat.body))
+
+
+def _takes_text(decoder: Decoder) -> bool:
+    return Handoff.TEXT in decoder.handoffs

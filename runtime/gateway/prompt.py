@@ -1,0 +1,26 @@
+"""Describe a request's prompt to the policies that choose a worker."""
+
+from __future__ import annotations
+
+import json
+
+from runtime.gateway.chat import BYTES_PER_TOKEN, Chat
+from runtime.gateway.routing.prefix import BLOCK_BYTES, block_hashes
+from runtime.gateway.workers import Prompt
+
+
+def described(chat: Chat) -> Prompt:
+    """Return what is known of a prompt without its tokenizer: estimated tokens, hashed blocks, the client's own hint.
+
+    ``prompt_cache_key`` is OpenAI's field for requests that share a prefix; a tenant's keys are its own.
+    """
+    body = chat.body
+    # tools stand before the messages in a prompt, as chat templates write them
+    text = json.dumps([body.get("tools"), body.get("messages"), body.get("prompt")], ensure_ascii=False)
+    hint = body.get("prompt_cache_key")
+    return Prompt(
+        tokens=chat.prompt_tokens,
+        blocks=block_hashes(text.encode("utf-8", "surrogatepass")),
+        block_tokens=BLOCK_BYTES // BYTES_PER_TOKEN,
+        session=f"{chat.tenant}\0{hint}" if isinstance(hint, str) else None,
+    )
