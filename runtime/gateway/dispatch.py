@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Final
 
 from runtime.gateway.answer import Answer
 from runtime.gateway.attempt import Attempt
@@ -18,13 +17,10 @@ from runtime.gateway.prompt import described
 from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.retries import Retries, code_of
 from runtime.gateway.routing.disaggregation import Handoff, Thresholds, disaggregate
-from runtime.gateway.routing.failure import Action, Leg
+from runtime.gateway.routing.failure import TRIES, Action, Leg
 from runtime.gateway.upstream import Client, PeerError, Response, UnreachableError
 from runtime.gateway.workers import Pool, Prompt
 from runtime.handoff.contract import Code, HandoffError
-
-_TRIES: Final = 5
-"""How often a request is begun at most, all its failures together."""
 
 
 class Dispatch:
@@ -162,7 +158,7 @@ class Run:
             self._tried.clear()  # a connection may have been cut, a reservation have expired, and the endpoint be well
 
     def _possible(self) -> set[Action]:
-        if self._attempt.number >= _TRIES:
+        if self._attempt.number >= TRIES:
             return set()
         possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
         if self._others():

@@ -12,8 +12,7 @@ from runtime.gateway.routing import endpoint as endpoints
 from runtime.gateway.routing import prefix
 from runtime.gateway.routing import worker as workers
 from runtime.gateway.routing.budget import RetryBudget
-from runtime.gateway.routing.failure import Action, Leg, act
-from runtime.gateway.workers import RETRIES
+from runtime.gateway.routing.failure import TRIES, Action, Leg, act
 from runtime.handoff.contract import Code, HandoffError
 from tandem.simulation.endpoint import Endpoint
 from tandem.simulation.job import NEVER, Job
@@ -157,7 +156,7 @@ class Gateway:
 
     def _does(self, job: Job, leg: Leg, code: Code, action: Action) -> bool:
         """Tell whether the table has ``action`` for this, and job and budget allow it."""
-        if job.attempt >= RETRIES or act(leg, code, {action}) is not action:
+        if job.attempt + 1 >= TRIES or act(leg, code, {action}) is not action:
             return False
         left = self._budget.spend(self._loop.now)
         self._budget = left or self._budget

@@ -34,6 +34,8 @@ class Action(StrEnum):
     GIVE_UP = "give_up"
 
 
+TRIES: Final = 5
+"""How often a request is begun at most, whatever fails."""
 _FRESH: Final = (Action.RESERVE_AGAIN, Action.TEXT)
 
 TABLE: Final[Mapping[Leg, Mapping[Code, tuple[Action, ...]]]] = {

@@ -62,6 +62,8 @@ class Peer:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     errors: dict[str, web.Response] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
+    """Which of the errors come once only."""
 
     def hold(self, path: str) -> asyncio.Event:
         """Hold back answers of ``path``."""
@@ -132,11 +134,17 @@ class PrefillPeer(Peer):
         }
         return web.json_response(self.answer or {**COMPLETION, fields.KV_TRANSFER_PARAMS: params})
 
+    async def tokenize(self, request: web.Request) -> web.StreamResponse:
+        """Tokenize: every prompt has three tokens."""
+        await self.note(request)
+        return web.json_response({"count": 3, "max_model_len": 4096, "tokens": [7, 8, 9]})
+
     def application(self) -> web.Application:
         """Return the peer's routes."""
         app = web.Application(client_max_size=2**23)
         for path in (contract.CHAT_COMPLETIONS, COMPLETIONS):
             app.router.add_post(path, self.complete)
+        app.router.add_post("/tokenize", self.tokenize)
         return app
 
 
@@ -146,6 +154,8 @@ class DecodePeer(Peer):
     chunks: tuple[bytes, ...] = CHUNKS
     completion: Mapping[str, Any] = COMPLETION
     text_completion: Mapping[str, Any] = TEXT_COMPLETION
+    rest: tuple[bytes, ...] = ()
+    """What it goes on with."""
     dies = False
     waits_after_first = False
     completed = 0
@@ -171,19 +181,20 @@ class DecodePeer(Peer):
         """Decode."""
         await self.note(request)
         if "decode" in self.errors:
-            return _again(self.errors["decode"])
+            return _again(self.errors.pop("decode") if "decode" in self.once else self.errors["decode"])
         headers = {contract.SERVER_TIMING: "transfer;dur=3.4", contract.KV_BYTES_HEADER: "921600", "X-Other": "1"}
         if not self.seen[-1].body.get("stream"):
             return await self._whole(request, headers)
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
+        goes_on = request.path == COMPLETIONS and bool(self.rest)
         async with self.notices_leaving("stream"):
-            for chunk in self.chunks:
+            for chunk in self.rest if goes_on else self.chunks:
                 await response.write(chunk)
                 if self.waits_after_first:
                     await self.hold("stream").wait()
             self.completed += 1
-        if self.dies:
+        if self.dies and not goes_on:
             _cut(request)
         return response
 

@@ -105,7 +105,8 @@ async def test_a_stream_is_relayed_byte_for_byte_with_the_phases_so_far(cs3: Set
     (line,) = log.requests()
     assert line["request_id"] == answer.headers["X-Request-Id"]
     assert (line["status"], line["code"], line["stream"]) == (200, None, True)
-    assert list(line["phases_ms"]) == ["reserve", "prefill", "first_token", "gateway"]
+    phases = [name for name in line["phases_ms"] if name != "transfer"]  # which counts if it fits into the wait
+    assert phases == ["reserve", "prefill", "first_token", "gateway"]
     assert sum(line["phases_ms"].values()) == pytest.approx(line["ttft_ms"], abs=0.003)
     assert line["kv_bytes"] == 921600
     assert line["worker"] == str(cs3.prefill_workers[0])
