@@ -210,7 +210,7 @@ def test_one_that_compiles_says_so_and_has_longer(start: Start, tmp_path: Path) 
     worker.becomes("compiling")
     worker.set("healthy")
     worker.becomes("ready")
-    assert (worker.folder / "beside").exists()
+    until((worker.folder / "beside").exists)
 
 
 def test_one_that_compiles_for_too_long_is_ended(start: Start, tmp_path: Path) -> None:
