@@ -59,8 +59,8 @@ check: setup ## style, types and the direction of imports
 test-unit: setup
 	@pytest
 
-test-rehearsal: setup ## whole rehearsals, also of broken deployments
-	@pytest -m rehearsal tests/rehearsals
+test-rehearsal: setup ## whole rehearsals, also of broken deployments, and decode endpoints that break the contract
+	@pytest -m rehearsal
 
 test-vllm: setup $(VLLM_READY) ## hand KV over between real vLLM servers, and from them to the CS-3 emulator
 	@pytest -m vllm tests/vllm

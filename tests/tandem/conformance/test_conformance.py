@@ -106,6 +106,7 @@ async def _until_nothing_is_held(parties: Parties) -> None:
     raise AssertionError("something is held though reservations end after 10 s and leases after 10 s")
 
 
+@pytest.mark.rehearsal
 @pytest.mark.parametrize("clause", CLAUSES)
 async def test_an_endpoint_that_breaks_a_clause_is_found(parties: Parties, clause: str) -> None:
     await _until_nothing_is_held(parties)

@@ -51,6 +51,7 @@ def deploy(cdk: Cdk, assembly: str) -> subprocess.CompletedProcess[str]:
     return cdk("deploy", "--app", assembly, *flags)
 
 
+@pytest.mark.rehearsal
 def test_bootstrap_deploy_update_destroy(cdk: Cdk, deployer: Deployer, tmp_path_factory: Any) -> None:
     assert cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}").returncode == 0
     first = assembled(cdk, "first")
