@@ -15,6 +15,7 @@ from aiohttp import web
 from runtime.gateway import refusal, tenants, tracing
 from runtime.gateway.bedrock import signature
 from runtime.gateway.bedrock.signature import Signed
+from runtime.gateway.connection import read_body
 from runtime.gateway.record import CLIENT_GONE, Record
 from runtime.gateway.tenants import Tenant
 from runtime.gateway.upstream import PeerError
@@ -116,7 +117,7 @@ async def _signer(request: web.Request, known: Iterable[Tenant], region: str) ->
         method=request.method,
         target=request.raw_path,
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=await request.read(),
+        body=await read_body(request),
     )
     secrets = {key: secret for key, (_, secret) in signers.items()}
     key = signature.verify(signed, region=region, secret_of=secrets.get, now=datetime.now(UTC))

@@ -16,6 +16,7 @@ from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.config import GatewayConfig
+from runtime.gateway.connection import read_body
 from runtime.gateway.guard import HEALTH, OPENAPI, READY, RECORD, TENANT, guard, label
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
@@ -112,7 +113,7 @@ class Gateway:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         record = request[RECORD]
-        body = bodies.parse(await request.read())
+        body = bodies.parse(await read_body(request))
         record.stream = body.get("stream") is True
         async with self._asked(body, request) as upstream:
             if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):

@@ -15,6 +15,7 @@ from botocore.config import Config
 from runtime.gateway import keys, log, tracing
 from runtime.gateway.assembly import answering
 from runtime.gateway.config import GatewayConfig
+from runtime.gateway.connection import Runner
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.scrape import scraped
@@ -49,12 +50,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
         scraped(metrics.exposition, host, config.metrics_port),
         answering(config, metrics, secrets, _client) as chosen,
     ):
-        runner = web.AppRunner(
-            Gateway(config, chosen, metrics, known).application(),
-            handler_cancellation=True,  # a client that leaves ends its handler, and so what peers hold for it
-            access_log=None,
-            shutdown_timeout=DRAIN_SECONDS,
-        )
+        runner = Runner(Gateway(config, chosen, metrics, known).application(), shutdown_timeout=DRAIN_SECONDS)
         await runner.setup()
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target

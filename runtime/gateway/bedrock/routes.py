@@ -15,6 +15,7 @@ from runtime.gateway import chat as bodies
 from runtime.gateway.bedrock import answer, converse, eventstream, fault, invoke
 from runtime.gateway.bedrock.converse_stream import ConverseEvents
 from runtime.gateway.bedrock.invoke import InvokeEvents
+from runtime.gateway.connection import read_body
 from runtime.gateway.events import EventError, Events
 from runtime.gateway.guard import RECORD
 from runtime.gateway.record import Record
@@ -126,7 +127,7 @@ class BedrockRuntime:
     async def _body(self, request: web.Request) -> dict[str, Any]:
         if (named := request.match_info["model"]) != self.model:
             raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {named[:200]!r}, served here is {self.model!r}")
-        return bodies.parse(await request.read())
+        return bodies.parse(await read_body(request))
 
 
 async def _relay(upstream: Response, writer: Writer, response: web.StreamResponse, record: Record) -> None:

@@ -56,6 +56,7 @@ class Setup:
     spare: DecodePeer
     spills_over: bool = False
     routes: set[tuple[str, str]] = field(default_factory=set)
+    gateway: Gateway = field(init=False)
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """Send a chat completion with the right key."""
@@ -131,9 +132,10 @@ async def starting() -> AsyncIterator[Start]:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
-            app = Gateway(_config(admission or AdmissionConfig()), provider, metrics, lambda: tenants).application()
-            gateway = await stack.enter_async_context(serving(app))
-            setup.url, setup.routes = f"http://127.0.0.1:{gateway.port}", _routes(app)
+            setup.gateway = Gateway(_config(admission or AdmissionConfig()), provider, metrics, lambda: tenants)
+            app = setup.gateway.application()
+            server = await stack.enter_async_context(serving(app))
+            setup.url, setup.routes = f"http://127.0.0.1:{server.port}", _routes(app)
             return setup
 
         yield run
