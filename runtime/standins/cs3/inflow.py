@@ -44,7 +44,7 @@ class Inflow:
         self._writing = self._dropped = False
         self.hear(offer)
         self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(lambda task: self.drop() if task.cancelled() or task.exception() else None)
+        self._task.add_done_callback(self._ended)
 
     @property
     def dropped(self) -> bool:
@@ -72,8 +72,7 @@ class Inflow:
         """Give the memory to a reservation in use; ``settled`` is called once no READ can write into it any more."""
         self._settled = settled
         self._let_go()
-        if not self._writing:
-            settled()
+        self._settle()
 
     async def finish(self, *, seconds: float) -> None:
         """Read the rest, now that prefill has ended; raise ``HandoffError`` on failure or after ``seconds``."""
@@ -94,16 +93,15 @@ class Inflow:
         """Give the stream up; again, and after it has ended, it does no harm."""
         self._dropped = True
         self._task.cancel()
-        if not self._writing:
-            self._let_go()
+        self._settle()
 
     async def _run(self) -> None:
         peer = await self._link.connect(self._address())
         pairs = self._plan(peer)
         self.kv_bytes = int(pairs[:, 2].sum())
         target = pull.f16(self._geometry, layout.TOKEN_MAJOR, self.capacity)
-        self._writing = True
         with self._link.receiving(self.cache, self._end_of_writing):
+            self._writing = True
             while not self._following.whole:
                 front, ahead = self._following.front, self._following.next()
                 if ahead is None:
@@ -135,10 +133,21 @@ class Inflow:
 
     def _end_of_writing(self) -> None:
         self._writing = False
+        self._settle()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._dropped |= task.cancelled() or task.exception() is not None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Give the memory away once nothing writes into it any more: a READ that was given up may outlast its task."""
+        if self._writing or not self._task.done():
+            return
         if self._settled:
             self._settled()
         elif self._dropped:
             self._let_go()
+        self._settled = None
 
     def _let_go(self) -> None:
         if self._release:

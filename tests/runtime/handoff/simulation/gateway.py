@@ -88,7 +88,9 @@ class Gateway(Process):
             on_reply=partial(self._prefilled, request, int((self.clock() - received) * 1000)),
             on_broken=partial(self._lost, request),
         )
-        prefill = partial(self.worker.prefill, request.call, request.name, f"{request.name}-prefill", request.blocks)
+        stream = answer if self.world.streams else None
+        names = (request.name, f"{request.name}-prefill")
+        prefill = partial(self.worker.prefill, request.call, *names, request.blocks, stream=stream)
         self._deliver(self.worker, prefill)
 
     def _lost(self, request: Request) -> None:

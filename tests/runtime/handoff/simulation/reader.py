@@ -15,7 +15,8 @@ from runtime.handoff.fence import Action, Actions, Fence
 from runtime.handoff.kv import digest
 from runtime.handoff.kv.element import Stored
 from runtime.handoff.reservation import Reservation, Reservations
-from tests.runtime.handoff.simulation.worker import BLOCK_TOKENS, MODEL_DIGEST, Worker
+from runtime.handoff.stream import Credit, Following, Offer
+from tests.runtime.handoff.simulation.worker import BLOCK_TOKENS, LAYERS, MODEL_DIGEST, Worker
 from tests.runtime.handoff.simulation.world import Call, Fault, Process, World
 
 KEY: Final = b"ticket key"
@@ -52,6 +53,7 @@ class Reader(Process):
     def start(self) -> None:
         """Begin with empty books."""
         ids = iter(range(10**6))
+        self.inflows: dict[str, Inflow] = {}
         self.book = Reservations(memory=self._memory, ttl=TTL, new_id=lambda: f"{self.life}/{next(ids)}")
 
     def reserve(self, call: Call, request_id: str, blocks: int) -> None:
@@ -59,14 +61,33 @@ class Reader(Process):
         try:
             held = self.book.grant(blocks, request_id=request_id, attempt=1, max_tokens=1, now=self.clock())
             call.reply(held.reservation_id)
-            if self.book.reserved_bytes(now=self.clock()) > self.book.memory:
-                self.world.violated("more memory is reserved than there is")
+            self.world.after(self.real(TTL) + 0.001, self, self.tend)
+            self._check_memory()
         except HandoffError as error:
             call.reply(Failure(error.code, Phase.ADMISSION))
 
     def withdraw(self, reservation_id: str) -> None:
         """Give a reservation up."""
         self.book.withdraw(reservation_id, now=self.clock())
+        self.tend()
+
+    def hear(self, offer: Offer) -> None:
+        """Take an offer of KV that is being computed; its stream is named like the reservation.
+
+        A stream holds one block more than was reserved: the gateway's estimate may be too low.
+        """
+        if not self.up or self.stopped_until > self.world.now:
+            return
+        if inflow := self.inflows.get(offer.stream):
+            inflow.hear(offer)
+        elif self.worker.up and self.book.fill(offer.stream, len(offer.blocks) + 1, now=self.clock()):
+            self.inflows[offer.stream] = Inflow(self, offer)
+            self._check_memory()
+
+    def tend(self) -> None:
+        """Drop the streams of reservations that wait no more."""
+        for stream in [each for each in self.inflows if not self.book.waits(each, now=self.clock())]:
+            self.inflows.pop(stream).drop()
 
     def abort(self, params: dict[str, Any]) -> None:
         """Give a prefilled request up."""
@@ -74,7 +95,7 @@ class Reader(Process):
             accepted = self._accept(params)
         except HandoffError:
             return  # the gateway is told, and can do nothing: time limits free what is held
-        self.book.withdraw(accepted.ticket.reservation_id, now=self.clock())
+        self.withdraw(accepted.ticket.reservation_id)
         self._notify_unread(accepted)
 
     def decode(self, call: Call, params: dict[str, Any]) -> None:
@@ -95,13 +116,19 @@ class Reader(Process):
         Import(self, call, accepted, reservation)
 
     def notify(self, accepted: Accepted) -> None:
+        """Tell the worker that its blocks may go."""
+        if self.worker.up and _is(self.worker, accepted.life):
+            self.send(accepted.done)
+
+    def send(self, message: bytes) -> None:
         """Send the worker a notification over a network that does as it likes."""
-        world, worker, sender = self.world, self.worker, f"reader {self.life}"
-        if not worker.up or not _is(worker, accepted.life) or world.happens(Fault.NOTICE_DROPPED):
-            return
-        for _ in range(2 if world.happens(Fault.NOTICE_DUPLICATED) else 1):
-            delay = world.random.uniform(0, 40) if world.happens(Fault.NOTICE_DELAYED) else world.latency()
-            world.after(delay, worker, lambda: worker.hear(sender, accepted.done))
+        worker, sender = self.worker, f"reader {self.life}"
+        for delay in self.world.notice_delays():
+            self.world.after(delay, worker, lambda: worker.hear(sender, message))
+
+    def _check_memory(self) -> None:
+        if self.book.reserved_bytes(now=self.clock()) > self.book.memory:
+            self.world.violated("more memory is reserved than there is")
 
     def _accept(self, params: dict[str, Any]) -> Accepted:
         now = self.world.now + self._skew
@@ -119,7 +146,12 @@ class Import:
         self.reader, self.world, self.call, self.accepted = reader, reader.world, call, accepted
         self.fence = Fence(accepted, reservation)
         self.over = self.freed = False
-        self.kv = np.zeros((1, 1, accepted.ticket.num_tokens, 1, 1), np.uint16)
+        self.kv = np.zeros((LAYERS, 1, accepted.ticket.num_tokens, 1, 1), np.uint16)
+        self.inflow = reader.inflows.pop(accepted.ticket.reservation_id, None)
+        if self.inflow and not self.inflow.is_of(accepted):
+            self.inflow.drop()
+        if self.inflow and self.inflow.dropped:
+            self.inflow = None
         call.on_gone = self._gone
         if not call.open:
             self._gone()
@@ -144,7 +176,11 @@ class Import:
             self._fail(error)
             return
         self.world.after(min(seconds, READ_SECONDS), self.reader, lambda: self._timeout(Phase.TRANSFER))
-        self._start_read(life, memory)
+        if self.inflow:
+            self.kv = self.inflow.kv
+            self.inflow.adopt(self)
+        else:
+            self._start_read(life, memory)
 
     def _start_read(self, life: int, memory: dict[int, Stored]) -> None:
         """Copy block after block, as hardware does: whatever the processes do meanwhile."""
@@ -187,7 +223,9 @@ class Import:
                 self.world.after(0, self.reader, lambda: self._do(self.fence.settled()))
                 raise HandoffError(Code.KV_TRANSFER, "the worker died")
             self.fence.read(now=self.reader.clock())
-            if self.accepted.seal:
+            if self.inflow and self.accepted.seal:
+                digest.compare(self.inflow.digester.digests(), self.accepted.seal)
+            elif self.accepted.seal:
                 digest.verify(self.kv, self.accepted.seal)
             self._do(self.fence.own())
         except HandoffError as error:
@@ -215,12 +253,30 @@ class Import:
     def _fail(self, error: HandoffError) -> None:
         self.over = True
         phase = self.fence.phase
-        self._do(self.fence.end())
+        self._end()
         self.call.reply(Failure(error.code, phase))
 
     def _gone(self) -> None:
         self.over = True
+        self._end()
+
+    def _end(self) -> None:
         self._do(self.fence.end())
+        if self.inflow:
+            self.inflow.drop()
+
+    def streamed(self) -> None:
+        """Take note that a stream has brought everything."""
+        self._read(whole=True)
+
+    def broken(self) -> None:
+        """Take note that a stream's READ failed."""
+        if not self.over:
+            self._fail(HandoffError(Code.KV_TRANSFER, "the worker died"))
+
+    def settled(self) -> None:
+        """Take note that a stream writes no more."""
+        self._do(self.fence.settled())
 
     def _do(self, actions: Actions) -> None:
         if Action.NOTIFY in actions:
@@ -235,3 +291,104 @@ class Import:
 
 def _is(worker: Worker, life: Life) -> bool:
     return (worker.engine_id, worker.generation if worker.sealed else "") == (life.engine_id, life.generation)
+
+
+class Inflow:
+    """Read KV while it is computed: the real bookkeeping of a stream, driven as the emulator drives it."""
+
+    def __init__(self, reader: Reader, offer: Offer) -> None:
+        self.reader, self.world, self.offer = reader, reader.world, offer
+        self.kv: Stored = np.zeros((LAYERS, 1, offer.tokens, 1, 1), np.uint16)
+        self.digester = digest.Digester(self.kv, offer.digest_tokens)
+        self.dropped = False
+        self._following = Following(LAYERS, offer.tokens, limit=BLOCK_TOKENS * 2)
+        self._life, self._memory = reader.worker.life, reader.worker.memory
+        self._writing = self._released = False
+        self._owner: Import | None = None
+        self.hear(offer)
+
+    def is_of(self, accepted: Accepted) -> bool:
+        """Compare as the emulator does."""
+        offer, claims = self.offer, accepted.ticket
+        return (
+            accepted.seal is not None
+            and (offer.engine_id, offer.generation) == (accepted.life.engine_id, accepted.life.generation)
+            and (offer.request_id, offer.tokens) == (claims.remote_request_id, claims.num_tokens)
+            and [list(offer.blocks)] == accepted.params[fields.REMOTE_BLOCK_IDS]
+        )
+
+    def hear(self, offer: Offer) -> None:
+        """Take note of how far the worker is."""
+        self._following.told(offer)
+        self._go_on()
+
+    def adopt(self, owner: Import) -> None:
+        """Give the memory to a reservation in use, and read the rest."""
+        self._owner = owner
+        self._let_go()
+        self._following.complete()
+        if not self._writing:
+            self._go_on()
+
+    def drop(self) -> None:
+        """Give the stream up."""
+        self.dropped = True
+        if not self._writing:
+            self._settle()
+
+    def _go_on(self) -> None:
+        if self.dropped:
+            return
+        front, ahead = self._following.front, self._following.next()
+        if ahead is None:
+            if self._owner and self._following.whole and not self._writing:
+                self._owner.settled()
+                self._owner.streamed()
+            return
+        self._writing = True
+        lasts, mine = self._duration(), self.reader.life
+        for layer, (start, stop) in enumerate(zip(front, ahead, strict=True)):
+            at = lasts * self.world.random.uniform(0.5, 0.999)
+            if start < stop and not (self.world.happens(Fault.TRUNCATED_REGION, 0.1)):
+                self.world.after(at, None, partial(self._copy, layer, range(start, stop), mine))
+        self.world.after(lasts, self.reader, self._read)
+
+    def _duration(self) -> float:
+        slow = self.world.happens(Fault.SLOW_LINK, 0.3)
+        return self.world.random.uniform(1, READ_SECONDS) if slow else self.world.random.uniform(0.0005, 0.05)
+
+    def _copy(self, layer: int, tokens: range, mine: int) -> None:
+        if self.reader.life != mine or self.reader.worker.life != self._life:
+            return
+        if self._released and (self._owner is None or self._owner.freed):
+            self.world.violated("a READ of a stream wrote into memory that was freed")
+        for token in tokens:
+            block = self._memory.get(self.offer.blocks[token // BLOCK_TOKENS])
+            if block is not None:
+                self.kv[layer, :, token] = block[layer, :, token % BLOCK_TOKENS]
+        if self.world.happens(Fault.FLIPPED_BIT, 0.2):
+            self.kv[layer, 0, tokens[0]] ^= 1 << self.world.random.randrange(16)
+
+    def _read(self) -> None:
+        self._writing = False
+        if self.reader.worker.life != self._life:
+            self.dropped = True
+            if self._owner:
+                self._owner.broken()
+        if self.dropped:
+            self._settle()
+            return
+        number = self._following.read()
+        self.reader.send(Credit(self.offer.stream, number).message())
+        self.digester.advance_to(self._following.front)
+        self._go_on()
+
+    def _settle(self) -> None:
+        if self._owner:
+            self._owner.settled()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._released:
+            self._released = True
+            self.reader.book.filled(self.offer.stream)

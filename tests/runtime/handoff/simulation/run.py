@@ -38,10 +38,13 @@ def run(seed: int) -> Report:
     """Run the schedule of a seed."""
     draw = Random(seed)  # noqa: S311 - schedules, no secrets
     faults = _faults(draw)
-    world = World(seed, faults)
+    world = World(seed, faults, streams=draw.random() < 0.5)
     worker = Worker(world, sealed=draw.random() < 0.7)
     reader = Reader(world, worker, memory=4 if Fault.OVERFLOW in faults else 20)
     gateway = Gateway(world, worker, reader)
+    worker.endpoint = reader.hear
+    if Fault.HEARTBEATS in faults:
+        _beat(world, worker, draw.randint(1, 6))
     for number in range(draw.randint(1, 4)):
         request = Request(f"request {number}", draw.randint(1, 3), started=draw.uniform(0, 3))
         world.after(request.started, None, partial(gateway.ask, request))
@@ -52,6 +55,7 @@ def run(seed: int) -> Report:
         Fault.READER_CRASH: reader.crash,
         Fault.GATEWAY_CRASH: gateway.crash,
         Fault.WORKER_STOP: worker.stop,
+        Fault.WORKER_DRAIN: worker.drain,
         Fault.READER_STOP: reader.stop,
     }
     for fault in sorted(faults & strikes.keys()):
@@ -76,6 +80,16 @@ def _strike(world: World, fault: Fault, strike: Step) -> None:
     strike()
 
 
+def _beat(world: World, worker: Worker, left: int) -> None:
+    """Let a vLLM decoder, which means to read whatever there is, hold all leases for a while."""
+    if held := ",".join(worker.leases._leases):
+        world.fired.add(Fault.HEARTBEATS)
+        for delay in world.notice_delays():
+            world.after(delay, worker, partial(worker.hear, "vllm", f"HB:{held}".encode()))
+    if left:
+        world.after(world.random.uniform(0.5, 8), None, partial(_beat, world, worker, left - 1))
+
+
 def _leave(world: World, gateway: Gateway, request: Request) -> None:
     if request in gateway.requests and request.outcome is None:
         world.fired.add(Fault.CLIENT_LEAVES)
@@ -90,6 +104,8 @@ def _check(world: World, worker: Worker, reader: Reader, gateway: Gateway) -> No
     if worker.expired and not world.faults:
         world.violated("a lease had to run out although nothing failed")
     for request in gateway.requests:
+        if not world.faults and not isinstance(request.outcome, Answer):
+            world.violated(f"{request.name} came to {request.outcome} although nothing failed")
         if request.outcome is None:
             world.violated(f"{request.name} never ended")
         elif request.ended - request.started > LONGEST:

@@ -35,6 +35,8 @@ class Fault(StrEnum):
     TAMPERED_BLOCKS = auto()
     RESERVED_TWICE = auto()
     OVERFLOW = auto()
+    WORKER_DRAIN = auto()
+    HEARTBEATS = auto()
     CLIENT_LEAVES = auto()
 
 
@@ -122,10 +124,14 @@ class Call:
 
 @dataclass
 class World:
-    """Order events by time; ``faults`` are those that may happen, ``fired`` those that did."""
+    """Order events by time; ``faults`` are those that may happen, ``fired`` those that did.
+
+    ``streams`` tells whether KV is offered layer by layer.
+    """
 
     seed: int
     faults: frozenset[Fault] = frozenset()
+    streams: bool = False
     now: float = 0.0
     steps: int = 0
     fired: set[Fault] = field(default_factory=set)
@@ -167,6 +173,13 @@ class World:
             return False
         self.fired.add(fault)
         return True
+
+    def notice_delays(self) -> list[float]:
+        """Return when a notification arrives: once, twice, late, or never."""
+        if self.happens(Fault.NOTICE_DROPPED):
+            return []
+        copies = range(2 if self.happens(Fault.NOTICE_DUPLICATED) else 1)
+        return [self.random.uniform(0, 40) if self.happens(Fault.NOTICE_DELAYED) else self.latency() for _ in copies]
 
     def latency(self) -> float:
         """Return how long a message takes, in seconds."""
