@@ -31,10 +31,10 @@ from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.layout import Layout
-from runtime.handoff.kv.memory import Holding, Memory
+from runtime.handoff.kv.memory import Holding, Integers, Memory
 from runtime.handoff.kv.plan import plan
 from runtime.handoff.seal import Seal
-from runtime.handoff.transport.agent import Pair, merge
+from runtime.handoff.transport.agent import merge
 from runtime.handoff.transport.nixl import NixlAgent
 
 TOKENS: Final = 2_000
@@ -139,7 +139,7 @@ class Bench:
                 theirs = Holding(description=paged, memories=(self.offer.memory,), block_ids=(blocks,))
                 whole_blocks = len(blocks) * BLOCK
                 (transfer,) = plan(theirs, held.holding(), whole_blocks).transfers
-                pairs: list[Pair] = [tuple(pair) for pair in transfer.pairs.tolist()]
+                pairs = transfer.pairs
             with self.step(f"{step}: READ"):
                 await self.agent.read(self.remote, pairs, b"")
             with self.step(f"{step}: convert"):
@@ -150,14 +150,14 @@ class Bench:
         self.descriptors[step] = len(merge(pairs))
         self.cache[:] = 0
 
-    def _pairs(self, blocks: tuple[int, ...]) -> list[Pair]:
+    def _pairs(self, blocks: tuple[int, ...]) -> Integers:
         engine = description(layout.TOKEN_MAJOR, TOKENS)
         here = Memory(bases=(self.cache.ctypes.data,), block_strides=(engine.block_bytes(),), num_blocks=1)
         paged = description(layout.NHD, BLOCK)
         producer = Holding(description=paged, memories=(self.offer.memory,), block_ids=(blocks,))
         consumer = Holding(description=engine, memories=(here,), block_ids=((0,),))
         (transfer,) = plan(producer, consumer, TOKENS).transfers
-        return [(local, distant, length) for local, distant, length in transfer.pairs.tolist()]
+        return transfer.pairs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

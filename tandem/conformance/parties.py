@@ -65,6 +65,8 @@ class Reservation:
     id: str
     request_id: str
     ttl_seconds: float
+    stream: Any
+    """The invitation to workers that came with it, None where the endpoint does not stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +113,19 @@ class Parties:
         name, ttl = answer.body.get("reservation_id"), answer.body.get("ttl_ms")
         require(isinstance(name, str) and bool(name), f"reservation_id is {name!r}, a text is needed")
         require(isinstance(ttl, int) and ttl > 0, f"ttl_ms is {ttl!r}, a positive whole number is needed")
-        return Reservation(id=name, request_id=request_id, ttl_seconds=ttl / 1000)
+        return Reservation(
+            id=name, request_id=request_id, ttl_seconds=ttl / 1000, stream=answer.body.get(fields.STREAM)
+        )
 
     async def withdraw(self, reservation_id: str) -> Answer:
         """Give a reservation up."""
         return await self.ask("DELETE", f"{contract.RESERVATIONS}/{reservation_id}")
 
-    async def prefill(self) -> dict[str, Any]:
-        """Let the worker prefill ``PROMPT`` and return its ``kv_transfer_params``."""
+    async def prefill(self, stream: object = None) -> dict[str, Any]:
+        """Let the worker prefill ``PROMPT``, with an invitation or none; return its ``kv_transfer_params``."""
         body: dict[str, Any] = {"model": self.model, "messages": PROMPT, "max_tokens": 1, "temperature": 0}
-        body[fields.KV_TRANSFER_PARAMS] = dict(fields.PREFILL_REQUEST)
+        invited = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}
+        body[fields.KV_TRANSFER_PARAMS] = {**fields.PREFILL_REQUEST, **invited}
         headers = {"Authorization": f"Bearer {self.worker_key}", fields.REQUEST_ID_HEADER: uuid.uuid4().hex}
         async with self.http.post(f"{self.worker}/v1/chat/completions", json=body, headers=headers) as response:
             response.raise_for_status()

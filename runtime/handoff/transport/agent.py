@@ -6,14 +6,15 @@ otherwise by calling ``Agent.notifications``. Nothing that a peer sends is ever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
-Pair = tuple[int, int, int]
-"""Local address, remote address, length in bytes."""
+Pairs = Sequence[tuple[int, int, int]] | NDArray[np.int64]
+"""``[n, 3]``: local address, remote address, length in bytes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,9 +27,10 @@ class Registration:
         if not all(array.flags.c_contiguous for array in self.arrays):
             raise ValueError("an array to register is not contiguous: register its base instead")
 
-    def holds(self, address: int) -> bool:
-        """Tell whether an address lies in one of the arrays."""
-        return any(array.ctypes.data <= address < array.ctypes.data + array.nbytes for array in self.arrays)
+    def holds_any(self, addresses: NDArray[np.int64]) -> bool:
+        """Tell whether one of the addresses lies in one of the arrays."""
+        spans = [(array.ctypes.data, array.ctypes.data + array.nbytes) for array in self.arrays]
+        return any(((start <= addresses) & (addresses < stop)).any() for start, stop in spans)
 
 
 class Agent(Protocol):
@@ -63,7 +65,7 @@ class Agent(Protocol):
     def remove_remote(self, remote: str) -> None:
         """Forget a peer and disconnect from it."""
 
-    async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = ...) -> int:
+    async def read(self, remote: str, pairs: Pairs, notification: bytes, *, timeout: float = ...) -> int:
         """Copy the peer's memory into ours, then notify the peer unless that is empty; return the bytes moved.
 
         Raises ``HandoffError`` when the transfer fails or takes longer than ``timeout`` seconds. After that, or after
@@ -80,16 +82,9 @@ class Agent(Protocol):
         """Release all; a second call does nothing."""
 
 
-def merge(pairs: Iterable[Pair]) -> list[Pair]:
+def merge(pairs: Pairs) -> NDArray[np.int64]:
     """Join pairs that follow each other without a gap on both sides; the bytes copied stay the same."""
-    merged: list[Pair] = []
-    for local, remote, length in pairs:
-        if merged and _end(merged[-1]) == (local, remote):
-            start, distant, before = merged.pop()
-            local, remote, length = start, distant, before + length
-        merged.append((local, remote, length))
-    return merged
-
-
-def _end(pair: Pair) -> tuple[int, int]:
-    return pair[0] + pair[2], pair[1] + pair[2]
+    table = np.asarray(pairs, np.int64).reshape(-1, 3)
+    gaps = (table[1:, :2] != table[:-1, :2] + table[:-1, 2:]).any(axis=1)
+    starts = np.concatenate([np.flatnonzero(np.ones(min(len(table), 1))), np.flatnonzero(gaps) + 1])
+    return np.column_stack([table[starts, :2], np.add.reduceat(table[:, 2], starts) if len(table) else table[:, 2]])

@@ -12,17 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from nixl_cu12 import _bindings, nixl_agent, nixl_agent_config, nixl_xfer_handle  # type: ignore[attr-defined]  # compiled
 from numpy.typing import NDArray
 
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.efa import efa_devices_open
-from runtime.handoff.transport.agent import Pair, Registration, merge
+from runtime.handoff.transport.agent import Pairs, Registration, merge
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Abandoned:
     """Hold a read that nobody waits for any more, and where it may still write."""
 
     handle: nixl_xfer_handle
-    pairs: list[Pair]
+    addresses: NDArray[np.int64]
 
 
 class NixlAgent:
@@ -99,7 +100,7 @@ class NixlAgent:
         with _refusals(f"peer {remote} cannot be removed"):
             self._nixl.remove_remote_agent(remote)
 
-    async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = 30.0) -> int:
+    async def read(self, remote: str, pairs: Pairs, notification: bytes, *, timeout: float = 30.0) -> int:
         """See ``Agent``."""
         merged = merge(pairs)
         with _refusals(f"KV cannot be read from {remote}"):
@@ -110,9 +111,9 @@ class NixlAgent:
             except TimeoutError as error:
                 raise HandoffError(Code.KV_TRANSFER, f"KV read from {remote} took over {timeout:g} s") from error
             finally:
-                self._abandoned.append(Abandoned(handle, merged))
+                self._abandoned.append(Abandoned(handle, merged[:, 0]))
                 self._sweep()
-        return sum(length for _, _, length in merged)
+        return int(merged[:, 2].sum())
 
     def notify(self, remote: str, message: bytes) -> None:
         """See ``Agent``."""
@@ -144,9 +145,11 @@ class NixlAgent:
                 self._nixl.remove_remote_agent(remote)
         del self._nixl
 
-    def _initialize(self, remote: str, pairs: Sequence[Pair], notification: bytes) -> nixl_xfer_handle:
-        local = self._nixl.get_xfer_descs([(address, length, 0) for address, _, length in pairs], "DRAM")
-        distant = self._nixl.get_xfer_descs([(address, length, 0) for _, address, length in pairs], "DRAM")
+    def _initialize(self, remote: str, pairs: NDArray[np.int64], notification: bytes) -> nixl_xfer_handle:
+        device = np.zeros(len(pairs), np.int64)
+        columns = [np.column_stack([pairs[:, side], pairs[:, 2], device]).astype(np.uint64) for side in (0, 1)]
+        # from lists, the same takes fifty times longer
+        local, distant = (self._nixl.get_xfer_descs(each, "DRAM") for each in columns)
         return self._nixl.initialize_xfer("READ", local, distant, remote, notification)
 
     async def _complete(self, handle: nixl_xfer_handle) -> None:
@@ -160,8 +163,8 @@ class NixlAgent:
     def _sweep(self) -> None:
         """Release the reads that have ended, then the memory given back that no read may write into."""
         self._abandoned = [read for read in self._abandoned if self._is_running(read.handle)]
-        busy = [address for read in self._abandoned for address, _, _ in read.pairs]
-        for registration in [each for each in self._given_back if not any(map(each.holds, busy))]:
+        busy = np.concatenate([read.addresses for read in self._abandoned] or [np.zeros(0, np.int64)])
+        for registration in [each for each in self._given_back if not each.holds_any(busy)]:
             settled = self._given_back.pop(registration)
             descriptors = self._registrations.pop(registration)
             with _refusals("memory cannot be deregistered"):

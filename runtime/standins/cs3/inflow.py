@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
 from runtime.handoff import fields
 from runtime.handoff.acceptance import Accepted, Life
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.kv import digest, layout
 from runtime.handoff.kv.digest import Digester
+from runtime.handoff.kv.memory import Integers
 from runtime.handoff.kv.piece import piece
 from runtime.handoff.stream import Credit, Following, Offer
 from runtime.standins.cs3 import pull
@@ -109,12 +108,12 @@ class Inflow:
                     await self._news.wait()
                     continue
                 part = piece(pairs, target, self.cache.ctypes.data, front, ahead)
-                await self._link.read(peer, [(a, b, n) for a, b, n in part.tolist()], seconds=READ_SECONDS)
+                await self._link.read(peer, part, seconds=READ_SECONDS)
                 number = self._following.read()
                 self._link.tell(peer, Credit(self._offer.stream, number).message())
                 await asyncio.to_thread(self._digester.advance_to, self._following.front)
 
-    def _plan(self, peer: Peer) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    def _plan(self, peer: Peer) -> Integers:
         """Return all that is to be read; raise ``HandoffError`` where it cannot land in the cache as it is."""
         remote, geometry = peer.metadata, self._geometry
         worker = pull.describe(remote, geometry)
@@ -125,7 +124,7 @@ class Inflow:
             block_size=remote.block_size,
             num_blocks=remote.num_blocks,
         )
-        return np.array(land(remote, worker, blocks, self._offer.tokens, geometry, self.cache).pairs, np.int64)
+        return land(remote, worker, blocks, self._offer.tokens, geometry, self.cache).pairs
 
     def _address(self) -> Address:
         life = Life(self._offer.engine_id, self._offer.generation)

@@ -21,10 +21,9 @@ from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.convert import translate
 from runtime.handoff.kv.description import KvDescription
 from runtime.handoff.kv.element import DTYPES, Stored
-from runtime.handoff.kv.memory import Holding, Memory
+from runtime.handoff.kv.memory import Holding, Integers, Memory
 from runtime.handoff.kv.plan import plan
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.handoff.transport.agent import Pair
 from runtime.standins.cs3.pull import f16
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.weights import Geometry
@@ -39,7 +38,7 @@ class Landing:
     """
 
     memory: NDArray[Any]
-    pairs: list[Pair]
+    pairs: Integers
     received: Callable[[], Stored]
     settle: Callable[[Stored], None]
 
@@ -78,9 +77,9 @@ def land(
     return Landing(memory=memory, pairs=pairs, received=lambda: staged.read(num_tokens), settle=settle)
 
 
-def _pairs(producer: Holding, target: Cache, num_tokens: int) -> list[Pair]:
+def _pairs(producer: Holding, target: Cache, num_tokens: int) -> Integers:
     (transfer,) = plan(producer, target.holding(), num_tokens).transfers
-    return [(local, distant, length) for local, distant, length in transfer.pairs.tolist()]
+    return transfer.pairs
 
 
 def _staging(worker: KvDescription, blocks: int) -> tuple[NDArray[Any], Cache]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from runtime.handoff import sidechannel
 from runtime.handoff.acceptance import Life
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.handoff.transport.agent import Agent, Pair
+from runtime.handoff.transport.agent import Agent, Pairs
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Link:
         finally:
             self._agent.deregister(registration, settled)
 
-    async def read(self, peer: Peer, pairs: Sequence[Pair], *, seconds: float) -> int:
+    async def read(self, peer: Peer, pairs: Pairs, *, seconds: float) -> int:
         """Read into memory that is ``receiving``; return the bytes moved.
 
         Raises ``HandoffError`` (``kv_transfer``) on failure or after ``seconds``, 10 at most.

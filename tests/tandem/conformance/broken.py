@@ -164,6 +164,7 @@ BROKEN: Final[dict[str, tuple[Handler, str]]] = {
     "incomplete": (answering(Code.KV_INCOMPLETE), "says (400, 'kv_incomplete')"),
     "layout": (answering(Code.KV_LAYOUT), "says (409, 'kv_layout')"),
     "corrupt": (answering(Code.KV_CORRUPT), "says (502, 'kv_corrupt')"),
+    "layers": (answering(Code.KV_CORRUPT), "says (502, 'kv_corrupt')"),
     "stale": (answering(Code.KV_STALE), "says (409, 'kv_stale')"),
     "abort": (swallowing("POST", contract.ABORT, 202), "is still held"),
     "disconnect": (dogged, "is still held"),

@@ -8,14 +8,14 @@ import secrets
 import selectors
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from numpy.typing import NDArray
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.handoff.transport.agent import Pair, Registration, merge
+from runtime.handoff.transport.agent import Pairs, Registration, merge
 from runtime.handoff.transport.tcp import frames
 from runtime.handoff.transport.tcp.channel import prepare
 from runtime.handoff.transport.tcp.frames import Place, ProtocolError
@@ -94,10 +94,11 @@ class TcpAgent:
         if reading := self._remotes.pop(remote, None):
             self._drop(reading, "the peer was removed")
 
-    async def read(self, remote: str, pairs: Sequence[Pair], notification: bytes, *, timeout: float = 30.0) -> int:
+    async def read(self, remote: str, pairs: Pairs, notification: bytes, *, timeout: float = 30.0) -> int:
         """See ``Agent``."""
         merged = merge(pairs)
-        reading, job = self._remote(remote), Job([self._ask(part) for part in frames.cut(merged)], notification)
+        reading = self._remote(remote)
+        job = Job([self._ask(part) for part in frames.cut(merged.tolist())], notification)
         try:
             reading.start(job)
             async with asyncio.timeout(timeout):
@@ -108,7 +109,7 @@ class TcpAgent:
             reading.give_up(job)
         if job.error:
             raise HandoffError(Code.KV_TRANSFER, f"KV cannot be read from {remote}: {job.error}")
-        return sum(length for _, _, length in merged)
+        return int(merged[:, 2].sum())
 
     def notify(self, remote: str, message: bytes) -> None:
         """See ``Agent``."""
@@ -142,7 +143,7 @@ class TcpAgent:
             raise HandoffError(Code.KV_TRANSFER, f"peer {remote} cannot be notified or read: it is unknown")
         return self._remotes[remote]
 
-    def _ask(self, part: list[Pair]) -> Ask:
+    def _ask(self, part: list[tuple[int, int, int]]) -> Ask:
         views = [self._memory.view(local, length) for local, _, length in part]
         found = [view for view in views if view is not None]
         if len(found) < len(part):

@@ -17,8 +17,8 @@ from runtime.handoff.kv.attention import Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.element import from_f32
+from runtime.handoff.kv.memory import Integers
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.handoff.transport.agent import Pair
 from runtime.standins.cs3.landing import Landing, land
 from runtime.standins.cs3.pull import check_layout, f16
 from runtime.standins.engine.weights import Geometry
@@ -63,9 +63,9 @@ def handshake(worker: Cache) -> NixlAgentMetadata:
     )
 
 
-def read(pairs: list[Pair]) -> None:
+def read(pairs: Integers) -> None:
     """Do what NIXL does."""
-    for local, remote, length in pairs:
+    for local, remote, length in pairs.tolist():
         ctypes.memmove(local, remote, length)
 
 
@@ -75,7 +75,9 @@ def flown(worker: Cache, num_tokens: int, cache: Any) -> Landing:
     check_layout(remote, worker.description, GEOMETRY)
     landing = land(remote, worker.description, list(worker.block_ids[0]), num_tokens, GEOMETRY, cache)
     low = landing.memory.ctypes.data
-    assert all(low <= local and local + size <= low + landing.memory.nbytes for local, _, size in landing.pairs)
+    assert all(
+        low <= local and local + size <= low + landing.memory.nbytes for local, _, size in landing.pairs.tolist()
+    )
     read(landing.pairs)
     return landing
 
@@ -99,7 +101,7 @@ def test_the_cache_holds_what_the_worker_computed(name: str, num_tokens: int, ro
     assert not cache[:, :, num_tokens:].any()
     if name in ("vLLM's stand-in", "odd blocks"):
         assert landing.memory is cache
-        assert sum(length for _, _, length in landing.pairs) == num_tokens * GEOMETRY.kv_bytes_per_token
+        assert landing.pairs[:, 2].sum() == num_tokens * GEOMETRY.kv_bytes_per_token
 
 
 def test_values_beyond_f16_are_refused() -> None:
