@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -118,10 +118,10 @@ class Reservations:
         """Note that nothing writes for a reservation any more but what its own use holds."""
         del self._filling[reservation_id]
 
-    def waits(self, reservation_id: str, *, now: float) -> bool:
-        """Tell whether a reservation can still be consumed."""
+    def waiting(self, *, now: float) -> Collection[str]:
+        """Return the reservations that can still be consumed."""
         self._expire(now)
-        return reservation_id in self._waiting
+        return self._waiting.keys()
 
     def withdraw(self, reservation_id: str, *, now: float) -> None:
         """Give up a reservation that waits; one in use or unknown is left as it is."""

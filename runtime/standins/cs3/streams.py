@@ -50,12 +50,11 @@ class Streams:
 
     def tend(self) -> bool:
         """Drop what belongs to reservations that wait no more; tell whether there is any stream."""
-        now = time.monotonic()
-        for stream, reservation in list(self._invited.items()):
-            if not self._reservations.waits(reservation.reservation_id, now=now):
-                del self._invited[stream]
-                if inflow := self._inflows.pop(stream, None):
-                    inflow.drop()
+        waiting = self._reservations.waiting(now=time.monotonic())
+        for stream in [name for name, held in self._invited.items() if held.reservation_id not in waiting]:
+            del self._invited[stream]
+            if inflow := self._inflows.pop(stream, None):
+                inflow.drop()
         return bool(self._inflows)
 
     def take(self, accepted: Accepted, *, tokens: int) -> Inflow | None:

@@ -158,6 +158,7 @@ class DecodePeer(Peer):
     """What it goes on with."""
     dies = False
     waits_after_first = False
+    invitation: object = None
     completed = 0
 
     async def reserve(self, request: web.Request) -> web.StreamResponse:
@@ -165,7 +166,8 @@ class DecodePeer(Peer):
         await self.note(request)
         if "reserve" in self.errors:
             return _again(self.errors["reserve"])
-        return web.json_response({"reservation_id": "r/1", "ttl_ms": 60000}, status=201)
+        invited = {"stream": self.invitation} if self.invitation else {}
+        return web.json_response({"reservation_id": "r/1", "ttl_ms": 60000} | invited, status=201)
 
     async def withdraw(self, request: web.Request) -> web.StreamResponse:
         """Withdraw a reservation."""

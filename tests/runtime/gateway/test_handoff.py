@@ -34,6 +34,17 @@ async def test_a_request_is_reserved_prefilled_and_decoded_in_this_order(cs3: Se
     assert 10 < reservation["prompt_tokens"] < 100
 
 
+async def test_an_endpoints_invitation_reaches_the_worker_and_a_clients_does_not(cs3: Setup) -> None:
+    cs3.decode.invitation = {"id": "s", "agent": "YQ=="}
+    stolen: dict[str, Any] = {fields.TANDEM: {fields.STREAM: {"id": "stolen", "agent": "Yg=="}}}
+    stolen[fields.KV_TRANSFER_PARAMS] = dict(stolen)
+    async with cs3.ask(**stolen) as answer:
+        assert answer.status == 200
+    sent = cs3.prefill.body(CHAT_COMPLETIONS)[fields.KV_TRANSFER_PARAMS]
+    assert sent == {**fields.PREFILL_REQUEST, fields.TANDEM: {fields.STREAM: cs3.decode.invitation}}
+    assert fields.STREAM not in cs3.decode.body(CHAT_COMPLETIONS)[fields.KV_TRANSFER_PARAMS][fields.TANDEM]
+
+
 async def test_prefill_gets_the_original_body_for_one_token(cs3: Setup) -> None:
     asked: dict[str, Any] = {
         "max_tokens": 9,

@@ -137,3 +137,30 @@ def test_a_reservation_serves_its_own_attempt_only(other: tuple[str, int]) -> No
     with pytest.raises(HandoffError, check=is_unknown):
         book.consume(name, request_id=other[0], attempt=other[1], now=0.0)
     book.consume(name, request_id="r", attempt=1, now=0.0)
+
+
+def test_what_is_filled_is_held_whatever_becomes_of_its_reservation() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    name = grant(book, 40)
+    assert not book.fill("unknown", 1, now=0.0)
+    assert not book.fill(name, MEMORY + 1, now=0.0)
+    assert book.fill(name, 50, now=0.0)
+    assert not book.fill(name, 50, now=0.0)
+    assert book.reserved_bytes(now=0.0) == 50
+    book.withdraw(name, now=0.0)
+    assert (book.reserved_bytes(now=TTL), book.count(now=TTL)) == (50, 1)
+    assert name not in book.waiting(now=TTL)
+    with pytest.raises(HandoffError, match="are free"):
+        grant(book, 60, now=TTL)
+    book.filled(name)
+    assert (book.reserved_bytes(now=TTL), book.count(now=TTL)) == (0, 0)
+
+
+def test_what_is_filled_for_a_reservation_in_use_counts_beside_it() -> None:
+    book = Reservations(memory=MEMORY, ttl=TTL)
+    name = grant(book, 40)
+    assert book.fill(name, 50, now=0.0)
+    consume(book, name, 0.0)
+    assert (book.reserved_bytes(now=0.0), book.count(now=0.0)) == (90, 1)
+    book.filled(name)
+    assert book.reserved_bytes(now=0.0) == 40

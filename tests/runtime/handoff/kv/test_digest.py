@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.handoff.kv.digest import PIECE_BYTES, block_tokens, digests, verify
+from runtime.handoff.kv.digest import PIECE_BYTES, Digester, block_tokens, digests, verify
 from runtime.handoff.kv.element import Stored
 from runtime.handoff.seal import DIGEST_BYTES, Seal
 
@@ -87,3 +87,15 @@ def test_blocks_are_worth_the_call(token_bytes: int, block_size: int) -> None:
     assert size % block_size == 0
     assert size * token_bytes >= PIECE_BYTES
     assert size == block_size or (size - block_size) * token_bytes < PIECE_BYTES
+
+
+@given(st.lists(st.integers(0, 11), max_size=8))
+def test_kv_digested_as_it_comes_has_the_same_digests(steps: list[int]) -> None:
+    kv = np.random.default_rng(1).integers(0, 2**16, (3, 2, 11, 2, 4), np.uint16)
+    digester = Digester(kv, 4)
+    for step in sorted(steps):
+        digester.advance_to((step, step // 2, step // 3))
+    with pytest.raises(RuntimeError, match="not up to 3"):
+        digester.digests()
+    digester.advance_to((11, 11, 11))
+    assert digester.digests() == digests(kv, 4)

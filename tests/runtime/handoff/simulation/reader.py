@@ -86,7 +86,7 @@ class Reader(Process):
 
     def tend(self) -> None:
         """Drop the streams of reservations that wait no more."""
-        for stream in [each for each in self.inflows if not self.book.waits(each, now=self.clock())]:
+        for stream in self.inflows.keys() - self.book.waiting(now=self.clock()):
             self.inflows.pop(stream).drop()
 
     def abort(self, params: dict[str, Any]) -> None:

@@ -271,3 +271,15 @@ async def test_bad_bodies_are_refused_in_openais_shape(client: Client) -> None:
 async def test_bad_prompts_are_refused(client: Client, prompt: object) -> None:
     status, _ = await client.post({"prompt": prompt}, path="/v1/completions")
     assert status == 400
+
+
+@pytest.mark.parametrize("agent", ["no base64!", "bm8gbWV0YWRhdGE="])
+async def test_an_invitation_that_leads_nowhere_costs_nothing(
+    client: Client, engine: Engine, reader: Agent, agent: str
+) -> None:
+    invited = {**fields.PREFILL_REQUEST, fields.TANDEM: {fields.STREAM: {"id": "s", "agent": agent}}}
+    body = {"prompt": [1, 2, 3]} | PREFILL | {fields.KV_TRANSFER_PARAMS: invited}
+    status, answer = await client.post(body, path="/v1/completions")
+    assert status == 200
+    await read_kv(reader, answer[fields.KV_TRANSFER_PARAMS], engine)
+    await client.until("kv_cache_usage_perc", 0)
