@@ -20,8 +20,8 @@ from tandem.spec.deployment import Cs3, Deployment, OpenAi
 class DecodeEndpoint(Construct):
     """Hold what is presented to the endpoint, and what signs tickets for it where KV is handed over.
 
-    ``secret`` is JSON, whose ``api_key`` an operator replaces by what the endpoint's owner issued. ``ticket_key`` is
-    known to both sides.
+    ``urls`` and ``ports`` are of all endpoints. ``secret`` is JSON, whose ``api_key`` an operator replaces by what
+    their owner issued. ``ticket_key`` is known to both sides.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class DecodeEndpoint(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.url = endpoint.endpoint
-        self.port = ec2.Port.tcp(urlsplit(self.url).port or 443)
+        self.urls = endpoint.endpoints
+        self.ports = sorted({urlsplit(url).port or 443 for url in self.urls})
         self.model = endpoint.model if isinstance(endpoint, OpenAi) else deployment.model.id
         self.secret = secretsmanager.Secret(
             self,
@@ -59,8 +59,8 @@ class DecodeEndpoint(Construct):
             vpc=vpc,
             deployment=deployment.name,
             secret=self.secret,
-            url=self.url,
-            port=self.port,
+            urls=self.urls,
+            ports=self.ports,
             model=self.model,
             encryption_key=encryption_key,
             log_retention=log_retention,
@@ -70,7 +70,8 @@ class DecodeEndpoint(Construct):
 
     def _private_link(self, vpc: ec2.IVpc, service: str, deployment: Deployment) -> None:
         group = ec2.SecurityGroup(self, "LinkGroup", vpc=vpc, allow_all_outbound=False)
-        group.add_ingress_rule(ec2.Peer.ipv4(deployment.network.cidr), self.port)
+        for port in self.ports:
+            group.add_ingress_rule(ec2.Peer.ipv4(deployment.network.cidr), ec2.Port.tcp(port))
         ec2.InterfaceVpcEndpoint(
             self,
             "Link",

@@ -1,6 +1,8 @@
-"""Ask a decode endpoint every few minutes whether it is there."""
+"""Ask the decode endpoints every few minutes whether they are there."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -21,6 +23,7 @@ from constructs.review.acknowledge import acknowledge_finding, acknowledge_funct
 from runtime.handoff import metrics, settings
 
 _INTERVAL = Duration.minutes(5)
+_HTTPS = 443
 
 
 class EndpointProbe(Construct):
@@ -34,8 +37,8 @@ class EndpointProbe(Construct):
         vpc: ec2.IVpc,
         deployment: str,
         secret: secretsmanager.ISecret,
-        url: str,
-        port: ec2.Port,
+        urls: Sequence[str],
+        ports: Sequence[int],
         model: str,
         encryption_key: kms.IKey,
         log_retention: logs.RetentionDays,
@@ -48,14 +51,14 @@ class EndpointProbe(Construct):
             runtime=lambda_.Runtime.PYTHON_3_14,
             handler="runtime.functions.decode_probe.handler",
             code=function_code(),
-            timeout=Duration.seconds(15),
+            timeout=Duration.seconds(90),  # sixteen endpoints, five seconds each
             role=self._role(),
             vpc=vpc,
-            security_groups=[self._group(vpc, port)],
+            security_groups=[self._group(vpc, ports)],
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             environment={
                 settings.DEPLOYMENT: deployment,
-                settings.DECODE_ENDPOINTS: url,
+                settings.DECODE_ENDPOINTS: ",".join(urls),
                 settings.DECODE_MODEL: model,
                 settings.DECODE_SECRET_ARN: secret.secret_arn,
             },
@@ -74,11 +77,12 @@ class EndpointProbe(Construct):
         """Return 1 while the endpoint answers and lists the model."""
         return published(metrics.DECODE_ENDPOINT_UP, self._deployment, period=_INTERVAL)
 
-    def _group(self, vpc: ec2.IVpc, port: ec2.Port) -> ec2.SecurityGroup:
+    def _group(self, vpc: ec2.IVpc, ports: Sequence[int]) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="decode probe")
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
-        if str(port) != str(ec2.Port.HTTPS):
-            group.add_egress_rule(ec2.Peer.any_ipv4(), port, "decode endpoint")
+        for port in ports:
+            if port != _HTTPS:
+                group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "decode endpoint")
         return group
 
     def _role(self) -> iam.Role:

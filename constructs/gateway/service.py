@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -20,12 +21,13 @@ from constructs.gateway.clients import agentcore_secret, tenants_secret
 from constructs.gateway.collector import trace
 from constructs.gateway.load_balancer import GatewayLoadBalancer
 from constructs.gateway.scaling import follow_streams
+from constructs.gateway.spill_over import spill_over_secret
 from constructs.observability.logs import program_logs
 from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import settings
-from tandem.spec.deployment import Deployment, Gateway
+from tandem.spec.deployment import Deployment, Gateway, SpillOver
 
 
 class GatewayService(Construct):
@@ -77,6 +79,8 @@ class GatewayService(Construct):
             access_logs=access_logs,
             service=self.service,
         )
+        if deployment.gateway.spill_over:
+            self._spill_over_to(deployment.gateway.spill_over)
         if deployment.gateway.scales:
             follow_streams(self.service, deployment.gateway, deployment.name)
         CfnOutput(self, "Url", value=self.load_balancer.url, description="where clients in the VPC call")
@@ -94,8 +98,9 @@ class GatewayService(Construct):
 
     def use_decode_endpoint(self, endpoint: DecodeEndpoint) -> None:
         """Let the gateway reach and call an endpoint elsewhere, with signed tickets where KV is handed over."""
-        self.service.connections.allow_to(ec2.Peer.any_ipv4(), endpoint.port, "decode endpoint")
-        self.container.add_environment(settings.DECODE_ENDPOINTS, endpoint.url)
+        for port in endpoint.ports:
+            self.service.connections.allow_to(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "decode endpoint")
+        self.container.add_environment(settings.DECODE_ENDPOINTS, ",".join(endpoint.urls))
         self.container.add_environment(settings.DECODE_MODEL, endpoint.model)
         self._use_secret(settings.DECODE_SECRET_ARN, endpoint.secret)
         if endpoint.ticket_key:
@@ -108,6 +113,13 @@ class GatewayService(Construct):
         )
         self._use_secret(settings.AGENTCORE_SECRET_ARN, secret)
         return secret
+
+    def _spill_over_to(self, spare: SpillOver) -> None:
+        port = ec2.Port.tcp(urlsplit(spare.endpoint).port or 443)
+        self.service.connections.allow_to(ec2.Peer.any_ipv4(), port, "spill-over")
+        self.container.add_environment(settings.SPILL_OVER_ENDPOINTS, spare.endpoint)
+        self.container.add_environment(settings.SPILL_OVER_MODEL, spare.model)
+        self._use_secret(settings.SPILL_OVER_SECRET_ARN, spill_over_secret(self, spare, self._encryption_key))
 
     def metric_cpu(self) -> cloudwatch.Metric:
         """Return the share of the tasks' CPU in use, in percent."""

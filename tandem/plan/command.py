@@ -48,4 +48,5 @@ def plan(file: Path, deployment: Deployment, *, root: Path, app: Path | None, tr
 def _elsewhere(deployment: Deployment) -> Iterator[Quantity]:
     """Yield what somebody other than AWS charges for, by a price that no template knows."""
     if isinstance(deployment.decode, Cs3 | OpenAi):
-        yield Quantity("decode endpoint", 1, f"{deployment.decode.endpoint}, charged by its owner")
+        for endpoint in deployment.decode.endpoints:
+            yield Quantity("decode endpoint", 1, f"{endpoint}, charged by its owner")

@@ -25,6 +25,7 @@ _PORT = 8443
 class Endpoint:
     """Hold what was deployed of the endpoint, and where it is served here."""
 
+    name: str
     provider: str
     url: str
     model: str
@@ -45,17 +46,26 @@ def issue_keys(aws: Api, gateway: Task) -> tuple[str, str]:
     return api_key, ticket_key
 
 
-def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> Endpoint:
-    """Give the endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
+def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> list[Endpoint]:
+    """Give each endpoint's name an address and a certificate; raise ``ProgramError`` where nothing stands in for it."""
     provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
     require_stand_in(provider)
-    url = _variable(gateway, settings.DECODE_ENDPOINTS)
+    issued = issue_keys(aws, gateway)
+    urls = _variable(gateway, settings.DECODE_ENDPOINTS).split(",")
+    names = [f"endpoint-{provider}", *(f"endpoint-{provider}-{number}" for number in range(2, len(urls) + 1))]
+    return [_prepared(*each, issued, gateway, machine, addresses) for each in zip(names, urls, strict=True)]
+
+
+def _prepared(
+    name: str, url: str, issued: tuple[str, str], gateway: Task, machine: Machine, addresses: Addresses
+) -> Endpoint:
+    api_key, ticket_key = issued
     address = addresses.take()
     require_free(address, _PORT, url)
     addresses.name(url, address, _PORT)
-    api_key, ticket_key = issue_keys(aws, gateway)
     return Endpoint(
-        provider=provider,
+        name=name,
+        provider=gateway.environment[settings.DECODE_PROVIDER],
         url=url,
         model=_variable(gateway, settings.DECODE_MODEL),
         address=address,
@@ -71,7 +81,7 @@ def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> 
 def program(endpoint: Endpoint, machine: Machine) -> Program:
     """Return the stand-in's process."""
     return Program(
-        name=f"endpoint-{endpoint.provider}",
+        name=endpoint.name,
         command=[
             sys.executable,
             "-m",

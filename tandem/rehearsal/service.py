@@ -48,12 +48,12 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         processes = stack.enter_context(Processes(machine.work / "logs"))
         agent = stack.enter_context(HostAgent(aws))
         addresses = Addresses(machine.hosts_file)
-        endpoint = endpoints.prepare(aws, gateway, machine, addresses)
+        prepared = endpoints.prepare(aws, gateway, machine, addresses)
         key = _add_tenant(aws, gateway)
         jobs = run_jobs(aws, machine, addresses, agent, processes)
-        outside = processes.start(endpoints.program(endpoint, machine))
+        outside = [(processes.start(endpoints.program(each, machine)), each) for each in prepared]
         placed = [start_task(aws, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
-        entries = [_ready_endpoint(processes, outside, endpoint)]
+        entries = [_ready_endpoint(processes, *each) for each in outside]
         entries += [_ready_task(aws, processes, *pair) for pair in placed]
         placement, process = placed[-1]
         url = client_url(aws, placement)

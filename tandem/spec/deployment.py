@@ -151,6 +151,15 @@ class Cs3(Section):
 
     provider: Literal["cs3"]
     endpoint: HttpsUrl
+    more_endpoints: Annotated[
+        list[HttpsUrl],
+        Field(
+            max_length=15,
+            default_factory=list,
+            description="further endpoints of the same owner and keys: requests go to the emptiest, and a stream that "
+            "breaks at one goes on at another",
+        ),
+    ]
     peer_cidr: Annotated[Cidr, Field(description="from where the CS-3 side reaches the workers' side channel")]
     systems: Annotated[
         int | None, Field(ge=1, le=2048, description="CS-3 systems that serve the model, to check a declared load")
@@ -159,6 +168,11 @@ class Cs3(Section):
         EndpointService | None,
         Field(description="the PrivateLink service of the endpoint, whose private DNS name is the endpoint's"),
     ] = None
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Every endpoint."""
+        return (self.endpoint, *self.more_endpoints)
 
 
 class VllmDecode(Workers):
@@ -176,6 +190,11 @@ class OpenAi(Section):
     endpoint: HttpsUrl
     model: Annotated[str, Field(min_length=1, description="the model's name at the endpoint")]
 
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The one endpoint."""
+        return (self.endpoint,)
+
 
 Decode = Annotated[Cs3 | VllmDecode | OpenAi, Field(discriminator="provider")]
 
@@ -187,6 +206,13 @@ class Routing(Section):
         int, Field(ge=1, le=10_000_000, description="from how many tokens that are not cached KV is handed over")
     ] = 2048
     new_share: Annotated[float, Field(ge=0, le=1, description="or from which share of the prompt")] = 0.7
+
+
+class SpillOver(Section):
+    """Name an OpenAI-compatible endpoint that is handed text where decode is full or away, or nothing can prefill."""
+
+    endpoint: HttpsUrl
+    model: Annotated[str, Field(min_length=1, max_length=200, description="the model's name there")]
 
 
 class Gateway(Section):
@@ -203,6 +229,7 @@ class Gateway(Section):
     metrics_port: Annotated[Port, Field(description="where Prometheus may scrape a gateway, inside the VPC")] = 9464
     admission: Admission = Admission()
     routing: Routing = Routing()
+    spill_over: Annotated[SpillOver | None, Field(description="another provider; default: none")] = None
     domain: Domain | None = None
     certificate_arn: CertificateArn | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from botocore.exceptions import ClientError
 
@@ -10,7 +11,7 @@ from runtime.handoff import contract
 from tandem.doctor import http
 from tandem.doctor.aws import Aws
 from tandem.doctor.checks import decode_secret
-from tandem.doctor.result import Result, UndeterminedError, failed, passed
+from tandem.doctor.result import Result, UndeterminedError, Verdict, failed, passed
 from tandem.spec.deployment import Cs3, Deployment, OpenAi, VllmDecode
 
 
@@ -21,20 +22,24 @@ def check(deployment: Deployment, aws: Aws) -> Result:
         return passed("no endpoint: decode workers are the deployment's own")
     key = _key(deployment, aws)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    model = decode.model if isinstance(decode, OpenAi) else deployment.model.id
+    results = [_asked(decode, endpoint, headers, model) for endpoint in decode.endpoints]
+    return next((result for result in results if result.verdict is not Verdict.PASS), results[0])
+
+
+def _asked(decode: Cs3 | OpenAi, endpoint: str, headers: Mapping[str, str], model: str) -> Result:
     try:
-        answer = http.get(decode.endpoint + contract.MODELS, headers)
+        answer = http.get(endpoint + contract.MODELS, headers)
     except http.UntrustedError as error:
-        return failed(
-            f"{decode.endpoint} is not to be trusted: {error}", "have the endpoint present a valid certificate"
-        )
+        return failed(f"{endpoint} is not to be trusted: {error}", "have the endpoint present a valid certificate")
     except http.UnreachableError as error:
-        return _unreachable(decode, str(error))
-    if key is None:
+        return _unreachable(decode, endpoint, str(error))
+    if not headers:
         raise UndeterminedError(
-            f"{decode.endpoint} answers {answer.status} over verified TLS; its models need the key",
+            f"{endpoint} answers {answer.status} over verified TLS; its models need the key",
             "deploy and fill in the decode secret, then ask again",
         )
-    return _judged(answer, decode.model if isinstance(decode, OpenAi) else deployment.model.id)
+    return _judged(answer, model)
 
 
 def _key(deployment: Deployment, aws: Aws) -> str | None:
@@ -44,13 +49,13 @@ def _key(deployment: Deployment, aws: Aws) -> str | None:
         return None  # not deployed, or not ours to read: check decode-secret says which
 
 
-def _unreachable(decode: Cs3 | OpenAi, reason: str) -> Result:
+def _unreachable(decode: Cs3 | OpenAi, endpoint: str, reason: str) -> Result:
     if isinstance(decode, Cs3) and decode.endpoint_service:
         raise UndeterminedError(
-            f"{decode.endpoint} is behind PrivateLink and not reachable from here: {reason}",
+            f"{endpoint} is behind PrivateLink and not reachable from here: {reason}",
             "ask inside the VPC; its probe reports DecodeEndpointUp",
         )
-    return failed(f"{decode.endpoint} is not reachable from here: {reason}", "correct decode.endpoint or the network")
+    return failed(f"{endpoint} is not reachable from here: {reason}", "correct decode.endpoint or the network")
 
 
 def _judged(answer: http.Answer, model: str) -> Result:

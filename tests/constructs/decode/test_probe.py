@@ -14,7 +14,7 @@ def test_the_handler_is_the_functions_own() -> None:
     module, name = function["Handler"].rsplit(".", 1)
     assert module == decode_probe.__name__
     assert callable(getattr(decode_probe, name))
-    assert function["Timeout"] == 15
+    assert function["Timeout"] == 90
 
 
 def test_it_is_told_the_endpoint_the_model_and_the_secret() -> None:
@@ -26,6 +26,14 @@ def test_it_is_told_the_endpoint_the_model_and_the_secret() -> None:
         settings.DECODE_MODEL: "theirs",
         settings.DECODE_SECRET_ARN: {"Ref": secret},
     }
+
+
+def test_it_asks_every_endpoint_and_may_reach_each_port() -> None:
+    decode = templates(decode__more_endpoints=["https://b.example.com:8443"])["decode"]
+    variables = only(decode, "AWS::Lambda::Function")["Environment"]["Variables"]
+    assert variables[settings.DECODE_ENDPOINTS] == "https://cs3.example.com,https://b.example.com:8443"
+    group = next(each for each in resources(decode, "AWS::EC2::SecurityGroup").values())
+    assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == [443, 8443]
 
 
 def test_it_may_read_that_secret_alone() -> None:

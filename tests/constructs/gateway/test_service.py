@@ -109,6 +109,20 @@ def test_the_way_to_the_endpoints_port_is_open(endpoint: str, ports: list[int]) 
     assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == ports
 
 
+def test_requests_spill_over_to_whom_the_file_names_with_a_key_of_its_own() -> None:
+    spare = {"endpoint": "https://spare.example.com:8443", "model": "theirs"}
+    gateway = templates(gateway__spill_over=spare)["gateway"]
+    [task] = resources(gateway, "AWS::ECS::TaskDefinition").values()
+    environment = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
+    assert environment[settings.SPILL_OVER_ENDPOINTS] == "https://spare.example.com:8443"
+    assert environment[settings.SPILL_OVER_MODEL] == "theirs"
+    secret = environment[settings.SPILL_OVER_SECRET_ARN]
+    assert secret in [output["Value"] for output in gateway["Outputs"].values()]
+    assert secret in next(s["Resource"] for s in statements(gateway, "TaskTaskRole") if _reads_secrets(s))
+    [group] = [g for k, g in resources(gateway, "AWS::EC2::SecurityGroup").items() if k.startswith("GatewayGroup")]
+    assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == [443, 8443]
+
+
 def test_the_service_runs_where_and_as_often_as_the_file_says() -> None:
     sizes: dict[str, Any] = {
         "gateway__min_count": 3,

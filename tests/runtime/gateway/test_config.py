@@ -7,7 +7,7 @@ import json
 import pytest
 
 from runtime.gateway.admission.config import AdmissionConfig
-from runtime.gateway.config import GatewayConfig
+from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
 from tandem.spec.admission import Admission
@@ -64,6 +64,21 @@ def test_bounds_that_cannot_be_read_are_named(text: str) -> None:
 def test_agentcore_has_a_secret_where_it_is_registered() -> None:
     environment = {**WHOLE["openai"], settings.DECODE_PROVIDER: "openai", settings.AGENTCORE_SECRET_ARN: "arn-5"}
     assert GatewayConfig.from_environment(environment).agentcore_secret_arn == "arn-5"
+
+
+def test_several_endpoints_and_where_to_spill_over_are_read() -> None:
+    spare = {
+        settings.SPILL_OVER_ENDPOINTS: "https://spare.example.com",
+        settings.SPILL_OVER_MODEL: "theirs",
+        settings.SPILL_OVER_SECRET_ARN: "arn-6",
+    }
+    several = {settings.DECODE_ENDPOINTS: "https://a.example.com,https://b.example.com/"}
+    config = GatewayConfig.from_environment({**WHOLE["cs3"], settings.DECODE_PROVIDER: "cs3", **spare, **several})
+    assert isinstance(config.provider, Cs3Config)
+    assert config.provider.endpoints == ("https://a.example.com", "https://b.example.com")
+    assert config.spill_over == OpenAIConfig(
+        endpoints=("https://spare.example.com",), model="theirs", secret_arn="arn-6"
+    )
 
 
 @pytest.mark.parametrize(("provider", "name"), EACH)

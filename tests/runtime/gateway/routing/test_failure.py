@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runtime.gateway.routing.failure import TABLE, Action, Leg, act
@@ -29,3 +31,14 @@ def test_once_bytes_are_out_nothing_starts_anew() -> None:
     assert {action for actions in TABLE[Leg.STREAM].values() for action in actions} == {Action.CONTINUE}
     before = [actions for leg in Leg if leg is not Leg.STREAM for actions in TABLE[leg].values()]
     assert all(Action.CONTINUE not in actions for actions in before)
+
+
+def test_the_document_shows_this_table() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "gateway.md").read_text()
+    rows = [
+        f"| {leg} | `{code}` | {', '.join(f'`{action}`' for action in actions)} |\n"
+        for leg, codes in TABLE.items()
+        for code, actions in codes.items()
+    ]
+    head = "| leg | code | tried, in this order |\n|---|---|---|\n"
+    assert head + "".join(rows) + "\n" in text
