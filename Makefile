@@ -12,7 +12,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm review synth bench-synth bench-handoff bench-planner lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm test-browser review synth bench-synth bench-handoff bench-planner lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -64,6 +64,9 @@ test-rehearsal: setup ## whole rehearsals, also of broken deployments, and decod
 
 test-vllm: setup $(VLLM_READY) ## hand KV over between real vLLM servers, and from them to the CS-3 emulator
 	@pytest -m vllm tests/vllm
+
+test-browser: setup ## look at the planner's report in a real Chromium, which must be on PATH
+	@pytest -m browser tests/browser
 
 review: setup $(REVIEW_READY) ## checkov over every template of every example
 	@pytest -m review tests/review

@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("file", type=Path)
     simulate.add_argument("--trace", required=True, metavar="TRACE", help=_TRACE)
     simulate.add_argument("--spread", action="store_true", help=_SPREAD)
+    simulate.add_argument(
+        "--failures", type=_hours, metavar="HOURS", help="let each prefill host fail once in so many hours on average"
+    )
     simulate.add_argument("--html", type=Path, metavar="OUT", help="draw the report into this file")
     simulate.add_argument("--output", choices=["text", "json"], default="text")
     simulate.set_defaults(run=_simulate)
@@ -140,13 +143,21 @@ def _duration(text: str) -> float:
 
 
 def _price(text: str) -> float:
+    return _between(text, 0.0, "USD from 0 to a million are needed")
+
+
+def _hours(text: str) -> float:
+    return _between(text, 1e-3, "hours from 0.001 to a million are needed")
+
+
+def _between(text: str, least: float, needed: str) -> float:
     try:
-        price = float(text)
+        number = float(text)
     except ValueError:
-        price = float("nan")
-    if not 0 <= price < 1e6:
-        raise argparse.ArgumentTypeError(f"got {text!r}, USD from 0 to a million are needed")
-    return price
+        number = float("nan")
+    if not least <= number <= 1e6:
+        raise argparse.ArgumentTypeError(f"got {text!r}, {needed}")
+    return number
 
 
 def _with_templates(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -212,6 +223,7 @@ def _simulate(options: argparse.Namespace) -> int:
         deployment,
         trace=options.trace,
         apart=options.spread,
+        failures=options.failures,
         as_json=options.output == "json",
         html=options.html,
     )

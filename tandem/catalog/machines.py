@@ -41,9 +41,10 @@ class Efficiency(Entry):
 
 
 class Programs(Entry):
-    """State what programs add: tokens of a vLLM step, seconds of a call, seconds a reservation waits."""
+    """State what programs add: a vLLM step's tokens and seconds, seconds of a call, seconds a reservation waits."""
 
     batched_tokens: Figure
+    step_seconds: Figure
     call_seconds: Figure
     reservation_seconds: Figure
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tandem.report.page import outcome_plots, page
 from tandem.simulation import tell
 from tandem.simulation.deployed import UnknownFigureError, site_of
+from tandem.simulation.outages import Outages
 from tandem.simulation.replay import replay
 from tandem.simulation.summary import summarize
 from tandem.spec.deployment import Deployment
@@ -19,15 +21,27 @@ from tandem.traces.synthetic import SyntheticError
 from tandem.traces.trace import TraceError
 
 
-def simulate(file: Path, deployment: Deployment, *, trace: str, apart: bool, as_json: bool, html: Path | None) -> int:
+def simulate(
+    file: Path,
+    deployment: Deployment,
+    *,
+    trace: str,
+    apart: bool,
+    failures: float | None,
+    as_json: bool,
+    html: Path | None,
+) -> int:
     """Print what becomes of the requests of ``trace`` at ``deployment``; draw it into ``html``.
 
-    ``apart`` sets requests of one moment apart.
+    ``apart`` sets requests of one moment apart, ``failures`` are the mean hours between two of a prefill host.
 
     Return 0, or 1 where trace or catalog do not suffice.
     """
     try:
         site, requests = site_of(deployment), load(trace)
+        if failures and deployment.prefill:
+            between = failures * 3600
+            site = replace(site, outages=Outages(between=between, repair=deployment.prefill.warm_start_seconds))
         requests = spread(requests) if apart else requests
     except (UnknownFigureError, TraceError, SyntheticError, OSError) as error:
         print(error, file=sys.stderr)

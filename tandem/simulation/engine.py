@@ -49,7 +49,7 @@ class Engine:
         self._loop, self._model, self._worker, self._limits = loop, model, worker, limits
         self._meter, self._done, self._decodes = meter, done, decodes
         self._room = int(worker.kv_bytes / model.kv_bytes(1))
-        self._weights = model.active * model.bytes_per_parameter / worker.read
+        self._least = worker.step + model.active * model.bytes_per_parameter / worker.read
         self._waiting: deque[Job] = deque()
         self._prefilling: list[Job] = []
         self._decoding: list[tuple[int, int, Job]] = []
@@ -155,7 +155,7 @@ class Engine:
         for job, tokens in chunks:
             done = job.prompt - job.left
             flops += prefill_flops(self._model, done + tokens * steps, done)
-        return max(flops / self._worker.flops, self._weights * steps) + self._kv_read * steps
+        return max(flops / self._worker.flops, self._least * steps) + self._kv_read * steps
 
     def _cut_short(self) -> None:
         """End a run of decode steps at the next one, for a prompt that came in between."""

@@ -136,7 +136,9 @@ class Gateway:
 
     def lost(self, job: Job) -> None:
         """Go on with a job whose worker went away before its prompt was done."""
-        self._queued.pop(job.worker, None)
+        self._queued[job.worker] -= job.prompt
+        if self._prefixes:
+            self._prefixes.keep([worker for worker in self._fleet.workers if worker.up])
         if self._does(job, Leg.PREFILL, Code.PREFILL_FAILED, Action.ANOTHER_WORKER):
             self._prefill(job)
         else:

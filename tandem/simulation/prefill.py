@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.lease import Leases, Notice
 from tandem.simulation.engine import Engine
@@ -21,6 +23,7 @@ class PrefillWorker:
         self._leases = Leases(lease_seconds)
         self._jobs: dict[str, Job] = {}
         self.up = True
+        self._failed_at = -math.inf
 
     def grant(self, job: Job) -> None:
         """Keep the job's KV for its reader, from now."""
@@ -28,7 +31,12 @@ class PrefillWorker:
         self._leases.grant(job.id, (), now=self._loop.now)
 
     def read(self, job: Job) -> None:
-        """Free what a reader has read; raise ``HandoffError`` (``kv_stale``) where the lease had run out before."""
+        """Free what a reader has read.
+
+        Raise ``HandoffError``: ``kv_transfer`` where the worker failed meanwhile, ``kv_stale`` where the lease ran out.
+        """
+        if job.prefilled <= self._failed_at:
+            raise HandoffError(Code.KV_TRANSFER, "the worker went away before the READ ended: prefill again")
         self._expire()
         notice, _ = self._leases.read(job.id, sender=_READER, readers=1)
         if notice is Notice.LATE:
@@ -40,6 +48,13 @@ class PrefillWorker:
         self._leases.abort(job.id)
         if job.id in self._jobs:
             self._free(job.id)
+
+    def fail(self) -> list[Job]:
+        """Lose all KV, and return the jobs whose prompts were not done; readers find out by themselves."""
+        self.up, self._failed_at = False, self._loop.now
+        self._leases = Leases(self._lease_seconds)
+        self._jobs.clear()
+        return self.engine.stop()
 
     def _expire(self) -> None:
         for ended in self._leases.expire(now=self._loop.now):

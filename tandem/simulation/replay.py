@@ -14,6 +14,7 @@ from tandem.simulation.job import Job
 from tandem.simulation.link import Link
 from tandem.simulation.loop import Loop
 from tandem.simulation.meter import Meters
+from tandem.simulation.outages import schedule
 from tandem.simulation.outcome import Book, Outcome
 from tandem.simulation.prefill import PrefillWorker
 from tandem.simulation.site import Pool, Site, TextSide, Wafers
@@ -56,6 +57,8 @@ class _Run:
             trace.ends.tolist(),
             strict=False,
         )
+        if site.outages:
+            schedule(self.loop, self._fleet.workers, site.outages, trace.span)
         self._count = 0
         self._next(None)
 

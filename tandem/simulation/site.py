@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.models import Model
+from tandem.simulation.outages import Outages
 from tandem.sizing.worker import Worker
 
 
@@ -62,3 +63,4 @@ class Site:
     """What the deployment lets one tenant ask for."""
     call_seconds: float
     """What one call from program to program takes besides its work."""
+    outages: Outages | None = None

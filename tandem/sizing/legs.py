@@ -27,8 +27,8 @@ def prefill_flops(model: Model, tokens: float, cached: float = 0.0) -> float:
 
 
 def prefill_seconds(model: Model, tokens: float, worker: Worker, *, cached: float = 0.0) -> float:
-    """Return how long a worker takes for one prompt: by arithmetic, or by reading the weights once."""
-    return max(prefill_flops(model, tokens, cached) / worker.flops, model.weight_bytes / worker.read)
+    """Return how long a worker takes for one prompt: by arithmetic, or by one step that reads the weights."""
+    return max(prefill_flops(model, tokens, cached) / worker.flops, worker.step + model.weight_bytes / worker.read)
 
 
 def transfer_seconds(nbytes: float, *, gigabytes_per_second: float) -> float:
@@ -48,4 +48,5 @@ def ingress_gigabytes_per_second(systems: int, machines: Machines) -> float:
 
 def decode_seconds(model: Model, context: float, streams: float, worker: Worker) -> float:
     """Return the time of one token of ``streams`` decoded together: weights and every stream's KV are read once."""
-    return (model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)) / worker.read
+    read = model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)
+    return worker.step + read / worker.read

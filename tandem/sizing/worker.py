@@ -15,10 +15,14 @@ _KV_SHARE: Final = 0.9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """State operations and bytes read from HBM, both a second as reached, and bytes of memory left for KV."""
+    """State operations and bytes read from HBM, both a second as reached, and bytes of memory left for KV.
+
+    ``step`` is what a step takes in seconds besides: launches, collectives, sampling.
+    """
 
     flops: float
     read: float
+    step: float
     kv_bytes: float
 
     @classmethod
@@ -31,6 +35,7 @@ class Worker:
         return cls(
             flops=tokens_per_second * 2 * model.active if tokens_per_second else reached,
             read=chips * float(chip.hbm_gb_per_second) * _GIGA * float(table.efficiency.hbm),
+            step=float(table.programs.step_seconds),
             kv_bytes=max(0.0, memory),
         )
 

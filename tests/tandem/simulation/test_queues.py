@@ -48,13 +48,13 @@ def test_decode_waits_as_erlang_says(servers: int, load: float) -> None:
     rng = np.random.default_rng(11)
     answers = rng.geometric(1 / 400, COUNT)
     light = LLAMA.model_copy(update={"attention": Heads(kv_heads=1, head_dim=1), "layers": 1})
-    step = light.active * light.bytes_per_parameter / HOST.read
+    step = HOST.step + light.active * light.bytes_per_parameter / HOST.read
     rate = load * servers / (400 * step)
     arrivals = np.cumsum(rng.exponential(1 / rate, COUNT))
     pools = unbounded().prefill
     site = replace(unbounded(), model=light, decode=pools, decode_max_num_seqs=servers)
     # a prompt of one token costs its prefill worker next to nothing
-    quick = replace(pools[0], worker=replace(pools[0].worker, flops=1e30, read=1e30))
+    quick = replace(pools[0], worker=replace(pools[0].worker, flops=1e30, read=1e30, step=0.0))
     found = replay(replace(site, prefill=(quick,)), trace(arrivals, np.ones(COUNT, dtype=np.int64), answers))
     wait = erlang_c(servers, load) * 400 * step / (servers * (1 - load))
     # a request that finds a free place still waits for the step at hand, half of one on average, and then its own
@@ -84,7 +84,7 @@ def test_a_link_is_a_queue_with_one_server() -> None:
     rng = np.random.default_rng(13)
     arrivals = np.cumsum(rng.exponential(1.0, COUNT))
     base = unbounded()
-    quick = replace(base.prefill[0], worker=replace(HOST, flops=1e30, read=1e30, kv_bytes=1e30))
+    quick = replace(base.prefill[0], worker=replace(HOST, flops=1e30, read=1e30, step=0.0, kv_bytes=1e30))
     size = LLAMA.kv_bytes(1000)
     slow = replace(quick, egress=size / 0.7)
     found = replay(replace(base, prefill=(slow,)), trace(arrivals, np.full(COUNT, 1000), np.full(COUNT, 2)))
