@@ -39,14 +39,8 @@ def rows() -> Iterator[Row]:
     for name, published in (("meta-llama/Llama-3.1-8B-Instruct", 2200), ("openai/gpt-oss-120b", 2059)):
         speed = models()[name].tokens_per_second
         if speed:
-            yield (
-                f"{name.split('/')[1]} at Cerebras",
-                "tokens/s",
-                published,
-                float(speed),
-                "other measurement",
-                "third party",
-            )
+            what = f"{name.split('/')[1]} at Cerebras"
+            yield what, "tokens/s", published, float(speed), "other measurement", "third party"
     apart, together = _goodput(_apart), _goodput(_together)
     yield "DistServe: goodput, apart over together", "x", 7.4, apart / together, "other machines", "OSDI 2024, at most"
     yield "Splitwise: throughput, apart over together", "x", 1.4, apart / together, "other machines", "ISCA 2024"

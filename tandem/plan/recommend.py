@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -45,8 +46,8 @@ def recommend(
         (Search(kind, part, told), _start(kind, shapes.current(deployment))) for kind in _kinds(deployment, system_usd)
     ]
     own = first[0].find(targets, first[1])
-    # the others are held against what the first one is to reach, not against what nothing reaches
-    others = tuple(search.find(own.aimed, start) for search, start in rest)
+    # the others are held against what the first one is to reach, but for what they cannot reach at all
+    others = tuple(search.find(own.aimed, start, math.inf) for search, start in rest)
     site = own.shape.site(*own.point.size)
     return Recommendation(
         targets=targets,

@@ -17,7 +17,7 @@ from tandem.traces.trace import Trace
 Size = tuple[int, int]
 _GAIN: Final = 0.02
 """Twice the machines that improve a percentile by less show that more of them will not help."""
-_SLACK: Final = 1.1
+SLACK: Final = 1.1
 """Where a target cannot be met, the smallest size is searched that comes this near to the best there is."""
 
 
@@ -54,11 +54,14 @@ class Search:
         self._shape, self._trace, self._told = shape, trace, told
         self._points: dict[Size, Point] = {}
 
-    def find(self, targets: Targets, start: Size) -> Found:
-        """Return the smallest size that meets ``targets``, or comes near to what can be had."""
+    def find(self, targets: Targets, start: Size, slack: float = SLACK) -> Found:
+        """Return the smallest size that meets ``targets``, and what cannot be met within ``slack`` times the best.
+
+        An infinite slack leaves such a target out.
+        """
         floor = self._plenty(targets, start)
         unmet = targets.missed(floor.found)
-        aimed = _within_reach(targets, floor.found)
+        aimed = _within_reach(targets, floor.found, slack)
         first = self._least(aimed, 0, floor.size)
         size = self._least(aimed, 1, (first, floor.size[1]))
         best = (first, size)
@@ -118,18 +121,18 @@ class Search:
         return self.at((size[0] - 1, size[1]) if axis == 0 else (size[0], size[1] - 1))
 
 
-def _within_reach(targets: Targets, floor: Summary) -> Targets:
+def _within_reach(targets: Targets, floor: Summary, slack: float) -> Targets:
     return Targets(
-        ttft_p99=_reached(targets.ttft_p99, floor.ttft.p99),
-        tpot_p99=_reached(targets.tpot_p99, floor.tpot.p99),
-        refused=_reached(targets.refused, floor.refused_share),
+        ttft_p99=_reached(targets.ttft_p99, floor.ttft.p99, slack),
+        tpot_p99=_reached(targets.tpot_p99, floor.tpot.p99, slack),
+        refused=_reached(targets.refused, floor.refused_share, slack),
     )
 
 
-def _reached(target: float, best: float) -> float:
-    if math.isnan(best):
+def _reached(target: float, best: float, slack: float) -> float:
+    if math.isnan(best) or (math.isinf(slack) and best > target):
         return math.inf
-    return target if best <= target else _SLACK * best
+    return target if best <= target else slack * best
 
 
 def _improved(before: Summary, after: Summary) -> bool:
