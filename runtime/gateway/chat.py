@@ -12,8 +12,6 @@ from runtime.gateway.routing.deadline import NEVER, Deadline
 from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
-COMPLETIONS: Final = contract.COMPLETIONS
-"""Where OpenAI takes a prompt of text or token ids, to which no chat template is applied."""
 BYTES_PER_TOKEN: Final = 2
 """Bytes of JSON taken for one prompt token in a reservation.
 
@@ -113,7 +111,7 @@ def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIONS) -> int:
     """Return about how many tokens a prompt takes, rather too many than too few; token ids are counted."""
-    prompt = body["prompt"] if path == COMPLETIONS else [body["messages"], body.get("tools")]
+    prompt = body["prompt"] if path == contract.COMPLETIONS else [body["messages"], body.get("tools")]
     if _are_token_ids(prompt):
         return len(prompt)
     text = json.dumps(prompt, ensure_ascii=False)
@@ -213,7 +211,7 @@ def _are_token_ids(prompt: object) -> bool:
 
 _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
     contract.CHAT_COMPLETIONS: _check_messages,
-    COMPLETIONS: _check_prompt,
+    contract.COMPLETIONS: _check_prompt,
 }
 
 

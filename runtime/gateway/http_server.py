@@ -33,7 +33,7 @@ from runtime.handoff.contract import Code, HandoffError
 
 DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 """What the gateway serves, as an OpenAPI document."""
-ANSWERED: Final = (contract.CHAT_COMPLETIONS, bodies.COMPLETIONS)
+ANSWERED: Final = (contract.CHAT_COMPLETIONS, contract.COMPLETIONS)
 WARMING: Final = "/v1/tcp_warming"
 _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
 
@@ -135,7 +135,7 @@ class Gateway:
             model=self._config.model,
             max_model_len=self._config.max_model_len,
             most_prompt_tokens=self._config.admission.prompt_tokens,
-            path=bodies.COMPLETIONS if request.path == bodies.COMPLETIONS else contract.CHAT_COMPLETIONS,
+            path=contract.COMPLETIONS if request.path == contract.COMPLETIONS else contract.CHAT_COMPLETIONS,
         )
         chat = replace(chat, deadline=deadline)
         with self._metrics.streams.holding(1), tracing.request(record.parent) as span:

@@ -13,7 +13,7 @@ VERSION: Final = "1"
 
 CHAT_COMPLETIONS: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
-"""The same for a prompt of token ids, by which an endpoint goes on with an answer that another one began."""
+"""The same for a prompt of text or token ids; by the latter an endpoint goes on with what another one began."""
 MODELS: Final = "/v1/models"
 HEALTH: Final = "/health"
 METRICS: Final = "/metrics"

@@ -71,10 +71,14 @@ class Admission:
 
     async def _tokenise(self, chat: ChatRequest) -> list[int]:
         self._check_model(chat.model)
-        if chat.prompt is not None:
+        if isinstance(chat.prompt, list):
             return self._checked(chat.prompt, chat.max_tokens or 1)
+        tokenizer = self._engine.tokenizer
         try:
-            prompt = await asyncio.to_thread(self._engine.tokenizer.chat, chat.messages)
+            if chat.prompt is not None:
+                prompt = await asyncio.to_thread(tokenizer.encode, chat.prompt)
+            else:
+                prompt = await asyncio.to_thread(tokenizer.chat, chat.messages)
         except ValueError as error:
             raise invalid(str(error)[:500]) from error
         return self._checked(prompt, chat.max_tokens or 1)

@@ -42,7 +42,7 @@ _STOPS: Final = 4  # OpenAI's limit
 class ChatRequest:
     """Hold what one completion asks for; ``max_tokens`` is None where the caller left it open.
 
-    Either ``messages`` are given, or the token ids of a ``prompt``.
+    Either ``messages`` are given, or a ``prompt``, of text or token ids.
     """
 
     model: str
@@ -54,7 +54,7 @@ class ChatRequest:
     include_usage: bool
     return_token_ids: bool
     kv_transfer_params: object
-    prompt: list[int] | None = None
+    prompt: str | list[int] | None = None
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], *, chat: bool = True) -> Self:
@@ -69,7 +69,7 @@ class ChatRequest:
         return cls(
             model=text(given, "model"),
             messages=_typed(given, "messages", list) if chat else [],
-            prompt=None if chat else _token_ids(given),
+            prompt=None if chat else _prompt(given),
             max_tokens=limits[0] if limits else None,
             sampling=_sampling(given),
             stop=_stop(given.get("stop", [])),
@@ -121,10 +121,13 @@ def _check_supported(given: Mapping[str, Any]) -> None:
             raise invalid(f"parameter {_shown(name)} is not supported by this endpoint: leave it out")
 
 
-def _token_ids(given: Mapping[str, Any]) -> list[int]:
-    ids: list[int] = _typed(given, "prompt", list)
+def _prompt(given: Mapping[str, Any]) -> str | list[int]:
+    prompt = _typed(given, "prompt", (str, list))
+    if isinstance(prompt, str):
+        return text(given, "prompt")
+    ids: list[int] = prompt
     if not ids or not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in ids):
-        raise invalid(f"prompt is {_shown(ids)}, this endpoint takes a list of token ids")
+        raise invalid(f"prompt is {_shown(ids)}, this endpoint takes a text or a list of token ids")
     return ids
 
 

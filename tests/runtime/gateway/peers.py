@@ -12,7 +12,6 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from runtime.gateway.chat import COMPLETIONS
 from runtime.handoff import contract, fields
 from runtime.handoff.certificate import Certificate
 
@@ -142,7 +141,7 @@ class PrefillPeer(Peer):
     def application(self) -> web.Application:
         """Return the peer's routes."""
         app = web.Application(client_max_size=2**23)
-        for path in (contract.CHAT_COMPLETIONS, COMPLETIONS):
+        for path in (contract.CHAT_COMPLETIONS, contract.COMPLETIONS):
             app.router.add_post(path, self.complete)
         app.router.add_post("/tokenize", self.tokenize)
         return app
@@ -189,7 +188,7 @@ class DecodePeer(Peer):
             return await self._whole(request, headers)
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
-        goes_on = request.path == COMPLETIONS and bool(self.rest)
+        goes_on = request.path == contract.COMPLETIONS and bool(self.rest)
         async with self.notices_leaving("stream"):
             for chunk in self.rest if goes_on else self.chunks:
                 await response.write(chunk)
@@ -202,7 +201,7 @@ class DecodePeer(Peer):
 
     async def _whole(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         if not self.dies:
-            completion = self.text_completion if request.path == COMPLETIONS else self.completion
+            completion = self.text_completion if request.path == contract.COMPLETIONS else self.completion
             return web.json_response(completion, headers=headers)
         response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
         await response.prepare(request)
@@ -213,7 +212,7 @@ class DecodePeer(Peer):
     def application(self) -> web.Application:
         """Return the peer's routes."""
         app = web.Application(client_max_size=2**23)
-        for path in (contract.CHAT_COMPLETIONS, COMPLETIONS):
+        for path in (contract.CHAT_COMPLETIONS, contract.COMPLETIONS):
             app.router.add_post(path, self.decode)
         app.router.add_post(contract.RESERVATIONS, self.reserve)
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self.withdraw)

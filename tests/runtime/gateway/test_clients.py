@@ -11,9 +11,8 @@ from cerebras.cloud.sdk import AsyncCerebras
 from cerebras.cloud.sdk import NotFoundError as CerebrasNotFoundError
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
-from runtime.gateway.chat import COMPLETIONS
 from runtime.handoff import fields
-from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS
+from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS, RESERVATIONS
 from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Setup, Start
 
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]

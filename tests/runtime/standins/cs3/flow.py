@@ -87,10 +87,17 @@ class Gateway:
     async def prefill(self, messages: object = SHORT, stream: object = None) -> dict[str, Any]:
         """Let the worker prefill, with an invitation or without, and return its ``kv_transfer_params``."""
         ours = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}
-        body = {"model": MODEL, "messages": messages, "temperature": 0, "max_tokens": 1}
-        body |= {fields.KV_TRANSFER_PARAMS: {**fields.PREFILL_REQUEST, **ours}}
+        body = {"model": MODEL, "messages": messages, "temperature": 0}
+        return await self._prefill(contract.CHAT_COMPLETIONS, body, ours)
+
+    async def prefill_text(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the worker prefill the prompt of a completion of text."""
+        return await self._prefill(contract.COMPLETIONS, body, {})
+
+    async def _prefill(self, path: str, body: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {**body, "max_tokens": 1, fields.KV_TRANSFER_PARAMS: {**fields.PREFILL_REQUEST, **ours}}
         headers = {"Authorization": f"Bearer {WORKER_KEY}", fields.REQUEST_ID_HEADER: "r"}
-        async with self.http.post(f"{self.worker}/v1/chat/completions", json=body, headers=headers) as response:
+        async with self.http.post(self.worker + path, json=asked, headers=headers) as response:
             assert response.status == 200, await response.text()
             params: dict[str, Any] = (await response.json())[fields.KV_TRANSFER_PARAMS]
             return params

@@ -54,6 +54,21 @@ async def test_greedy_answers_equal_the_single_process_and_exactly_the_prompts_k
     assert spent["total_time"] == pytest.approx(sum(spent.values()) - spent["total_time"])
 
 
+@pytest.mark.parametrize("as_ids", [False, True])
+async def test_a_text_is_gone_on_with_as_in_a_single_process(gateway: Gateway, engine: Engine, as_ids: bool) -> None:
+    text = "The three primary colours are"
+    ids = engine.tokenizer.encode(text)
+    cache = engine.new_cache(len(ids) + 8)
+    engine.prefill(ids, cache)
+    tokens = list(engine.generate(ids, cache, Sampling(), max_tokens=8))
+    asked = {"model": MODEL, "prompt": ids if as_ids else text, "temperature": 0}
+    params = signed(await gateway.prefill_text(asked), await gateway.reserve())
+    body = {**asked, "max_tokens": 8, fields.KV_TRANSFER_PARAMS: params}
+    answer = await gateway.ask("POST", contract.COMPLETIONS, body)
+    assert (answer.status, answer.body["object"]) == (200, "text_completion"), answer.body
+    assert answer.body["choices"][0]["text"] == engine.tokenizer.decode(tokens)
+
+
 async def test_seeded_sampling_equals_the_single_process(gateway: Gateway, engine: Engine) -> None:
     _, tokens = single_process(engine, SHORT, 8, Sampling(temperature=0.8, top_p=0.9, seed=7))
     answer = await gateway.decode(await gateway.ready(), temperature=0.8, top_p=0.9, seed=7)
