@@ -23,10 +23,10 @@ class Certificate:
     authority: Path
 
 
-def issue(folder: Path, host: str) -> Certificate:
-    """Write an authority and a certificate for ``host`` into ``folder``."""
+def issue(folder: Path, *hosts: str) -> Certificate:
+    """Write an authority and a certificate for ``hosts`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = Certificate(folder / f"{host}.pem", folder / f"{host}.key", folder / "authority.pem")
+    files = Certificate(folder / f"{hosts[0]}.pem", folder / f"{hosts[0]}.key", folder / "authority.pem")
     root_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = _name("Tandem rehearsal")
     root_builder = _builder(root_name, root_name, root_key).add_extension(x509.BasicConstraints(True, 0), True)
@@ -34,7 +34,7 @@ def issue(folder: Path, host: str) -> Certificate:
     identifier = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())
     root = root_builder.add_extension(usage, True).add_extension(identifier, False).sign(root_key, hashes.SHA256())
     server = _builder(_name("Tandem rehearsal endpoint"), root_name, server_key)  # a host may be too long for a name
-    server = server.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
+    server = server.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), False)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     server = server.add_extension(issuer, False)
     files.authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))

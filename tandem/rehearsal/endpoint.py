@@ -53,11 +53,13 @@ def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> 
     issued = issue_keys(aws, gateway)
     urls = _variable(gateway, settings.DECODE_ENDPOINTS).split(",")
     names = [f"endpoint-{provider}", *(f"endpoint-{provider}-{number}" for number in range(2, len(urls) + 1))]
-    return [_prepared(*each, issued, gateway, machine, addresses) for each in zip(names, urls, strict=True)]
+    hosts = dict.fromkeys(urlsplit(url).hostname or "" for url in urls)
+    certificate = issue(machine.work / "certificates", *hosts)
+    return [_prepared(*each, issued, gateway, addresses, certificate) for each in zip(names, urls, strict=True)]
 
 
 def _prepared(
-    name: str, url: str, issued: tuple[str, str], gateway: Task, machine: Machine, addresses: Addresses
+    name: str, url: str, issued: tuple[str, str], gateway: Task, addresses: Addresses, certificate: Certificate
 ) -> Endpoint:
     api_key, ticket_key = issued
     address = addresses.take()
@@ -74,7 +76,7 @@ def _prepared(
         ticket_key=ticket_key,
         # a reservation must outlive the prefill, as the KV lease must
         reservation_seconds=int(_variable(gateway, settings.KV_LEASE_SECONDS)),
-        certificate=issue(machine.work / "certificates", urlsplit(url).hostname or ""),
+        certificate=certificate,
     )
 
 
