@@ -48,6 +48,7 @@ async def test_models_and_capabilities(gateway: Gateway) -> None:
         "contract": "1",
         "models": [{"id": MODEL, "max_model_len": 8192, "kv_bytes_per_token": 23_040}],
         "handoff": "kv",
+        "streaming": "layers",
         "reservation_fill": 0.0,
     }
 
