@@ -59,7 +59,7 @@ check: setup ## style, types and the direction of imports
 test-unit: setup
 	@pytest
 
-test-rehearsal: setup ## whole rehearsals, also of broken deployments, and decode endpoints that break the contract
+test-rehearsal: setup ## whole rehearsals, broken deployments among them; the contract kept and broken; real processes that die
 	@pytest -m rehearsal
 
 test-vllm: setup $(VLLM_READY) ## hand KV over between real vLLM servers, and from them to the CS-3 emulator

@@ -26,6 +26,8 @@ from tests.runtime.standins.cs3.flow import (
 )
 from tests.tandem.conformance.broken import BROKEN, broken
 
+pytestmark = pytest.mark.rehearsal
+
 ENVIRONMENT = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY, "TANDEM_PREFILL_KEY": WORKER_KEY}
 
 
@@ -106,7 +108,6 @@ async def _until_nothing_is_held(parties: Parties) -> None:
     raise AssertionError("something is held though reservations end after 10 s and leases after 10 s")
 
 
-@pytest.mark.rehearsal
 @pytest.mark.parametrize("clause", CLAUSES)
 async def test_an_endpoint_that_breaks_a_clause_is_found(parties: Parties, clause: str) -> None:
     await _until_nothing_is_held(parties)

@@ -21,6 +21,8 @@ from runtime.handoff.sidechannel import NixlHandshakePayload
 from runtime.handoff.transport.choose import Transport
 from tests.runtime.standins.cs3.flow import Gateway, emulator, free_port, prefill_worker, signed
 
+pytestmark = pytest.mark.rehearsal
+
 WORKER_HOST = "127.77.0.7"
 RELAY_HOST = "127.77.0.8"
 KV_BYTES = 34 * 23_040

@@ -32,7 +32,9 @@ def timings(headers: Any) -> dict[str, float]:
     return {name: float(spent) for name, spent in parts}
 
 
-@pytest.mark.parametrize(("messages", "least_tokens"), [(SHORT, 1), (LONG, 2000)])
+@pytest.mark.parametrize(
+    ("messages", "least_tokens"), [(SHORT, 1), pytest.param(LONG, 2000, marks=pytest.mark.rehearsal)]
+)
 async def test_greedy_answers_equal_the_single_process_and_exactly_the_prompts_kv_is_moved(
     gateway: Gateway, engine: Engine, messages: Any, least_tokens: int
 ) -> None:

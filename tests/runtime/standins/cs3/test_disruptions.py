@@ -18,6 +18,8 @@ from runtime.handoff import contract, fields, sidechannel
 from runtime.handoff.contract import STATUS, Code
 from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, free_port, prefill_worker, signed
 
+pytestmark = pytest.mark.rehearsal
+
 OUTCOMES = "tandem_decode_requests_total"
 WORKER_HOST = "127.77.0.3"
 
