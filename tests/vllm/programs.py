@@ -24,7 +24,7 @@ from runtime.handoff.kv.description import Element, KvDescription
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tandem.rehearsal.processes import Program
 from tandem.spec.admission import Admission
-from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.deployment import InstanceGroup, Model, Routing, Workers
 from tandem.spec.instances import INSTANCE_TYPES
 from tests.instance_metadata import CREDENTIALS
 
@@ -40,6 +40,7 @@ WORKERS = Workers(
     kv_lease_seconds=120,
     start_seconds=600,
 )
+ROUTING = Routing()
 WORKER_KEY, GATEWAY_KEY, DECODE_KEY, TICKET_KEY = "worker-key", "gateway-key", "decode-key", "ticket-key"
 SECRETS = {
     "tenants": dump([Tenant(id="test", keys=(digest(GATEWAY_KEY),))]),
@@ -136,6 +137,8 @@ def gateway(host: Host, provider: str, secrets: Mapping[str, str], aws: Mapping[
         settings.MODEL: MODEL.id,
         settings.MAX_MODEL_LEN: str(MODEL.max_model_len),
         settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),
+        settings.NEW_TOKENS: str(ROUTING.new_tokens),
+        settings.NEW_SHARE: str(ROUTING.new_share),
         settings.LISTEN_PORT: str(host.port),
         settings.PREFILL_NAMESPACE: NAMESPACE,
         settings.PREFILL_SERVICE: PREFILL.name,
