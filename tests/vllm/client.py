@@ -31,6 +31,9 @@ LONG = "Summarise: " + " ".join(f"Item {number} costs {number * 7 % 90} dollars.
 PROMPTS = {"short": SHORT, "blocks": LONG[:700], "long": LONG}
 """Prompts of about 35, 230 and 1,700 tokens."""
 
+_TRIES = 3
+"""As often as OpenAI's client asks by default: vLLM's own handshake gives up after 5 s, which a busy machine exceeds."""
+
 
 def messages(prompt: str) -> list[dict[str, str]]:
     """Return a prompt as a chat."""
@@ -97,10 +100,14 @@ class Client:
     async def _post(self, host: Host, body: dict[str, Any]) -> tuple[dict[str, Any], aiohttp.ClientResponse]:
         key = self.workers[host].key if host in self.workers else GATEWAY_KEY
         headers, url = {"Authorization": f"Bearer {key}"}, host.url + CHAT_COMPLETIONS
-        async with self.http.post(url, json=body, headers=headers, ssl=self._trust(host)) as response:
-            assert response.status == 200, await response.text()
-            answer: dict[str, Any] = await response.json()
-            return answer, response
+        for left in reversed(range(_TRIES)):
+            async with self.http.post(url, json=body, headers=headers, ssl=self._trust(host)) as response:
+                if response.status >= 500 and left:
+                    continue
+                assert response.status == 200, await response.text()
+                answer: dict[str, Any] = await response.json()
+                return answer, response
+        raise AssertionError("the last try returns or fails")
 
 
 def _body(prompt: str, max_tokens: int) -> dict[str, Any]:
