@@ -32,7 +32,7 @@ PROMPTS = {"short": SHORT, "blocks": LONG[:700], "long": LONG}
 """Prompts of about 35, 230 and 1,700 tokens."""
 
 _TRIES = 3
-"""As often as OpenAI's client asks by default: vLLM's own handshake gives up after 5 s, which a busy machine exceeds."""
+"""As often as OpenAI's client asks by default; vLLM's own handshake gives up after 5 s, which a busy machine takes."""
 
 
 def messages(prompt: str) -> list[dict[str, str]]:
