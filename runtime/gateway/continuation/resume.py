@@ -11,29 +11,15 @@ from typing import Any, Final
 
 from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.progress import Progress
-from runtime.handoff import contract
+from runtime.handoff import contract, parameters
 
 _SAME: Final = frozenset(
     {"model", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids", "ignore_eos", "logit_bias"}
 )
 """Fields that mean the same in ``/v1/completions``."""
 _REPLACED: Final = frozenset({"messages", "max_tokens", "max_completion_tokens", "stream", "stream_options"})
-_WITHOUT_EFFECT: Final = frozenset(
-    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"}
-    | {"return_token_ids"}
-)
-_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
-    "n": (1,),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "tools": ([],),
-    "tool_choice": ("none",),
-    "response_format": ({"type": "text"},),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "modalities": (["text"],),
-}
-"""Fields that a completion cannot honour in mid-answer, with the values at which there is nothing to honour."""
+_ALLOWED: Final = _SAME | _REPLACED | parameters.WITHOUT_EFFECT | {"return_token_ids"}
+"""Fields at whose every value an answer can be continued; of others only where there is nothing to honour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +33,7 @@ class Tokenized:
 def resumable(body: Mapping[str, Any]) -> bool:
     """Tell whether an answer to this chat could be continued: every field of the body must be known to allow it."""
     return body.get("stream") is True and all(
-        value is None or name in _SAME | _REPLACED | _WITHOUT_EFFECT or value in _NEUTRAL.get(name, ())
-        for name, value in body.items()
+        value is None or name in _ALLOWED or value in parameters.NEUTRAL.get(name, ()) for name, value in body.items()
     )
 
 

@@ -7,28 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from runtime.handoff import fields
+from runtime.handoff import fields, parameters
 from runtime.handoff.contract import Code, HandoffError
 from runtime.standins.engine.sampling import Sampling
 
-_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
-    "n": (1,),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "tools": ([],),
-    "tool_choice": ("none",),
-    "response_format": ({"type": "text"},),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "logit_bias": ({},),
-    "modalities": (["text"],),
-}
-"""Parameters that would change the answer, with the values at which they do not."""
-
-_IGNORED: Final = frozenset(
-    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"}
-)
-"""Parameters that never change the answer."""
+_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {**parameters.NEUTRAL, "logit_bias": ({},)}
+"""What the emulator cannot do otherwise."""
 
 _READ: Final = frozenset(
     {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
@@ -117,7 +101,7 @@ def _check_supported(given: Mapping[str, Any]) -> None:
         if name in _NEUTRAL and value not in _NEUTRAL[name]:
             allowed = " or ".join(json.dumps(one) for one in _NEUTRAL[name])
             raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
-        if name not in _NEUTRAL and name not in _IGNORED | _READ:
+        if name not in _NEUTRAL and name not in parameters.WITHOUT_EFFECT | _READ:
             raise invalid(f"parameter {_shown(name)} is not supported by this endpoint: leave it out")
 
 
