@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -100,14 +101,14 @@ class Client:
     async def _post(self, host: Host, body: dict[str, Any]) -> tuple[dict[str, Any], aiohttp.ClientResponse]:
         key = self.workers[host].key if host in self.workers else GATEWAY_KEY
         headers, url = {"Authorization": f"Bearer {key}"}, host.url + CHAT_COMPLETIONS
-        for left in reversed(range(_TRIES)):
+        for _ in range(_TRIES):
             async with self.http.post(url, json=body, headers=headers, ssl=self._trust(host)) as response:
-                if response.status >= 500 and left:
-                    continue
-                assert response.status == 200, await response.text()
-                answer: dict[str, Any] = await response.json()
-                return answer, response
-        raise AssertionError("the last try returns or fails")
+                text = await response.text()
+            if response.status < 500:
+                break
+        assert response.status == 200, text
+        answer: dict[str, Any] = json.loads(text)
+        return answer, response
 
 
 def _body(prompt: str, max_tokens: int) -> dict[str, Any]:
