@@ -63,10 +63,10 @@ from runtime.prefill.engine import Engine
 from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.start import Start
 from runtime.prefill.supervisor import Limits, Supervisor
-host, port, status_port, start, cold, drain, *command = sys.argv[1:]
+host, port, status_port, start, cold, drain, kill, *command = sys.argv[1:]
 folder = pathlib.Path(command[3])
 start = Start(warm=float(start), cold=float(cold), compiles=(folder / "compiles").exists)
-limits = Limits(start=start, drain=float(drain), poll=0.05, quiet=0.3, silent=0.6, kill=0.3)
+limits = Limits(start=start, drain=float(drain), poll=0.05, quiet=0.3, silent=0.6, kill=float(kill))
 async def run():
     say = lambda text: print(text, flush=True)
     certificate = Certificate.issue(host)
@@ -155,11 +155,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         start: float = DEADLINE_SECONDS,
         cold: float = DEADLINE_SECONDS,
         drain: float = DEADLINE_SECONDS,
+        kill: float = DEADLINE_SECONDS,
         healthy: bool = True,
     ) -> Worker:
         api, status = port(), port()
         command = [sys.executable, "-c", VLLM, str(tmp_path), ADDRESS, str(api)]
-        arguments = [ADDRESS, str(api), str(status), str(start), str(cold), str(drain), *command]
+        arguments = [ADDRESS, str(api), str(status), str(start), str(cold), str(drain), str(kill), *command]
         process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISE, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -295,7 +296,7 @@ def test_while_vllm_starts_there_is_nothing_to_wait_for(start: Start) -> None:
 
 
 def test_one_that_does_not_heed_sigterm_is_killed(start: Start) -> None:
-    worker = start()
+    worker = start(kill=0.3)
     worker.becomes("ready")
     worker.set("deaf")
     worker.process.send_signal(signal.SIGINT)
