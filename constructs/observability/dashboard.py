@@ -82,7 +82,9 @@ class DeploymentDashboard(Construct):
 
     def _kv_lost(self) -> cloudwatch.GraphWidget:
         lost = (metrics.KV_LEASE_EXPIRED, metrics.KV_NOTIFIED_LATE, metrics.KV_TRANSFERS_FAILED)
-        return _graph("KV lost: lease expired, notified late, transfer failed", self._of_stages(*lost))
+        other = [self._metric(metrics.FIRST_TOKENS_OTHER)]
+        title = "KV lost: lease expired, notified late, transfer failed; first token not prefill's (right)"
+        return _graph(title, self._of_stages(*lost), right=other)
 
     def _provider(self) -> cloudwatch.GraphWidget:
         return _graph("EFA in use by every worker (1), not by some (0)", self._of_stages(metrics.EFA_IN_USE))

@@ -11,6 +11,7 @@ from runtime.gateway.continuation.progress import Progress
 from runtime.gateway.continuation.resume import Tokenized, asked_for_usage, rest
 from runtime.gateway.continuation.rewrite import Rewriter
 from runtime.gateway.events import EventError, Events
+from runtime.gateway.oracle import Oracle
 from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.routing.failure import Leg
 from runtime.gateway.upstream import PeerError, Response, UnreachableError
@@ -26,6 +27,7 @@ class Tries(Protocol):
     decoder: Decoder
     response: Response
     followed: bool
+    oracle: Oracle | None
 
     async def begin(self, chat: Chat) -> None:
         """Have ``chat`` answered by whoever can; raise ``HandoffError`` or ``PeerError``."""
@@ -60,11 +62,15 @@ class Answer:
         """Return the whole body, asked for anew where it breaks off: nothing of it has gone out yet."""
         while True:
             try:
-                return await self._tries.response.read()
+                body = await self._tries.response.read()
             except UnreachableError as error:
                 await self._tries.close()
                 self._tries.broke(error, Leg.DECODE)
                 await _begin(self._tries, self._tries.chat, error)
+            else:
+                if self._tries.oracle:
+                    self._tries.oracle.whole(body)
+                return body
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Return the body as it comes, which raises ``UnreachableError`` where it breaks off and nobody can go on."""
@@ -74,9 +80,12 @@ class Answer:
     async def _followed(self) -> AsyncIterator[bytes]:
         journal = Journal(shown=self._tries.chat.body.get("return_token_ids") is True)
         events: AsyncIterator[bytes] = self._tries.response.chunks()
+        oracle = self._tries.oracle
         while True:
             try:
                 async for chunk in events:
+                    if oracle:
+                        oracle = oracle.push(chunk)
                     if sent := journal.push(chunk):
                         yield sent
                     if journal.failed:

@@ -25,6 +25,8 @@ class Attempt:
     phases: Phases
     deadline: Deadline
     followed: bool = False
+    foretold: str = ""
+    """The text of the token that prefill chose."""
     leg: Leg = Leg.DECODE
     failed_workers: set[Worker] = field(default_factory=set)
 

@@ -12,6 +12,7 @@ from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.resume import Tokenized
 from runtime.gateway.continuation.tokenize import tokenize
 from runtime.gateway.fleet import Fleet
+from runtime.gateway.oracle import Oracle, greedy
 from runtime.gateway.phases import Phases
 from runtime.gateway.prompt import described
 from runtime.gateway.providers.provider import Decoder
@@ -65,6 +66,7 @@ class Run:
         self.chat = chat
         self.followed = False
         """Whether the answer of the moment tells the ids of its tokens."""
+        self.oracle: Oracle | None = None
         self._dispatch = dispatch
         self._phases = phases
         self._stack = AsyncExitStack()
@@ -120,6 +122,7 @@ class Run:
         self._attempt = replace(
             self._attempt,
             number=self._attempt.number + 1,
+            foretold="",
             leg=Leg.DECODE,
             phases=self._phases,
             handoff=self._handoff(chat),
@@ -129,6 +132,8 @@ class Run:
         self._stack.enter_context(fleet.holding(self.decoder))
         self.response = await self._stack.enter_async_context(self.decoder.run(chat, self._attempt))
         fleet.succeeded(self.decoder, self._attempt.prompt)
+        foretold = self._attempt.foretold if greedy(self.chat.body) else ""
+        self.oracle = Oracle(foretold, self._phases.compared) if foretold else None
 
     def _handoff(self, chat: Chat) -> Handoff:
         pool = self._dispatch.prefill

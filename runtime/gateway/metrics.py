@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from runtime.gateway.gauge import Gauge
+from runtime.gateway.oracle import Verdict
 from runtime.gateway.prometheus import Prometheus
 from runtime.gateway.record import CLIENT_GONE, Record
 from runtime.gateway.sample import Sample
@@ -15,7 +16,10 @@ from runtime.handoff import emf
 from runtime.handoff import metrics as names
 from runtime.handoff.metrics import Metric
 
-_COUNTED: Final = (names.REQUESTS, names.ERRORS, names.THROTTLES, names.CLIENTS_GONE, names.KV_TRANSFER_BYTES)
+_COUNTED: Final = (
+    *(names.REQUESTS, names.ERRORS, names.THROTTLES, names.CLIENTS_GONE, names.KV_TRANSFER_BYTES),
+    *(names.FIRST_TOKENS_COMPARED, names.FIRST_TOKENS_OTHER),
+)
 
 
 class Metrics:
@@ -46,6 +50,8 @@ class Metrics:
         self._counts[names.THROTTLES] += status == 429
         self._counts[names.CLIENTS_GONE] += status == CLIENT_GONE
         self._counts[names.KV_TRANSFER_BYTES] += record.kv_bytes
+        self._counts[names.FIRST_TOKENS_COMPARED] += record.phases.first_token is not None
+        self._counts[names.FIRST_TOKENS_OTHER] += record.phases.first_token is Verdict.OTHER
         self._times.offer(round(total_ms, 3))
         if record.stream and record.phases.ttft_ms is not None:
             self._first_tokens.offer(_first_token(record))

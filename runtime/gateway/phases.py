@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from runtime.gateway import tracing
+from runtime.gateway.oracle import Verdict
 from runtime.handoff.metrics import PHASES
 
 _OWN: Final = ("queue", "reserve", "prefill")
@@ -31,6 +32,7 @@ class Phases:
         self.ttft_ms: float | None = None
         self.decisions: dict[str, str] = {}
         self.retries: list[tuple[str, str, str]] = []
+        self.first_token: Verdict | None = None
         self._started = time.perf_counter()
         self._decoding = self._started
 
@@ -49,6 +51,10 @@ class Phases:
     def decided(self, what: str, reason: str) -> None:
         """Note why a policy chose as it did; of several tries the last counts."""
         self.decisions[what] = reason
+
+    def compared(self, verdict: Verdict) -> None:
+        """Note whether decode began with the token that prefill chose."""
+        self.first_token = verdict
 
     def retried(self, leg: str, code: str, action: str) -> None:
         """Note what was done about a failed leg."""

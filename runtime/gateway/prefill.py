@@ -9,6 +9,7 @@ from runtime.gateway import chat as bodies
 from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import Chat
 from runtime.gateway.gauge import Gauge
+from runtime.gateway.oracle import first_text
 from runtime.gateway.retries import Retries, code_of
 from runtime.gateway.routing.failure import Action, Leg
 from runtime.gateway.upstream import Client, NotSentError, PeerError, Response, UnreachableError, headers, refusal
@@ -73,7 +74,9 @@ class Prefill:
             ) as response:
                 if response.status != 200:
                     raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
-                return handoff(await _json(response), worker)
+                answer = await _json(response)
+                attempt.foretold = first_text(answer)
+                return handoff(answer, worker)
         except UnreachableError as error:
             if isinstance(error, NotSentError):
                 await self.pool.renew(worker)

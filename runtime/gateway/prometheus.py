@@ -43,6 +43,7 @@ class Prometheus:
         ).labels(model)
         self._decisions = self._counter("tandem_gateway_decisions", "Choices of policies, and why.", "what", "reason")
         self._retries = self._counter("tandem_gateway_retries", "Legs tried again.", "leg", "code", "action")
+        self._first_tokens = self._counter("tandem_gateway_first_tokens", "Decode's against prefill's.", "verdict")
         phases = self._histogram("tandem_gateway_phase_seconds", "Phases of the time to first token.", "phase")
         self._phases = {name: phases.labels(model, name) for name in PHASES}
         self.fill = self._gauge("tandem_decode_reservation_fill", "Share of the endpoint's KV memory reserved.")
@@ -65,6 +66,8 @@ class Prometheus:
             self._decisions.labels(self._model, what, reason).inc()
         for leg, code, action in record.phases.retries:
             self._retries.labels(self._model, leg, code, action).inc()
+        if record.phases.first_token:
+            self._first_tokens.labels(self._model, record.phases.first_token).inc()
         self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
         if record.stream and record.phases.ttft_ms is not None:

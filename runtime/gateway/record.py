@@ -35,11 +35,13 @@ class Record:
     @property
     def described(self) -> dict[str, str | int | float | bool]:
         """What a span tells of the request."""
+        first_token = self.phases.first_token
         return {
             "tandem.request_id": self.request_id,
             "tandem.stream": self.stream,
             "tandem.kv_bytes": self.kv_bytes,
             **{f"tandem.decided.{what}": reason for what, reason in self.phases.decisions.items()},
+            **({"tandem.first_token": first_token} if first_token else {}),
             "tandem.retries": len(self.phases.retries),
             **{f"tandem.{name}_ms": spent for name, spent in self.phases.rounded.items()},
         }
@@ -59,6 +61,7 @@ class Record:
             stream=self.stream,
             worker=self.phases.worker,
             decided=self.phases.decisions,
+            first_token=self.phases.first_token,
             retries=[" ".join(retry) for retry in self.phases.retries],
             phases_ms=self.phases.rounded,
             ttft_ms=None if ttft_ms is None else round(ttft_ms, 3),

@@ -53,6 +53,10 @@ ERRORS: Final = Metric("Errors", Unit.COUNT, "Sum", "those that ended with a sta
 THROTTLES: Final = Metric("Throttles", Unit.COUNT, "Sum", "those that ended with status 429")
 CLIENTS_GONE: Final = Metric("ClientsGone", Unit.COUNT, "Sum", "those whose client left before the end")
 KV_TRANSFER_BYTES: Final = Metric("KvTransferBytes", Unit.BYTES, "Sum", "KV read from prefill workers")
+FIRST_TOKENS_COMPARED: Final = Metric(
+    "FirstTokensCompared", Unit.COUNT, "Sum", "answers without chance whose first token was held against prefill's"
+)
+FIRST_TOKENS_OTHER: Final = Metric("FirstTokensOther", Unit.COUNT, "Sum", "those that began with another token")
 REQUEST_TIME: Final = Metric("RequestTime", Unit.MILLISECONDS, "p99", "from a request to the end of its answer")
 TIME_TO_FIRST_TOKEN: Final = Metric(
     "TimeToFirstToken", Unit.MILLISECONDS, "p99", "from a streamed request to the first bytes of its answer"
@@ -98,6 +102,8 @@ GATEWAY: Final = (
     THROTTLES,
     CLIENTS_GONE,
     KV_TRANSFER_BYTES,
+    FIRST_TOKENS_COMPARED,
+    FIRST_TOKENS_OTHER,
     REQUEST_TIME,
     TIME_TO_FIRST_TOKEN,
     *PHASES.values(),

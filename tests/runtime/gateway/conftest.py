@@ -11,7 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from runtime.gateway import tracing
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
@@ -85,6 +89,15 @@ class Captured:
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Captured:
     return Captured(capsys)
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Keep every span."""
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(tracing, "_TRACER", provider.get_tracer("test"))
+    return kept
 
 
 Start = Callable[..., Any]

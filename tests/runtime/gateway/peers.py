@@ -112,6 +112,7 @@ class PrefillPeer(Peer):
     """Answer as a vLLM prefill worker does."""
 
     changes: Mapping[str, Any] = {}
+    said: str = "Hello"
     answer: object = None
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
@@ -131,7 +132,9 @@ class PrefillPeer(Peer):
             fields.TP_SIZE: 1,
             **self.changes,
         }
-        return web.json_response(self.answer or {**COMPLETION, fields.KV_TRANSFER_PARAMS: params})
+        choice = {"index": 0, "message": {"role": "assistant", "content": self.said}, "finish_reason": "length"}
+        answer = {**COMPLETION, "choices": [choice], fields.KV_TRANSFER_PARAMS: params}
+        return web.json_response(self.answer or answer)
 
     async def tokenize(self, request: web.Request) -> web.StreamResponse:
         """Tokenize: every prompt has three tokens."""
