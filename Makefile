@@ -12,7 +12,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm test-browser review synth bench-synth bench-handoff bench-planner lock clean
+.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm test-browser review synth bench-synth bench-handoff bench-gateway bench-planner lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -85,6 +85,9 @@ bench-synth: setup ## cold synth against an empty CDK app
 
 bench-handoff: setup ## a KV handoff against a bare NIXL READ of the same bytes
 	@python -m benchmarks.handoff
+
+bench-gateway: setup ## the gateway beside nginx, two Rust routers, FastAPI + httpx and LiteLLM, which it installs; needs cc
+	@python -m benchmarks.gateway
 
 bench-planner: setup ## the simulator's speed, up to a million requests
 	@python -m benchmarks.planner
