@@ -35,6 +35,12 @@ class Tries(Protocol):
     async def close(self) -> None:
         """Leave the decoder of the moment."""
 
+    def ended(self) -> None:
+        """Note that the decoder of the moment brought the answer to its end."""
+
+    def lost(self) -> None:
+        """Note that the decoder of the moment broke off an answer with which nobody can go on."""
+
     def broke(self, error: UnreachableError, leg: Leg) -> None:
         """Note that the answer broke off; raise ``error`` where nothing can be done about it."""
 
@@ -70,12 +76,22 @@ class Answer:
             else:
                 if self._tries.oracle:
                     self._tries.oracle.whole(body)
+                self._tries.ended()
                 return body
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Return the body as it comes, which raises ``UnreachableError`` where it breaks off and nobody can go on."""
         streamed = self.headers.get("Content-Type", "").startswith("text/event-stream")
-        return self._followed() if self._tries.followed and streamed else self._tries.response.chunks()
+        return self._followed() if self._tries.followed and streamed else self._unfollowed()
+
+    async def _unfollowed(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._tries.response.chunks():
+                yield chunk
+        except UnreachableError:
+            self._tries.lost()
+            raise
+        self._tries.ended()
 
     async def _followed(self) -> AsyncIterator[bytes]:
         journal = Journal(shown=self._tries.chat.body.get("return_token_ids") is True)
@@ -91,6 +107,7 @@ class Answer:
                     if journal.failed:
                         break
                 if journal.finished:
+                    self._tries.ended()
                     return
                 error = UnreachableError("the stream ended before it said so")
             except UnreachableError as broken:
@@ -103,6 +120,7 @@ class Answer:
         journal.cut()
         await self._tries.close()
         if progress is None:
+            self._tries.lost()
             raise error
         self._tries.broke(error, Leg.STREAM)
         try:

@@ -26,6 +26,11 @@ class Breakers:
         if name in self._troubled:
             self._troubled[name] = self._troubled[name].asked(self._clock())
 
+    def answered(self, name: str) -> None:
+        """Note that a peer is there, which says nothing of how its answer ends."""
+        if name in self._troubled:
+            self._troubled[name] = self._troubled[name].answered()
+
     def succeeded(self, name: str) -> None:
         """Note that a peer did what it was asked."""
         self._troubled.pop(name, None)

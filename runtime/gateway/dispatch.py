@@ -70,7 +70,7 @@ class Run:
         self._dispatch = dispatch
         self._phases = phases
         self._stack = AsyncExitStack()
-        self._text_only = self._resuming = False
+        self._text_only = self._resuming = self._once_more = False
         self._tried: set[str] = set()
         self._attempt = Attempt(
             request_id=chat.request_id,
@@ -96,14 +96,23 @@ class Run:
         """Leave the decoder of the moment, which frees what the request holds."""
         await self._stack.aclose()
 
+    def ended(self) -> None:
+        """Note that the decoder of the moment brought the answer to its end."""
+        self._dispatch.fleet.succeeded(self.decoder)
+
+    def lost(self) -> None:
+        """Note that the decoder of the moment broke off an answer with which nobody can go on."""
+        self._dispatch.fleet.failed(self.decoder, Code.DECODE_FAILED)
+
     def broke(self, error: UnreachableError, leg: Leg) -> None:
         """Note that the answer broke off; raise ``error`` where nothing can be done about it."""
         self._resuming = leg is Leg.STREAM
         if self._phases.ttft_ms is not None:
             self._phases = self._phases.afterwards()
         self._attempt.leg = leg
+        code = Code.DECODE_FAILED if self._resuming else Code.DECODE_UNAVAILABLE
         try:
-            self._after(HandoffError(Code.DECODE_FAILED, str(error)))
+            self._after(HandoffError(code, str(error)))
         except HandoffError:
             raise error from None
 
@@ -131,7 +140,7 @@ class Run:
         self._stack = AsyncExitStack()
         self._stack.enter_context(fleet.holding(self.decoder))
         self.response = await self._stack.enter_async_context(self.decoder.run(chat, self._attempt))
-        fleet.succeeded(self.decoder, self._attempt.prompt)
+        fleet.began(self.decoder, self._attempt.prompt)
         foretold = self._attempt.foretold if greedy(self.chat.body) else ""
         self.oracle = Oracle(foretold, self._phases.compared) if foretold else None
 
@@ -161,6 +170,7 @@ class Run:
             self._tried.clear()
         elif not self._others():
             self._tried.clear()  # a connection may have been cut, a reservation have expired, and the endpoint be well
+        self._once_more = self._once_more or action is Action.ONCE_MORE
 
     def _possible(self) -> set[Action]:
         if self._attempt.number >= TRIES:
@@ -168,6 +178,8 @@ class Run:
         possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
         if self._others():
             possible.add(Action.ANOTHER_ENDPOINT)
+        elif not self._once_more:
+            possible.add(Action.ONCE_MORE)
         if self._attempt.handoff is Handoff.KV and self._dispatch.fleet.usable(_takes_text):
             possible.add(Action.TEXT)
         return possible

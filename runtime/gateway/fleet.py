@@ -73,12 +73,16 @@ class Fleet:
         """Note which share of its memory a decoder has reserved, 0 to 1."""
         self._fill[name] = share
 
-    def succeeded(self, decoder: Decoder, prompt: Prompt) -> None:
+    def began(self, decoder: Decoder, prompt: Prompt) -> None:
         """Note that a decoder began to answer."""
-        self._breakers.succeeded(decoder.name)
+        self._breakers.answered(decoder.name)
         self._full_until.pop(decoder.name, None)
         if decoder.caches:
             self._cached.record(decoder.name, prompt.blocks)
+
+    def succeeded(self, decoder: Decoder) -> None:
+        """Note that a decoder brought an answer to its end."""
+        self._breakers.succeeded(decoder.name)
 
     def cached_tokens(self, decoder: Decoder, prompt: Prompt) -> int:
         """Return how many of a prompt's tokens are likely to be in a decoder's prefix cache."""
@@ -89,7 +93,7 @@ class Fleet:
         if code in _BROKEN:
             self._breakers.failed(decoder.name)
         else:
-            self._breakers.succeeded(decoder.name)  # who refuses is there
+            self._breakers.answered(decoder.name)  # who refuses is there
         if code is Code.CAPACITY:
             self._full_until[decoder.name] = self._clock() + _FULL_SECONDS
 

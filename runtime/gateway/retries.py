@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from runtime.gateway.phases import Phases
 from runtime.gateway.routing.budget import RetryBudget
-from runtime.gateway.routing.failure import Action, Leg, act
+from runtime.gateway.routing.failure import Action, Leg, act, charged
 from runtime.gateway.upstream import PeerError
 from runtime.handoff.contract import Code, HandoffError
 
@@ -27,13 +27,16 @@ class Retries:
         """Return what is done about ``error``; ``GIVE_UP`` where nothing is possible, or the budget is spent."""
         code = code_of(error)
         action = act(leg, code, possible)
-        if action is not Action.GIVE_UP:
-            left = self._budget.spend(self._clock())
-            if left is None:
-                return Action.GIVE_UP
-            self._budget = left
-            phases.retried(leg, code, action)
+        if action is Action.GIVE_UP or (charged(leg, code) and not self._spent()):
+            return Action.GIVE_UP
+        phases.retried(leg, code, action)
         return action
+
+    def _spent(self) -> bool:
+        """Take one retry from the budget; tell whether it held one."""
+        left = self._budget.spend(self._clock())
+        self._budget = left or self._budget
+        return left is not None
 
 
 def code_of(error: Exception) -> Code:

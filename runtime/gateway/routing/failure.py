@@ -25,6 +25,8 @@ class Action(StrEnum):
     """Prefill again at another worker, for the same reservation."""
     ANOTHER_ENDPOINT = "another_endpoint"
     """Reserve, prefill and decode again at an endpoint that this request has not tried."""
+    ONCE_MORE = "once_more"
+    """The same at an endpoint that failed, once a request, where no other is left: a connection may have been cut."""
     RESERVE_AGAIN = "reserve_again"
     """Reserve, prefill and decode again, at another endpoint if there is one."""
     TEXT = "text"
@@ -37,6 +39,7 @@ class Action(StrEnum):
 TRIES: Final = 5
 """How often a request is begun at most, whatever fails."""
 _FRESH: Final = (Action.RESERVE_AGAIN, Action.TEXT)
+_ELSEWHERE: Final = (Action.ANOTHER_ENDPOINT, Action.ONCE_MORE)
 
 TABLE: Final[Mapping[Leg, Mapping[Code, tuple[Action, ...]]]] = {
     Leg.RESERVE: {
@@ -50,8 +53,8 @@ TABLE: Final[Mapping[Leg, Mapping[Code, tuple[Action, ...]]]] = {
     },
     Leg.DECODE: {
         Code.CAPACITY: (Action.ANOTHER_ENDPOINT,),
-        Code.DECODE_UNAVAILABLE: (Action.ANOTHER_ENDPOINT,),
-        Code.DECODE_FAILED: (Action.ANOTHER_ENDPOINT,),
+        Code.DECODE_UNAVAILABLE: _ELSEWHERE,
+        Code.DECODE_FAILED: _ELSEWHERE,
         Code.TICKET_INVALID: (Action.ANOTHER_ENDPOINT, Action.TEXT),
         Code.RESERVATION_UNKNOWN: _FRESH,
         Code.KV_STALE: _FRESH,
@@ -67,9 +70,15 @@ TABLE: Final[Mapping[Leg, Mapping[Code, tuple[Action, ...]]]] = {
     },
 }
 """What is tried, in this order, where it is possible; what is not here is the request's own fault, and told at once."""
+_GONE: Final = frozenset({Code.DECODE_UNAVAILABLE, Code.PREFILL_UNAVAILABLE})
 
 
 def act(leg: Leg, code: Code, possible: Collection[Action]) -> Action:
     """Return the first action of the table that is possible now, else ``GIVE_UP``."""
     wanted = TABLE[leg].get(code, ())
     return next((action for action in wanted if action in possible), Action.GIVE_UP)
+
+
+def charged(leg: Leg, code: Code) -> bool:
+    """Tell whether a retry counts against the budget: of who is gone the work only moves, and a crash moves much."""
+    return leg is not Leg.STREAM and code not in _GONE

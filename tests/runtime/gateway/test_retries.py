@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -120,3 +121,40 @@ async def test_a_client_s_time_ends_a_request_that_takes_longer(cs3: Setup) -> N
     async with cs3.ask(headers={fields.TIME_LIMIT_HEADER: "50"}) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (504, "deadline_exceeded")
     await cs3.decode.wait(lambda: f"DELETE {RESERVATIONS}/r/1" in cs3.decode.calls())
+
+
+async def test_the_only_endpoint_is_asked_once_more_where_it_failed(cs3: Setup, log: Captured) -> None:
+    cs3.decode.errors["decode"] = web.Response(status=500, text="out of memory")
+    cs3.decode.once.add("decode")
+    assert await answered(cs3) == COMPLETION
+    assert log.requests()[0]["retries"] == ["decode decode_failed once_more"]
+
+
+async def test_the_only_endpoint_is_not_asked_a_third_time(cs3: Setup) -> None:
+    cs3.decode.errors["decode"] = web.Response(status=500, text="out of memory")
+    async with cs3.ask() as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (502, "decode_failed")
+    assert cs3.decode.calls().count(f"POST {CHAT_COMPLETIONS}") == 2
+
+
+async def test_a_crash_breaks_more_answers_than_the_budget_holds_and_each_is_asked_for_elsewhere(start: Start) -> None:
+    setup = await start("cs3", peers=2)
+    setup.decode.dies = True
+    assert await asyncio.gather(*(answered(setup) for _ in range(60))) == [COMPLETION] * 60
+
+
+async def broken(setup: Setup, times: int, **more: Any) -> None:
+    for _ in range(times):
+        async with setup.ask(stream=True, **more) as answer:
+            assert b'"decode_failed"' in await answer.read()
+
+
+async def test_streams_that_break_open_the_breaker_whether_they_could_go_on_or_not(start: Start) -> None:
+    for more in ({"tools": [{"type": "function"}]}, {}):
+        setup = await start("cs3")
+        setup.decode.chunks, setup.decode.dies = CHUNKS[:1], True
+        await broken(setup, 5, **more)
+        calls = len(setup.decode.calls())
+        async with setup.ask() as answer:
+            assert "every decode endpoint failed lately" in await answer.text()
+        assert len(setup.decode.calls()) == calls

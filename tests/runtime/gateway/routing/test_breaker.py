@@ -30,6 +30,13 @@ def test_after_a_while_one_request_tries_again() -> None:
     assert asked.succeeded().admits(2)
 
 
+def test_an_answer_that_began_closes_it_and_one_that_ended_well_forgives() -> None:
+    begun = opened().asked(2).answered()
+    assert begun.admits(2)
+    assert not begun.fail(2).admits(5.9)  # twice as long
+    assert begun.succeeded().fail(2).admits(2)
+
+
 def test_a_closed_one_asks_as_often_as_it_likes() -> None:
     assert CLOSED.asked(0) == CLOSED
 
@@ -50,3 +57,10 @@ def test_it_never_stays_shut_longer_than_its_bound(steps: list[str]) -> None:
     for step in steps:
         breaker = breaker.succeeded() if step == "succeeded" else getattr(breaker, step)(0.0)
         assert breaker.admits(CLOSED.most_seconds)
+
+
+def test_what_was_under_way_as_it_opened_does_not_keep_it_shut_for_longer() -> None:
+    breaker = opened()
+    for _ in range(50):  # streams that one crash broke
+        breaker = breaker.fail(0.1)
+    assert breaker.admits(2)

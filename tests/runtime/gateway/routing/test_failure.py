@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.gateway.routing.failure import TABLE, Action, Leg, act
+from runtime.gateway.routing.failure import TABLE, Action, Leg, act, charged
 from runtime.handoff.contract import Code
 
 EVERYTHING = frozenset(Action)
@@ -42,3 +42,14 @@ def test_the_document_shows_this_table() -> None:
     ]
     head = "| leg | code | tried, in this order |\n|---|---|---|\n"
     assert head + "".join(rows) + "\n" in text
+
+
+def test_a_crash_moves_work_and_only_refusals_count_against_the_budget() -> None:
+    free = {(leg, code) for leg, codes in TABLE.items() for code in codes if not charged(leg, code)}
+    assert free == {
+        (Leg.RESERVE, Code.DECODE_UNAVAILABLE),
+        (Leg.PREFILL, Code.PREFILL_UNAVAILABLE),
+        (Leg.DECODE, Code.DECODE_UNAVAILABLE),
+        (Leg.STREAM, Code.DECODE_UNAVAILABLE),
+        (Leg.STREAM, Code.DECODE_FAILED),
+    }
