@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Protocol
+from time import time
+from types import MappingProxyType
+from typing import Protocol, Self
 
 from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.journal import Journal
@@ -12,10 +14,9 @@ from runtime.gateway.continuation.resume import Tokenized, asked_for_usage, rest
 from runtime.gateway.continuation.rewrite import Rewriter
 from runtime.gateway.events import EventError, Events
 from runtime.gateway.oracle import Oracle
-from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.routing.failure import Leg
 from runtime.gateway.upstream import PeerError, Response, UnreachableError
-from runtime.handoff.contract import HandoffError
+from runtime.handoff.contract import Code, HandoffError
 
 _LENGTH = "length"
 
@@ -24,7 +25,6 @@ class Tries(Protocol):
     """What is behind an answer: the decoder of the moment, and how to come by another."""
 
     chat: Chat
-    decoder: Decoder
     response: Response
     followed: bool
     oracle: Oracle | None
@@ -44,15 +44,46 @@ class Tries(Protocol):
     def broke(self, error: UnreachableError, leg: Leg) -> None:
         """Note that the answer broke off; raise ``error`` where nothing can be done about it."""
 
+    def limit(self, room: int) -> int:
+        """Return how many tokens the answer may have where the context has ``room`` for so many."""
+
     async def tokenize(self) -> Tokenized:
         """Return the prompt's token ids; raise ``UnreachableError`` or ``HandoffError``."""
+
+
+class NotAsked:
+    """Be the response behind a stream of which nobody has been asked for anything."""
+
+    status = 200
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "text/event-stream"})
+
+    async def read(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield nothing."""
+        return
+        yield b""
 
 
 class Answer:
     """Implement ``Response`` over as many responses as it takes."""
 
-    def __init__(self, tries: Tries) -> None:
+    def __init__(self, tries: Tries, begun: AsyncIterator[bytes] | None = None) -> None:
         self._tries = tries
+        self._begun = begun
+
+    @classmethod
+    async def resumed(cls, tries: Tries) -> Self:
+        """Return what follows the tokens that the client received; raise ``HandoffError`` or ``PeerError``."""
+        chat = tries.chat
+        head = {"id": f"chatcmpl-{chat.request_id}", "created": int(time()), "model": chat.body["model"]}
+        try:
+            return cls(tries, await _remainder(tries, Progress(head, list(chat.received), spoken=True)))
+        except UnreachableError as error:
+            message = f"no worker tokenized the prompt ({error}): try again"
+            raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
 
     @property
     def status(self) -> int:
@@ -81,8 +112,12 @@ class Answer:
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Return the body as it comes, which raises ``UnreachableError`` where it breaks off and nobody can go on."""
+        if self._begun:
+            return self._followed(self._begun)
         streamed = self.headers.get("Content-Type", "").startswith("text/event-stream")
-        return self._followed() if self._tries.followed and streamed else self._unfollowed()
+        if self._tries.followed and streamed:
+            return self._followed(self._tries.response.chunks())
+        return self._unfollowed()
 
     async def _unfollowed(self) -> AsyncIterator[bytes]:
         try:
@@ -93,9 +128,8 @@ class Answer:
             raise
         self._tries.ended()
 
-    async def _followed(self) -> AsyncIterator[bytes]:
+    async def _followed(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         journal = Journal(shown=self._tries.chat.body.get("return_token_ids") is True)
-        events: AsyncIterator[bytes] = self._tries.response.chunks()
         oracle = self._tries.oracle
         while True:
             try:
@@ -116,7 +150,8 @@ class Answer:
 
     async def _continued(self, journal: Journal, error: UnreachableError) -> AsyncIterator[bytes]:
         """Return the rest of the stream, from whoever goes on with it; raise ``error`` where nobody can."""
-        progress = None if journal.events is None else Progress.read(journal.events)
+        received = self._tries.chat.received
+        progress = None if journal.events is None else Progress.read(journal.events, received)
         journal.cut()
         await self._tries.close()
         if progress is None:
@@ -124,18 +159,21 @@ class Answer:
             raise error
         self._tries.broke(error, Leg.STREAM)
         try:
-            prompt = await self._tries.tokenize()
-        except (HandoffError, PeerError) as absent:
-            raise error from absent
-        chat, decoder = self._tries.chat, self._tries.decoder
-        limit = decoder.limit(chat, prompt.max_model_len - len(prompt.ids))
-        rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=len(progress.ids))
-        missing = rest(chat, progress, prompt, limit)
-        if missing is None:
-            reason = None if progress.finish_reason else _LENGTH
-            return _each(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))
-        await _begin(self._tries, missing, error)
-        return _rewritten(self._tries.response, rewriter)
+            return await _remainder(self._tries, progress)
+        except (HandoffError, PeerError) as refused:
+            raise error from refused
+
+
+async def _remainder(tries: Tries, progress: Progress) -> AsyncIterator[bytes]:
+    """Return the events after ``progress``; raise ``UnreachableError`` where nobody tokenizes, or as ``begin`` does."""
+    prompt, chat = await tries.tokenize(), tries.chat
+    rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=len(progress.ids))
+    missing = rest(chat, progress, prompt, tries.limit(prompt.max_model_len - len(prompt.ids)))
+    if missing is None:
+        reason = None if progress.finish_reason else _LENGTH
+        return _each(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))
+    await tries.begin(missing)
+    return _rewritten(tries.response, rewriter)
 
 
 async def _begin(tries: Tries, chat: Chat, error: UnreachableError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ too much rather than too little. The endpoint counts for itself before it decode
 DEFAULT_MAX_TOKENS: Final = 1024
 """Answer tokens reserved where the client sets no limit; half the context where that is less."""
 
+RECEIVED: Final = "received_token_ids"
+"""The field by which a client goes on with a stream that broke between it and a gateway."""
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
@@ -39,6 +41,8 @@ class Chat:
     """An estimate, for reservation, admission and the choice of a worker."""
     path: str = contract.CHAT_COMPLETIONS
     """Where peers are asked."""
+    received: Sequence[int] = ()
+    """The ids of an answer's tokens that the client has the text of: what follows them is asked for."""
     deadline: Deadline = NEVER
 
     @property
@@ -76,6 +80,7 @@ def read(
     body = stripped(given)
     _check_types(body)
     _CHECKS[path](body)
+    received = _received(body.pop(RECEIVED, None), path)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
     max_tokens = asked_tokens(body) or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
@@ -90,7 +95,13 @@ def read(
     # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
     prompt_tokens = min(room, estimated)
     return Chat(
-        request_id=request_id, tenant=tenant, body=body, max_tokens=max_tokens, prompt_tokens=prompt_tokens, path=path
+        request_id=request_id,
+        tenant=tenant,
+        body=body,
+        max_tokens=max_tokens,
+        prompt_tokens=prompt_tokens,
+        path=path,
+        received=received,
     )
 
 
@@ -203,6 +214,16 @@ def _check_prompt(body: dict[str, Any]) -> None:
     if not (isinstance(prompt, str) and prompt) and not _are_token_ids(prompt):
         raise _invalid("prompt is missing, empty or several: one text, or one list of token ids, is needed")
     body["prompt"] = prompt
+
+
+def _received(given: Any, path: str) -> Sequence[int]:
+    if given is None or given == []:
+        return ()
+    if path != contract.CHAT_COMPLETIONS:
+        raise _invalid(f"{RECEIVED} goes on with chats alone: a completion goes on by a prompt of token ids")
+    if not _are_token_ids(given):
+        raise _invalid(f"{RECEIVED} is {given!r:.80}: the list of token ids that came is needed")
+    return tuple(given)
 
 
 def _are_token_ids(prompt: object) -> bool:

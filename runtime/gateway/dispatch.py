@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from runtime.gateway.answer import Answer
+from runtime.gateway.answer import Answer, NotAsked
 from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
+from runtime.gateway.chat import RECEIVED, Chat
 from runtime.gateway.continuation.resume import Tokenized
 from runtime.gateway.continuation.tokenize import tokenize
 from runtime.gateway.fleet import Fleet
@@ -22,6 +22,11 @@ from runtime.gateway.routing.failure import TRIES, Action, Leg
 from runtime.gateway.upstream import Client, PeerError, Response, UnreachableError
 from runtime.gateway.workers import Pool, Prompt
 from runtime.handoff.contract import Code, HandoffError
+
+_NOT_RESUMABLE = (
+    f"{RECEIVED} is given, but this answer cannot be continued exactly: that takes stream, no tools, logprobs, "
+    "penalties or response_format, and an endpoint that tells its tokens' ids; ask for the whole answer again"
+)
 
 
 class Dispatch:
@@ -53,8 +58,12 @@ class Dispatch:
         self.retries.requested()
         run = Run(self, chat, phases)
         try:
-            await run.begin(chat)
-            yield Answer(run)
+            if chat.received:
+                run.resume()
+                yield await Answer.resumed(run)
+            else:
+                await run.begin(chat)
+                yield Answer(run)
         finally:
             await run.close()
 
@@ -64,6 +73,8 @@ class Run:
 
     def __init__(self, dispatch: Dispatch, chat: Chat, phases: Phases) -> None:
         self.chat = chat
+        self.response: Response = NotAsked()
+        self.decoder: Decoder
         self.followed = False
         """Whether the answer of the moment tells the ids of its tokens."""
         self.oracle: Oracle | None = None
@@ -92,9 +103,20 @@ class Run:
                 await self.close()
                 self._after(error)
 
+    def resume(self) -> None:
+        """Prepare to go on with an answer; raise ``HandoffError`` (``invalid_request``) where nobody could exactly."""
+        able = self._dispatch.fleet.known(lambda each: each.follows(self.chat.body))
+        if not able:
+            raise HandoffError(Code.INVALID_REQUEST, _NOT_RESUMABLE)
+        self._resuming, self.decoder = True, able[0]
+
     async def close(self) -> None:
         """Leave the decoder of the moment, which frees what the request holds."""
         await self._stack.aclose()
+
+    def limit(self, room: int) -> int:
+        """Return how many tokens the answer may have where the context has ``room`` for so many."""
+        return self.decoder.limit(self.chat, room)
 
     def ended(self) -> None:
         """Note that the decoder of the moment brought the answer to its end."""
@@ -126,7 +148,7 @@ class Run:
     async def _enter(self, chat: Chat) -> None:
         fleet = self._dispatch.fleet
         decision = fleet.choose(self._attempt.prompt, self._fit, self._tried)
-        self.decoder: Decoder = decision.choice
+        self.decoder = decision.choice
         self._phases.decided("decoder", decision.reason)
         self._attempt = replace(
             self._attempt,

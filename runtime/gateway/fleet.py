@@ -34,6 +34,10 @@ class Fleet:
         self._cached: PrefixIndex[str] = PrefixIndex()
         self._turn = 0
 
+    def known(self, fit: Callable[[Decoder], bool]) -> list[Decoder]:
+        """Return who is ``fit``, whether it may be asked now or not."""
+        return [each for each in self._known() if fit(each)]
+
     @property
     def empty(self) -> bool:
         """Whether nobody is known who could decode."""

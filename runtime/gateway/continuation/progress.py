@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -23,9 +23,12 @@ class Progress:
     """Whether the usage was told."""
 
     @classmethod
-    def read(cls, kept: Iterable[bytes]) -> Self | None:
-        """Return how far a stream came, None where that cannot be known: text without ids, tools, reasoning."""
-        progress, pending = cls(), list[int]()
+    def read(cls, kept: Iterable[bytes], received: Sequence[int] = ()) -> Self | None:
+        """Return how far a stream came, None where that cannot be known: text without ids, tools, reasoning.
+
+        What was ``received`` came before it, in a stream of another gateway.
+        """
+        progress, pending = cls(ids=list(received), spoken=bool(received)), list[int]()
         try:
             for event in b"".join(kept).split(b"\n\n"):
                 data = event.removeprefix(b"data:").strip()

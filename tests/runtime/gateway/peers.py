@@ -158,6 +158,7 @@ class DecodePeer(Peer):
     text_completion: Mapping[str, Any] = TEXT_COMPLETION
     rest: tuple[bytes, ...] = ()
     """What it goes on with."""
+    breaks_rest = False
     dies = False
     waits_after_first = False
     invitation: object = None
@@ -198,7 +199,7 @@ class DecodePeer(Peer):
                 if self.waits_after_first:
                     await self.hold("stream").wait()
             self.completed += 1
-        if self.dies and not goes_on:
+        if self.breaks_rest if goes_on else self.dies:
             _cut(request)
         return response
 
