@@ -162,4 +162,6 @@ class Reservations:
             )
 
     def _expire(self, now: float) -> None:
-        self._waiting = {key: held for key, held in self._waiting.items() if now < held.expires_at}
+        # all wait equally long, so the first that was granted is the first to expire
+        while (oldest := next(iter(self._waiting.values()), None)) and oldest.expires_at <= now:
+            del self._waiting[oldest.reservation_id]

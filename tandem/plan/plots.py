@@ -13,7 +13,7 @@ from tandem.simulation.tell import seconds
 
 def plots(told: Recommendation) -> list[str]:
     """Return the plots of the recommended size, and the frontier."""
-    return [*outcome_plots(told.outcome), _frontier(told)]
+    return [*outcome_plots(told.own.point.outcome), _frontier(told)]
 
 
 def _frontier(told: Recommendation) -> str:

@@ -13,8 +13,6 @@ from tandem.plan import shape as shapes
 from tandem.plan.search import Found, Search
 from tandem.plan.sensitivity import Changed, sensitivity
 from tandem.plan.targets import Targets
-from tandem.simulation.outcome import Outcome
-from tandem.simulation.replay import replay
 from tandem.spec.deployment import Cs3, Deployment
 from tandem.traces.trace import Trace
 
@@ -24,13 +22,12 @@ SEARCHED: Final = 12_500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recommendation:
-    """Hold the answer: the file's own kind first, then the others under the same targets; ``outcome`` is its replay."""
+    """Hold the answer: the file's own kind first, then the others under the same targets."""
 
     targets: Targets
     own: Found
     others: tuple[Found, ...]
     changed: tuple[Changed, ...]
-    outcome: Outcome
     requests: int
 
 
@@ -54,7 +51,6 @@ def recommend(
         own=own,
         others=others,
         changed=tuple(sensitivity(site, part)),
-        outcome=replay(site, part),
         requests=len(part),
     )
 

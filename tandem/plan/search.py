@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tandem.plan.hourly import Hourly
 from tandem.plan.shape import Shape
 from tandem.plan.targets import Targets
+from tandem.simulation.outcome import Outcome
 from tandem.simulation.replay import replay
+from tandem.simulation.site import fastest_token
 from tandem.simulation.summary import Summary, summarize
 from tandem.traces.trace import Trace
 
@@ -28,14 +30,16 @@ class Point:
     size: Size
     hourly: Hourly
     found: Summary
+    outcome: Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """Hold a shape's answer: ``point`` meets ``aimed``, which are the targets, or what is next to the ``floor``.
 
-    ``floor`` is what any number of machines would do; ``unmet`` names the targets that it misses. ``below`` holds the
-    points with one machine fewer along each axis, and ``tried`` all.
+    ``floor`` is what any number of machines would do; ``unmet`` names the targets that it misses, and is not looked for
+    where arithmetic says that no stream is as fast. ``below`` holds the points with one machine fewer along each axis,
+    and ``tried`` all.
     """
 
     shape: Shape
@@ -59,11 +63,12 @@ class Search:
 
         An infinite slack leaves such a target out.
         """
-        floor = self._plenty(targets, start)
+        floor = self._plenty(self._sought(targets, start, slack), start)
         unmet = targets.missed(floor.found)
         aimed = _within_reach(targets, floor.found, slack)
-        first = self._least(aimed, 0, floor.size)
-        size = self._least(aimed, 1, (first, floor.size[1]))
+        enough = self._enough(aimed, floor)
+        first = self._least(aimed, 0, enough.size)
+        size = self._least(aimed, 1, (first, enough.size[1]))
         best = (first, size)
         return Found(
             shape=self._shape,
@@ -78,10 +83,16 @@ class Search:
     def at(self, size: Size) -> Point:
         """Return what ``size`` does, replayed once."""
         if size not in self._points:
-            found = summarize(replay(self._shape.site(*size), self._trace))
-            self._points[size] = Point(size=size, hourly=self._shape.hourly(*size), found=found)
+            outcome = replay(self._shape.site(*size), self._trace)
+            hourly = self._shape.hourly(*size)
+            self._points[size] = Point(size=size, hourly=hourly, found=summarize(outcome), outcome=outcome)
             self._told()
         return self._points[size]
+
+    def _sought(self, targets: Targets, start: Size, slack: float) -> Targets:
+        """Return ``targets`` without one that may be left out and that arithmetic says is out of reach."""
+        hopeless = math.isinf(slack) and targets.tpot_p99 < fastest_token(self._shape.site(*self._bounded(start)))
+        return replace(targets, tpot_p99=math.inf) if hopeless else targets
 
     def _plenty(self, targets: Targets, start: Size) -> Point:
         """Double until the targets are met, or twice as many machines are of no more use."""
@@ -96,6 +107,11 @@ class Search:
             if not _improved(before.found, after.found):
                 break
         return point
+
+    def _enough(self, aimed: Targets, floor: Point) -> Point:
+        """Return the smallest of the sizes tried on the way to ``floor`` that meets ``aimed`` already."""
+        meeting = [point for point in self._points.values() if not aimed.missed(point.found)]
+        return min(meeting, key=lambda point: point.size, default=floor)
 
     def _bounded(self, size: Size) -> Size:
         first, second = (

@@ -14,15 +14,16 @@ class Meter:
 
     def __init__(self, capacity: float, span: float, bins: int) -> None:
         self._capacity, self._span, self._width = capacity, span, span / bins
-        self._sums = [0.0] * bins
+        self._sums = [0.0] * (bins + 1)  # the last for what begins or ends with the span itself
 
     def add(self, begin: float, end: float, amount: float = 1.0) -> None:
         """Count ``amount`` in use from ``begin`` to ``end``."""
-        end = min(end, self._span)
+        if end > self._span:
+            end = self._span
         if begin >= end:
             return
-        width, sums, last = self._width, self._sums, len(self._sums) - 1
-        first, final = min(int(begin / width), last), min(int(end / width), last)
+        width, sums = self._width, self._sums
+        first, final = int(begin / width), int(end / width)
         if first == final:
             sums[first] += (end - begin) * amount
             return
@@ -33,7 +34,7 @@ class Meter:
 
     def use(self) -> NDArray[np.float64]:
         """Return the share in use in each bin."""
-        return np.array(self._sums) / (self._width * self._capacity)
+        return np.array(self._sums[:-1]) / (self._width * self._capacity)
 
 
 class Meters:

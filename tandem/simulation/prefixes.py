@@ -25,7 +25,9 @@ class PrefixCache:
         """Hold ``blocks`` as the newest, and no more than ``room`` in all."""
         held = self._blocks
         for block in blocks:
-            held[block] = None
-            held.move_to_end(block)
+            if block in held:
+                held.move_to_end(block)
+            else:
+                held[block] = None
         while len(held) > max(0, room):
             held.popitem(last=False)

@@ -64,3 +64,11 @@ class Site:
     call_seconds: float
     """What one call from program to program takes besides its work."""
     outages: Outages | None = None
+
+
+def fastest_token(site: Site) -> float:
+    """Return the seconds that no token of a stream takes less than, however many machines there are."""
+    if isinstance(site.decode, Wafers | TextSide):
+        return 1 / site.decode.tokens_per_second
+    weights = site.model.active * site.model.bytes_per_parameter
+    return min(pool.worker.step + weights / pool.worker.read for pool in site.decode)

@@ -42,7 +42,10 @@ class PrefixIndex(Generic[Peer]):
         known = self._blocks.get(peer)
         if not known:
             return 0
-        return next((count for count, block in enumerate(blocks) if block not in known), len(blocks))
+        for count, block in enumerate(blocks):
+            if block not in known:
+                return count
+        return len(blocks)
 
     def record(self, peer: Peer, blocks: Sequence[Hashable]) -> None:
         """Note that the peer computed these blocks; of a longer prompt than fits, its beginning is kept."""
