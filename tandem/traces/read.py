@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,8 @@ def _requests(lines: Iterator[bytes]) -> Iterator[tuple[int, Request]]:
 
 
 def _columns(requests: Iterator[tuple[int, Request]]) -> Trace:
-    seconds, prompts, answers, blocks, ends = [], [], [], list[int](), []
+    # arrays, since a list of the blocks of a million prompts would take gigabytes
+    seconds, prompts, answers, blocks, ends = array("d"), array("q"), array("q"), array("q"), array("q")
     last = float("-inf")
     for row, request in requests:
         _check(row, request, last)
@@ -54,11 +56,11 @@ def _columns(requests: Iterator[tuple[int, Request]]) -> Trace:
     if not seconds:
         raise TraceError(1, "the file", "no request: a trace needs at least one")
     return Trace(
-        seconds=np.array(seconds) - seconds[0],
-        prompt_tokens=np.array(prompts, dtype=np.int64),
-        answer_tokens=np.array(answers, dtype=np.int64),
-        blocks=np.array(blocks, dtype=np.int64),
-        ends=np.array(ends, dtype=np.int64),
+        seconds=np.asarray(seconds) - seconds[0],
+        prompt_tokens=np.asarray(prompts),
+        answer_tokens=np.asarray(answers),
+        blocks=np.asarray(blocks),
+        ends=np.asarray(ends),
         block_tokens=mooncake.BLOCK_TOKENS if blocks else 0,
     )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import planner
 from tandem.traces.read import read
-from tandem.traces.trace import TraceError
+from tandem.traces.trace import Trace, TraceError
 
-SHARED = Path(__file__).parents[4] / "shared" / "traces"
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 AZURE = HEADER + "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n"
 MOONCAKE = (
@@ -89,14 +92,53 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
         assert str(error).startswith("row ")  # noqa: PT017 - either is right, nothing else is
 
 
-@pytest.mark.parametrize(
-    ("name", "count", "span", "prompt"),
-    [("azure_llm_2023_conversation.csv", 19_366, 3501, 1155), ("mooncake_conversation.jsonl", 12_031, 3536, 12_035)],
-)
-def test_the_published_traces(name: str, count: int, span: float, prompt: float) -> None:
-    if not (SHARED / name).exists():
-        pytest.skip(f"{name} is not beside this checkout")
-    trace = read(SHARED / name)
-    assert len(trace) == count
-    assert trace.span == pytest.approx(span, rel=0.01)
-    assert trace.prompt_tokens.mean() == pytest.approx(prompt, rel=0.001)
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from tandem.traces.read import read
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read(Path(sys.argv[1]))
+except ValueError as error:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
+"""
+
+
+def test_a_million_lines_take_little_more_memory_than_their_columns_and_the_bad_one_is_named(tmp_path: Path) -> None:
+    lines = line(hash_ids=[0, 1, 2, 3], input_length=2048) * 1_000_000 + line(output_length=0)
+    path = written(tmp_path, gzip.compress(lines.encode(), 1))
+    done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True)
+    kilobytes, _, message = done.stdout.partition(" ")
+    assert message.startswith("row 1000001, answer tokens: 0")
+    # three columns, one of ends and four blocks a prompt, eight bytes each; lists of numbers take thrice that
+    assert int(kilobytes) * 1024 < 1.5 * 8 * 8 * 1_000_000
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Trace:
+    """Return an hour like Mooncake's: as many requests, as long, four prompts in ten beginning as one before."""
+    return planner.drawn(planner.HOUR)
+
+
+def test_an_hour_in_azures_form_is_read_as_it_was_written(tmp_path: Path, drawn: Trace) -> None:
+    moments = [datetime(2023, 11, 16, 18, tzinfo=UTC) + timedelta(seconds=each) for each in drawn.seconds.tolist()]
+    rows = zip(moments, drawn.prompt_tokens, drawn.answer_tokens, strict=True)
+    # a tenth of a microsecond, as published
+    text = "".join(f"{time:%Y-%m-%d %H:%M:%S.%f}0,{prompt},{answer}\n" for time, prompt, answer in rows)
+    trace = read(written(tmp_path, HEADER + text))
+    assert np.allclose(trace.seconds, drawn.seconds, rtol=0, atol=1e-6)
+    assert np.array_equal(trace.prompt_tokens, drawn.prompt_tokens)
+    assert np.array_equal(trace.answer_tokens, drawn.answer_tokens)
+
+
+def test_an_hour_in_mooncakes_form_is_read_as_it_was_written(tmp_path: Path, drawn: Trace) -> None:
+    prompts, answers = drawn.prompt_tokens.tolist(), drawn.answer_tokens.tolist()
+    blocks = np.split(drawn.blocks, drawn.ends[:-1])
+    text = "".join(
+        line(timestamp=round(1000 * time), input_length=prompt, output_length=answer, hash_ids=held.tolist())
+        for time, prompt, answer, held in zip(drawn.seconds.tolist(), prompts, answers, blocks, strict=True)
+    )
+    trace = read(written(tmp_path, text))
+    assert np.allclose(trace.seconds, drawn.seconds, rtol=0, atol=1e-3)
+    for name in ("prompt_tokens", "answer_tokens", "blocks", "ends", "block_tokens"):
+        assert np.array_equal(getattr(trace, name), getattr(drawn, name))
