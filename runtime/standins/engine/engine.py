@@ -78,7 +78,7 @@ class Engine:
         cancelled: Callable[[], bool] = never,
         wrote: Callable[[int, slice], None] = unnoticed,
     ) -> None:
-        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between chunks of 128 tokens.
+        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between layers of 128 tokens.
 
         ``cancelled`` is asked in other threads, and must stay true once it is. Nothing writes to the cache afterwards.
         ``wrote`` is told there which layer's KV of which tokens is final: of each layer in the order of the tokens, of
@@ -148,12 +148,12 @@ class Engine:
     ) -> None:
         """Follow the chunk before through the layers; a semaphore counts those whose KV is written up to its chunk."""
         try:
-            if cancelled():
-                raise Cancelled("prefill was cancelled")
             x = self._weights.embedding[ids]
             for number, (layer, kv) in enumerate(zip(self._weights.layers, cache, strict=True)):
                 queries = self._project(layer, kv, x, start)
                 before.acquire()
+                if cancelled():  # asked here, since a chunk before that was cancelled let go of this one
+                    raise Cancelled("prefill was cancelled")
                 wrote(number, slice(start, start + len(ids)))
                 own.release()
                 x = self._mix(layer, kv, x, start, queries)

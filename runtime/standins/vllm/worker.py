@@ -67,7 +67,7 @@ class Worker:
         """Compute the KV of a prompt, keep it under a lease, and sample one token.
 
         An endpoint whose ``invitation`` came along (``stream.invitation``) is told as layers are written.
-        If cancelled, the engine stops within 256 tokens and the blocks are free again.
+        If cancelled, the engine stops within one layer and the blocks are free again.
         """
         if self._producer is None:
             raise bad_request("do_remote_decode is not possible: the server runs without --kv-transfer-config")

@@ -145,7 +145,7 @@ async def starting() -> AsyncIterator[Start]:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
-            setup.gateway = Gateway(_config(admission or AdmissionConfig()), provider, metrics, lambda: tenants)
+            setup.gateway = Gateway(config(admission or AdmissionConfig()), provider, metrics, lambda: tenants)
             app = setup.gateway.application()
             server = await stack.enter_async_context(serving(app))
             setup.url, setup.routes = f"http://127.0.0.1:{server.port}", _routes(app)
@@ -196,7 +196,8 @@ def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, clien
     return Dispatch(Fleet(known), pool if name != "openai" else None, client, retries, Thresholds())
 
 
-def _config(admission: AdmissionConfig) -> GatewayConfig:
+def config(admission: AdmissionConfig) -> GatewayConfig:
+    """Return what the gateway between these peers is configured with."""
     return GatewayConfig(
         deployment="small",
         region="us-east-2",

@@ -24,6 +24,7 @@ from typing import Any
 import aiohttp
 
 from runtime.handoff import contract, fields, ticket
+from runtime.handoff.certificate import Certificate
 from runtime.handoff.ticket import Ticket
 
 MODEL = "public-name"
@@ -169,7 +170,7 @@ def emulator(
 
 @contextmanager
 def prefill_worker(
-    log: Path, host: str = WORKER_HOST, *, lease_seconds: int = 30
+    log: Path, host: str = WORKER_HOST, *, lease_seconds: int = 30, certificate: Certificate | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run vLLM's stand-in; yield the process and its URL."""
     port = free_port(host)
@@ -177,9 +178,12 @@ def prefill_worker(
     config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
     command = ["runtime.standins.vllm", "serve", "m", f"--host={host}", f"--port={port}"]
     command += [f"--served-model-name={MODEL}", f"--kv-transfer-config={json.dumps(config)}"]
+    if certificate:
+        command += [f"--ssl-certfile={certificate.path}", f"--ssl-keyfile={certificate.path}"]
     variables = {"VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": str(free_port(host))}
-    with _program(command, variables | {"VLLM_API_KEY": WORKER_KEY}, f"http://{host}:{port}", log, None) as process:
-        yield process, f"http://{host}:{port}"
+    url, tls = f"http{'s' if certificate else ''}://{host}:{port}", certificate.client() if certificate else None
+    with _program(command, variables | {"VLLM_API_KEY": WORKER_KEY}, url, log, tls) as process:
+        yield process, url
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -123,14 +124,16 @@ def test_a_moved_cache_gives_identical_tokens(tiny: Callable[[int], Engine]) -> 
     assert len(here) == 40
 
 
-def test_a_cancelled_prefill_ends_before_its_next_chunk(tiny: Callable[[int], Engine]) -> None:
+def test_a_cancelled_prefill_ends_before_its_next_layer(tiny: Callable[[int], Engine]) -> None:
     engine = tiny(1)
     cache = engine.new_cache(300)
-    answers = iter([False, True, True])
+    answers = chain([False], repeat(True))
+    told: list[int] = []
     with pytest.raises(Cancelled):
-        engine.prefill(TOKENS, cache, cancelled=lambda: next(answers))
-    assert cache[:, :, :128].any()
-    assert not cache[:, :, 128:].any()
+        engine.prefill(TOKENS, cache, cancelled=lambda: next(answers), wrote=lambda layer, _: told.append(layer))
+    assert told == [0]
+    assert cache[0, :, :128].any()
+    assert not cache[2].any()
     engine.prefill(TOKENS, cache)  # and leaves the engine fit for work
     assert cache[:, :, 299].any()
 
