@@ -33,6 +33,7 @@ class GatewayStack(DeploymentStack):
             self,
             "Gateway",
             vpc=network.vpc,
+            namespace=network.namespace,
             deployment=deployment,
             access_logs=storage.artifacts.access_logs,
             encryption_key=storage.key,

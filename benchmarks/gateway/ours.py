@@ -58,6 +58,8 @@ def config(port: int) -> GatewayConfig:
         max_model_len=4096,
         port=port,
         metrics_port=1,
+        namespace="unused",
+        service="unused",
         tenants_secret_arn="unused",  # noqa: S106 - a name
         agentcore_secret_arn=None,
         admission=AdmissionConfig(capacity=Capacity(running=4096, waiting=128, wait_seconds=10.0)),
@@ -90,7 +92,8 @@ async def serve(port: int, peers: int) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     metrics, client, releases = Metrics(deployment="bench", model=MODEL), AiohttpClient(), Releases()
-    gateway = Gateway(config(port), provider(peers, client, metrics, releases), metrics, lambda: TENANTS)
+    chosen = provider(peers, client, metrics, releases)
+    gateway = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1)
     runner = Runner(gateway.application(), shutdown_timeout=1.0)
     await runner.setup()
     try:

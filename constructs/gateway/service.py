@@ -14,6 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from constructs.decode.endpoint import DecodeEndpoint
@@ -43,6 +44,7 @@ class GatewayService(Construct):
         construct_id: str,
         *,
         vpc: ec2.IVpc,
+        namespace: servicediscovery.IPrivateDnsNamespace,
         deployment: Deployment,
         access_logs: s3.IBucket,
         encryption_key: kms.IKey,
@@ -70,6 +72,7 @@ class GatewayService(Construct):
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
+        self._count_tasks(namespace)
         self.load_balancer = GatewayLoadBalancer(
             self,
             "Ingress",
@@ -136,6 +139,20 @@ class GatewayService(Construct):
         self.container.add_environment(status_port, str(workers.workers.status_port))
         self.service.connections.allow_to(workers.security_group, workers.api_port, "gateway to workers")
         self.service.connections.allow_to(workers.security_group, workers.status_port, "readiness")
+
+    def _count_tasks(self, namespace: servicediscovery.IPrivateDnsNamespace) -> None:
+        """Have ECS register the tasks where each of them counts all, and let it ask Cloud Map for them, and workers."""
+        registered = servicediscovery.Service(
+            self,
+            "Discovery",
+            namespace=namespace,
+            name="gateway",
+            dns_record_type=servicediscovery.DnsRecordType.A,
+            custom_health_check=servicediscovery.HealthCheckCustomConfig(failure_threshold=1),
+        )
+        self.service.associate_cloud_map_service(service=registered)
+        self.container.add_environment(settings.GATEWAY_NAMESPACE, namespace.namespace_name)
+        self.container.add_environment(settings.GATEWAY_SERVICE, registered.service_name)
         self.container.task_definition.add_to_task_role_policy(
             iam.PolicyStatement(actions=["servicediscovery:DiscoverInstances"], resources=["*"])
         )
@@ -180,5 +197,5 @@ class GatewayService(Construct):
 
 
 def _admission(gateway: Gateway) -> str:
-    """Return the bounds of one task; tenants' limits are divided among the fewest tasks that there are."""
+    """Return the bounds of one task; before it has counted all, it takes them for the fewest that there are."""
     return json.dumps({**gateway.admission.model_dump(), "gateways": gateway.min_count})

@@ -51,22 +51,22 @@ _TASKS = {
         _Service.SECRETS_MANAGER,
         (_Way(("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), "secret:*"),),
     ),
-    "Logs": (_Service.CLOUDWATCH_LOGS, (_Way(("logs:CreateLogStream", "logs:PutLogEvents"), "log-group:*"),)),
-}
-"""What every task asks for: Fargate and the ECS agent alike."""
-_WORKERS = {
-    # a worker whose host is broken asks for another
-    "AutoScaling": (_Service.AUTOSCALING, (_Way(("autoscaling:SetInstanceHealth",), "autoScalingGroup:*"),)),
     "CloudMap": (
         _Service.CLOUD_MAP_DATA_SERVICE_DISCOVERY,
         (_Way(("servicediscovery:DiscoverInstances", "servicediscovery:DiscoverInstancesRevision")),),
     ),
+    "Logs": (_Service.CLOUDWATCH_LOGS, (_Way(("logs:CreateLogStream", "logs:PutLogEvents"), "log-group:*"),)),
+}
+"""What every task asks for, Fargate's and the ECS agent's alike, and how a gateway finds workers and its like."""
+_WORKERS = {
+    # a worker whose host is broken asks for another
+    "AutoScaling": (_Service.AUTOSCALING, (_Way(("autoscaling:SetInstanceHealth",), "autoScalingGroup:*"),)),
     "Ecs": (_Service.ECS, (_Way(_AGENT),)),
     # ECS documents no endpoint policy for these two, by which the agent polls and reports its metrics
     "EcsAgent": (_Service.ECS_AGENT, ()),
     "EcsTelemetry": (_Service.ECS_TELEMETRY, ()),
 }
-"""What comes with hosts of our own: how the gateway finds workers, and what a host calls."""
+"""What comes with hosts of our own."""
 
 
 class PrivateEndpoints(Construct):

@@ -10,18 +10,23 @@ from typing import Any, TypeVar
 
 from runtime.gateway import fill, keys, readiness
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, VllmConfig, WorkersConfig
+from runtime.gateway.discovery import INTERVAL_SECONDS as DISCOVERED_EVERY
 from runtime.gateway.discovery import Discovery
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
 from runtime.gateway.http_client import AiohttpClient
 from runtime.gateway.metrics import Metrics
+from runtime.gateway.polling import polling
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.providers.cs3 import Cs3Decoder
 from runtime.gateway.providers.openai import OpenAIDecoder
 from runtime.gateway.providers.provider import Decoder, Provider
 from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.releases import Releases
+from runtime.gateway.replicas import INTERVAL_SECONDS as COUNTED_EVERY
+from runtime.gateway.replicas import Replicas
 from runtime.gateway.retries import Retries
+from runtime.gateway.secrets import INTERVAL_SECONDS as REFRESHED_EVERY
 from runtime.gateway.secrets import Secrets
 from runtime.gateway.workers import Pool
 from runtime.handoff.contract import Code
@@ -31,7 +36,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def answering(
-    config: GatewayConfig, metrics: Metrics, secrets: Secrets, aws: Callable[[str], Any]
+    config: GatewayConfig, metrics: Metrics, secrets: Secrets, replicas: Replicas, aws: Callable[[str], Any]
 ) -> AsyncIterator[Provider]:
     """Yield the configured provider, what it knows kept fresh; on leaving, finish clean-ups, then close connections.
 
@@ -44,8 +49,8 @@ async def answering(
         stack.push_async_callback(releases.drain)
         parts = _Parts(config, metrics, secrets, aws, client, releases, stack, Retries())
         chosen = await parts.dispatch()
-        secrets.start()
-        stack.callback(secrets.stop)
+        stack.enter_context(polling("secrets", secrets.refresh, REFRESHED_EVERY))
+        stack.enter_context(polling("replicas", replicas.refresh, COUNTED_EVERY))
         yield chosen
 
 
@@ -131,6 +136,6 @@ class _Parts:
             service=workers.service,
             ready=lambda address: readiness.ready(address, status_port=workers.status_port, keys=worker_keys()),
         )
-        discovery.start()
-        self.stack.callback(discovery.stop)
+        name = f"discovery-{workers.service}"
+        self.stack.enter_context(polling(name, discovery.refresh, DISCOVERED_EVERY))
         return Pool(lambda: discovery.workers, discovery.renew, stage=stage, absent=absent)

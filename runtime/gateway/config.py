@@ -106,7 +106,10 @@ _PROVIDERS: Mapping[str, type[Cs3Config] | type[VllmConfig] | type[OpenAIConfig]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayConfig:
-    """Configure the gateway: ``model`` is the public name, secrets are named by their ARN."""
+    """Configure the gateway: ``model`` is the public name, secrets are named by their ARN.
+
+    ``service`` of ``namespace`` is where ECS registers the gateway's own tasks in Cloud Map.
+    """
 
     deployment: str
     region: str
@@ -114,6 +117,8 @@ class GatewayConfig:
     max_model_len: int
     port: int
     metrics_port: int
+    namespace: str
+    service: str
     tenants_secret_arn: str
     agentcore_secret_arn: str | None
     admission: AdmissionConfig
@@ -131,6 +136,8 @@ class GatewayConfig:
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
             port=_port(environment, settings.LISTEN_PORT),
             metrics_port=_port(environment, settings.METRICS_PORT),
+            namespace=required(environment, settings.GATEWAY_NAMESPACE),
+            service=required(environment, settings.GATEWAY_SERVICE),
             tenants_secret_arn=required(environment, settings.TENANTS_SECRET_ARN),
             agentcore_secret_arn=environment.get(settings.AGENTCORE_SECRET_ARN) or None,
             admission=_admission(environment),

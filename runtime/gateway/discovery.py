@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -13,12 +12,11 @@ from runtime.gateway import log
 from runtime.gateway.workers import Address, Worker
 
 INTERVAL_SECONDS: Final = 3.0
-_JOIN_SECONDS: Final = 10.0
 _ASKED_AT_ONCE: Final = 32
 
 
 class Discovery:
-    """Ask Cloud Map every few seconds in a thread of its own; ``workers`` is replaced as one value.
+    """Ask Cloud Map, as often as ``refresh`` is called; ``workers`` is replaced as one value.
 
     ``ready`` asks each worker, side by side, and returns it as it is now, None where it takes no requests. Where Cloud
     Map cannot be asked, the workers last known are.
@@ -31,26 +29,13 @@ class Discovery:
         namespace: str,
         service: str,
         ready: Callable[[Address], Worker | None],
-        interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._client = client
         self._ready = ready
         self._known: tuple[Address, ...] = ()
         self._namespace = namespace
         self._service = service
-        self._interval = interval_seconds
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"discovery-{service}", daemon=True)
         self.workers: tuple[Worker, ...] = ()
-
-    def start(self) -> None:
-        """Begin to ask."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop asking, and wait for a question under way."""
-        self._stopped.set()
-        self._thread.join(_JOIN_SECONDS)
 
     def refresh(self) -> None:
         """Ask Cloud Map, whose failure is logged, and then each worker."""
@@ -78,11 +63,6 @@ class Discovery:
             names = [str(worker) for worker in workers]
             waiting = [str(address) for address in self._known if str(address) not in names]
             log.write("workers", service=self._service, workers=names, not_ready=waiting)
-
-    def _run(self) -> None:
-        self.refresh()
-        while not self._stopped.wait(self._interval):
-            self.refresh()
 
 
 def registered(instances: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:

@@ -39,16 +39,21 @@ _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a pee
 
 
 class Gateway:
-    """Answer the gateway's routes to the tenants that ``known`` returns."""
+    """Answer the gateway's routes to the tenants that ``known`` returns, as one of ``replicas`` tasks."""
 
     def __init__(
-        self, config: GatewayConfig, provider: Provider, metrics: Metrics, known: Callable[[], Iterable[Tenant]]
+        self,
+        config: GatewayConfig,
+        provider: Provider,
+        metrics: Metrics,
+        known: Callable[[], Iterable[Tenant]],
+        replicas: Callable[[], int],
     ) -> None:
         self._config = config
         self._known = known
         self._provider = provider
         self._metrics = metrics
-        self._turnstile = Turnstile(config.admission)
+        self._turnstile = Turnstile(config.admission, replicas)
         metrics.admits(self._turnstile)
         self._document = DOCUMENT.read_bytes()
         self._started = int(time.time())

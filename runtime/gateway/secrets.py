@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
@@ -13,7 +12,6 @@ from runtime.gateway import log
 INTERVAL_SECONDS: Final = 30.0
 """How long a change in Secrets Manager may go unnoticed."""
 STAGES: Final = ("AWSCURRENT", "AWSPREVIOUS")
-_JOIN_SECONDS: Final = 10.0
 
 T = TypeVar("T")
 
@@ -53,30 +51,18 @@ class Secret(Generic[T]):
 
 
 class Secrets:
-    """Refresh secrets every few seconds in a thread of their own."""
+    """Refresh secrets as often as ``refresh`` is called."""
 
-    def __init__(self, client: Any, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
-        self._interval = interval_seconds
         self._watched: list[Secret[Any]] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="secrets", daemon=True)
 
     def watch(self, arn: str, read: Callable[[Sequence[str]], T]) -> Secret[T]:
-        """Return a secret whose value is there, and kept fresh once started; raise ``SecretError``."""
+        """Return a secret whose value is there, and kept fresh; raise ``SecretError``."""
         secret = Secret(self._client, arn, read)
         secret.refresh()
         self._watched.append(secret)
         return secret
-
-    def start(self) -> None:
-        """Begin to refresh."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop refreshing, and wait for a question under way."""
-        self._stopped.set()
-        self._thread.join(_JOIN_SECONDS)
 
     def refresh(self) -> None:
         """Refresh each secret; a failure is logged, and leaves the last good value."""
@@ -85,7 +71,3 @@ class Secrets:
                 secret.refresh()
             except SecretError as error:
                 log.write("secret_failed", error=str(error))
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval):
-            self.refresh()

@@ -18,6 +18,7 @@ from runtime.gateway.config import GatewayConfig
 from runtime.gateway.connection import Runner
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
+from runtime.gateway.replicas import Replicas
 from runtime.gateway.scrape import scraped
 from runtime.gateway.secrets import Secrets
 from runtime.gateway.tenants import Tenant
@@ -40,6 +41,8 @@ async def serve(config: GatewayConfig, host: str) -> None:
     secrets = Secrets(_client("secretsmanager"))
     known = _tenants(config, secrets)
     metrics = Metrics(deployment=config.deployment, model=config.model)
+    cloud_map, at_first = _client("servicediscovery"), config.admission.gateways
+    replicas = Replicas(cloud_map, namespace=config.namespace, service=config.service, at_first=at_first)
 
     async def publish(began: float) -> None:
         log.write_line(metrics.take_line(began))
@@ -48,9 +51,10 @@ async def serve(config: GatewayConfig, host: str) -> None:
         tracing.exporting(os.environ),
         periods.publishing(publish),
         scraped(metrics.exposition, host, config.metrics_port),
-        answering(config, metrics, secrets, _client) as chosen,
+        answering(config, metrics, secrets, replicas, _client) as chosen,
     ):
-        runner = Runner(Gateway(config, chosen, metrics, known).application(), shutdown_timeout=DRAIN_SECONDS)
+        gateway = Gateway(config, chosen, metrics, known, lambda: replicas.count)
+        runner = Runner(gateway.application(), shutdown_timeout=DRAIN_SECONDS)
         await runner.setup()
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target

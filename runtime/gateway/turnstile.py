@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -24,10 +24,11 @@ _SAID: Final = {
 
 
 class Turnstile:
-    """Hold the requests of one gateway to its bounds."""
+    """Hold the requests of one gateway to its bounds; ``gateways`` returns how many tasks share tenants' limits."""
 
-    def __init__(self, config: AdmissionConfig) -> None:
+    def __init__(self, config: AdmissionConfig, gateways: Callable[[], int]) -> None:
         self._config = config
+        self._gateways = gateways
         self._admission = Admission(config.capacity)
         self._turns: dict[Place, asyncio.Future[None]] = {}
 
@@ -47,7 +48,7 @@ class Turnstile:
 
         Raise ``HandoffError`` (``rate_limit_exceeded``, ``overloaded``), with the time after which to come again.
         """
-        limits = self._config.limits(tenant.limits)
+        limits = self._config.limits(tenant.limits, self._gateways())
         place = self._admission.offer(tenant.id, limits, cost, time.monotonic())
         if isinstance(place, Refused):
             raise _refusal(place)

@@ -24,7 +24,11 @@ TENANTS_SECRET_ARN: Final = "TANDEM_TENANTS_SECRET_ARN"  # noqa: S105 - a name
 AGENTCORE_SECRET_ARN: Final = "TANDEM_AGENTCORE_SECRET_ARN"  # noqa: S105 - a name
 """The secret that holds the key of AgentCore's calls, as JSON; absent where it is not registered there."""
 ADMISSION: Final = "TANDEM_ADMISSION"
-"""The gateway's bounds and its tenants' limits, as JSON: the deployment file's section, and among how many gateways."""
+"""The gateway's bounds and its tenants' limits, as JSON: the deployment file's section, and how many tasks at first."""
+GATEWAY_NAMESPACE: Final = "TANDEM_GATEWAY_NAMESPACE"
+"""The Cloud Map namespace where ECS registers the gateway's own tasks."""
+GATEWAY_SERVICE: Final = "TANDEM_GATEWAY_SERVICE"
+"""Their Cloud Map service."""
 PREFILL_NAMESPACE: Final = "TANDEM_PREFILL_NAMESPACE"
 """The Cloud Map namespace of the prefill workers; absent where there are none."""
 PREFILL_SERVICE: Final = "TANDEM_PREFILL_SERVICE"

@@ -137,6 +137,8 @@ def gateway(host: Host, provider: str, secrets: Mapping[str, str], aws: Mapping[
         settings.MODEL: MODEL.id,
         settings.MAX_MODEL_LEN: str(MODEL.max_model_len),
         settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),
+        settings.GATEWAY_NAMESPACE: NAMESPACE,
+        settings.GATEWAY_SERVICE: "gateway",
         settings.NEW_TOKENS: str(ROUTING.new_tokens),
         settings.NEW_SHARE: str(ROUTING.new_share),
         settings.LISTEN_PORT: str(host.port),

@@ -12,7 +12,7 @@ from runtime.gateway.admission.limits import Capacity, Limits
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdmissionConfig:
-    """Hold the bounds; ``gateways`` is over how many tenants' limits are divided. Defaults suit a gateway alone."""
+    """Hold the bounds; ``gateways`` is how many tasks there are at first. Defaults suit a gateway alone."""
 
     capacity: Capacity = field(default_factory=lambda: Capacity(running=256, waiting=128, wait_seconds=10.0))
     tenant: Limits = field(default_factory=Limits)
@@ -41,11 +41,11 @@ class AdmissionConfig:
             request_seconds=section["request_seconds"],
         )
 
-    def limits(self, own: Mapping[str, int]) -> Limits:
-        """Return this gateway's share of a tenant's limits: ``own`` by name, the defaults for the rest."""
+    def limits(self, own: Mapping[str, int], gateways: int) -> Limits:
+        """Return one gateway's share of a tenant's limits: ``own`` by name, the defaults for the rest."""
         default = {
             "requests_per_minute": self.tenant.requests_per_minute,
             "tokens_per_minute": self.tenant.tokens_per_minute,
             "concurrency": self.tenant.concurrency,
         }
-        return Limits(**{**default, **own}).among(self.gateways)  # type: ignore[arg-type]
+        return Limits(**{**default, **own}).among(gateways)  # type: ignore[arg-type]

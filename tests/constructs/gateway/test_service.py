@@ -96,8 +96,22 @@ def test_the_gateway_reaches_the_workers_it_discovers(provider: str, stages: lis
     assert actions == ["servicediscovery:DiscoverInstances"]
 
 
-def test_without_workers_the_gateway_may_read_its_secrets_and_nothing_else() -> None:
-    assert all(map(_reads_secrets, statements(templates("openai")["gateway"], "TaskTaskRole")))
+def test_without_workers_the_gateway_may_read_its_secrets_and_count_its_tasks() -> None:
+    granted = statements(templates("openai")["gateway"], "TaskTaskRole")
+    assert [s["Action"] for s in granted if not _reads_secrets(s)] == ["servicediscovery:DiscoverInstances"]
+
+
+@pytest.mark.parametrize("provider", ["cs3", "openai"])
+def test_tasks_are_registered_where_each_of_them_counts_all(provider: str) -> None:
+    gateway = templates(provider)["gateway"]
+    [(name, registered)] = resources(gateway, "AWS::ServiceDiscovery::Service").items()
+    [service] = resources(gateway, "AWS::ECS::Service").values()
+    [registry] = service["Properties"]["ServiceRegistries"] if "Properties" in service else service["ServiceRegistries"]
+    assert registry["RegistryArn"] == {"Fn::GetAtt": [name, "Arn"]}
+    assert [record["Type"] for record in registered["DnsConfig"]["DnsRecords"]] == ["A"]
+    environment = named(_container(provider)["Environment"])
+    assert environment[settings.GATEWAY_SERVICE] == {"Fn::GetAtt": [name, "Name"]}
+    assert environment[settings.GATEWAY_NAMESPACE] == "small.internal"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +168,7 @@ def test_a_task_takes_on_what_the_file_says_and_its_share_of_tenants_limits() ->
     }
     admission = AdmissionConfig.load(named(_container(**sizes)["Environment"])[settings.ADMISSION])
     assert (admission.capacity.running, admission.capacity.waiting) == (100, 128)
-    assert admission.limits({"weight": 2}) == Limits(concurrency=3, weight=2)
+    assert admission.limits({"weight": 2}, admission.gateways) == Limits(concurrency=3, weight=2)
 
 
 def test_operators_are_told_where_to_call_and_where_tenants_are() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.templates import resources, templates
 
-_TASKS = {"ecr.api", "ecr.dkr", "logs", "secretsmanager"}
-_WORKERS = {"autoscaling", "data-servicediscovery", "ecs", "ecs-agent", "ecs-telemetry"}
+_TASKS = {"data-servicediscovery", "ecr.api", "ecr.dkr", "logs", "secretsmanager"}
+_WORKERS = {"autoscaling", "ecs", "ecs-agent", "ecs-telemetry"}
 _UNSUPPORTED = {"ecs-agent", "ecs-telemetry"}
 
 

@@ -125,6 +125,7 @@ async def starting() -> AsyncIterator[Start]:
             tenants: Sequence[Tenant] = TENANTS,
             *,
             peers: int = 1,
+            replicas: Callable[[], int] = lambda: 1,
         ) -> Setup:
             prefill, spare = PrefillPeer(), DecodePeer()
             decoders = [DecodePeer() for _ in range(peers)]
@@ -145,7 +146,8 @@ async def starting() -> AsyncIterator[Start]:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
-            setup.gateway = Gateway(config(admission or AdmissionConfig()), provider, metrics, lambda: tenants)
+            settings = config(admission or AdmissionConfig())
+            setup.gateway = Gateway(settings, provider, metrics, lambda: tenants, replicas)
             app = setup.gateway.application()
             server = await stack.enter_async_context(serving(app))
             setup.url, setup.routes = f"http://127.0.0.1:{server.port}", _routes(app)
@@ -205,6 +207,8 @@ def config(admission: AdmissionConfig) -> GatewayConfig:
         max_model_len=4096,
         port=1,
         metrics_port=2,
+        namespace="small.internal",
+        service="gateway",
         tenants_secret_arn="arn",
         agentcore_secret_arn=None,
         admission=admission,

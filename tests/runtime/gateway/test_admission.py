@@ -63,8 +63,8 @@ async def test_tokens_are_metered_by_what_a_request_reserves(start: Start) -> No
 
 
 async def test_defaults_of_the_deployment_hold_where_a_tenant_has_no_limits(start: Start) -> None:
-    admission = AdmissionConfig(tenant=Limits(requests_per_minute=12), gateways=2)
-    setup = await start("cs3", admission, tenants())
+    admission = AdmissionConfig(tenant=Limits(requests_per_minute=12))
+    setup = await start("cs3", admission, tenants(), replicas=lambda: 2)
     assert await status(setup) == (200, None, None)
     assert await status(setup) == (429, "rate_limit_exceeded", "10")
 

@@ -121,7 +121,7 @@ async def sides(processes: tuple[str, str]) -> AsyncIterator[Sides]:
         )
         provider = Dispatch(Fleet(lambda: [decoder]), pool, client, retries, Thresholds())
         settings = dataclasses.replace(config(AdmissionConfig()), model=flow.MODEL, max_model_len=8192)
-        gateway = Gateway(settings, provider, metrics, lambda: TENANTS)
+        gateway = Gateway(settings, provider, metrics, lambda: TENANTS, lambda: 1)
         server = await stack.enter_async_context(serving(gateway.application()))
         trusted = aiohttp.TCPConnector(ssl=CERTIFICATE.client())
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=trusted))

@@ -18,6 +18,8 @@ COMMON = {
     settings.DEPLOYMENT: "small",
     "AWS_REGION": "us-east-2",
     settings.METRICS_PORT: "9464",
+    settings.GATEWAY_NAMESPACE: "small.internal",
+    settings.GATEWAY_SERVICE: "gateway",
     settings.MODEL: "org/model",
     settings.MAX_MODEL_LEN: "4096",
     settings.LISTEN_PORT: "8000",

@@ -128,13 +128,5 @@ def test_a_missing_service_is_logged(cloud_map: Any, capsys: pytest.CaptureFixtu
     assert "NamespaceNotFound" in capsys.readouterr().out
 
 
-def test_the_thread_asks_until_it_is_stopped(cloud_map: Any, service: str) -> None:
-    register(cloud_map, service, "10.0.0.1", AWS_INSTANCE_PORT="8100")
-    discovery = Discovery(cloud_map, namespace="prefill.local", service="workers", ready=always, interval_seconds=0.01)
-    discovery.start()
-    discovery.stop()
-    assert discovery.workers == (worker("10.0.0.1"),)
-
-
 def test_an_instance_without_address_or_port_is_no_worker() -> None:
     assert registered([{"AWS_INSTANCE_CNAME": "x"}, {"AWS_INSTANCE_IPV4": "10.0.0.1"}]) == ()

@@ -64,6 +64,9 @@ def aws() -> Iterator[dict[str, str]]:
     url = f"http://{host}:{port}"
     options = {name.lower(): value for name, value in access.items()}
     client = boto3.client("secretsmanager", endpoint_url=url, region_name="us-east-2", **options)
+    cloud_map = boto3.client("servicediscovery", endpoint_url=url, region_name="us-east-2", **options)
+    cloud_map.create_http_namespace(Name="small.internal")
+    cloud_map.create_service(Name="gateway", NamespaceId=cloud_map.list_namespaces()["Namespaces"][0]["Id"])
     values = {
         settings.TENANTS_SECRET_ARN: dump([Tenant(id="acme", keys=(digest("key"),))]),
         settings.DECODE_SECRET_ARN: '{"api_key": "secret"}',
@@ -88,6 +91,8 @@ async def decode(aws: dict[str, str]) -> AsyncIterator[tuple[DecodePeer, dict[st
             {
                 settings.DEPLOYMENT: "small",
                 settings.METRICS_PORT: str(metrics_port),
+                settings.GATEWAY_NAMESPACE: "small.internal",
+                settings.GATEWAY_SERVICE: "gateway",
                 settings.MODEL: "m",
                 settings.MAX_MODEL_LEN: "4096",
                 settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),

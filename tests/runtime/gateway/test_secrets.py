@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -93,25 +93,6 @@ def test_a_first_value_that_cannot_be_had_is_an_error(client: Any) -> None:
         secrets.watch("absent", list)
     with pytest.raises(SecretError, match="has no field 'api_key'"):
         secrets.watch(made(client, "{}"), keys.endpoint)
-
-
-def test_the_thread_refreshes_until_it_is_stopped(client: Any) -> None:
-    seen: list[Sequence[str]] = []
-    arn = made(client, "one")
-    secrets = Secrets(client, interval_seconds=0.01)
-
-    def read(values: Sequence[str]) -> Sequence[str]:
-        seen.append(values)
-        if len(seen) == 2:
-            secrets._stopped.set()
-        return values
-
-    secret = secrets.watch(arn, read)
-    put(client, "two")
-    secrets.start()
-    secrets._thread.join(10)
-    secrets.stop()
-    assert (secret.value, len(seen)) == (["two", "one"], 2)
 
 
 def test_no_tenant_is_known_before_the_first_is_added() -> None:
