@@ -42,7 +42,7 @@ def site() -> Site:
         model=model,
         context=131_072,
         prefill=(Pool(name="trn2", count=32, worker=worker, egress=200e9),),
-        decode=deployed.wafers(model, 5, endpoints=8),
+        decode=deployed.wafers(model, 40, endpoints=8),
         max_num_seqs=16,
         decode_max_num_seqs=16,
         max_num_batched_tokens=8192,

@@ -66,14 +66,16 @@ def handoff(deployment: Deployment, system_usd: float | None) -> Shape:
 
         return Shape(name="KV handoff, decode on Trainium", axes=axes, site=decoders, hourly=both)
 
+    endpoints = len(decode.endpoints) if isinstance(decode, Cs3) else 1
+
     def wafers(count: int, systems: int) -> Site:
-        decode = deployed.wafers(base.model, systems)
-        return replace(base, prefill=sized(base.prefill, group.name, count), decode=decode)
+        there = deployed.wafers(base.model, systems, endpoints)
+        return replace(base, prefill=sized(base.prefill, group.name, count), decode=there)
 
     def cost(count: int, systems: int) -> Hourly:
         return of_hosts(deployment, prefill.groups, {group.name: count}) + of_systems(systems, system_usd)
 
-    axes = (hosts, Axis(unit="CS-3", least=least_systems(base.model), most=MOST_SYSTEMS))
+    axes = (hosts, Axis(unit="CS-3", least=endpoints * least_systems(base.model), most=MOST_SYSTEMS))
     return Shape(name="KV handoff", axes=axes, site=wafers, hourly=cost)
 
 

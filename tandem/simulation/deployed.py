@@ -72,12 +72,12 @@ def pools(model: Model, groups: Sequence[InstanceGroup]) -> tuple[Pool, ...]:
 
 
 def wafers(model: Model, systems: int, endpoints: int = 1) -> Wafers:
-    """Return ``endpoints``, each of ``systems`` CS-3 that share one copy of the weights."""
+    """Return ``endpoints`` that share ``systems`` CS-3 evenly, each with a copy of the weights."""
     table = machines()
     return Wafers(
         endpoints=endpoints,
-        kv_bytes=max(0.0, systems * float(table.cs3.sram_gb) * _GIGA - model.weight_bytes),
-        ingress=legs.ingress_gigabytes_per_second(systems, table) * _GIGA,
+        kv_bytes=legs.free_bytes(model, systems / endpoints, table),
+        ingress=legs.ingress_gigabytes_per_second(systems, table) / endpoints * _GIGA,
         tokens_per_second=_speed(model),
         ttl_seconds=float(table.programs.reservation_seconds),
     )
@@ -98,7 +98,7 @@ def _decode(model: Model, decode: Cs3 | VllmDecode | OpenAi, table: Machines) ->
         raise UnknownFigureError("decode.provider is openai: nothing is known of what its owner runs it on")
     if decode.systems is None:
         raise UnknownFigureError("decode.systems is missing: say how many CS-3 systems serve the endpoint")
-    return wafers(model, decode.systems)
+    return wafers(model, decode.systems, len(decode.endpoints))
 
 
 def _speed(model: Model) -> float:

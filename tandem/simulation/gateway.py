@@ -19,7 +19,7 @@ from tandem.simulation.job import NEVER, Job
 from tandem.simulation.loop import Loop
 from tandem.simulation.prefill import PrefillWorker
 from tandem.simulation.site import Site
-from tandem.simulation.wafer import TEXT_BYTES_PER_TOKEN, max_tokens
+from tandem.sizing.reservation import TEXT_BYTES_PER_TOKEN, answer_limit
 
 _TENANT: Final = "trace"
 
@@ -53,7 +53,7 @@ class Gateway:
     def arrive(self, job: Job) -> None:
         """Admit a request, let it wait, or refuse it."""
         job.gateway, now = self, self._loop.now
-        place = self._admission.offer(_TENANT, self._limits, job.prompt + max_tokens(job), now)
+        place = self._admission.offer(_TENANT, self._limits, job.prompt + int(answer_limit(job.answer)), now)
         if isinstance(place, Refused):
             job.error = place.reason
             self._ended(job)

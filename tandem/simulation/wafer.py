@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final
 
-from runtime.gateway.chat import BYTES_PER_TOKEN, DEFAULT_MAX_TOKENS
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.reservation import Reservations
 from tandem.catalog.models import Model
@@ -15,14 +13,7 @@ from tandem.simulation.link import Link
 from tandem.simulation.loop import Loop
 from tandem.simulation.meter import Meters
 from tandem.simulation.site import Wafers
-
-TEXT_BYTES_PER_TOKEN: Final = 4
-"""Bytes of text in a prompt token, by which the gateway's estimate is off: byte-pair vocabularies on English."""
-
-
-def max_tokens(job: Job) -> int:
-    """Return the answer tokens that its client is taken to have asked for: no limit, unless the answer is longer."""
-    return max(job.answer, DEFAULT_MAX_TOKENS)
+from tandem.sizing.reservation import answer_limit, estimated_tokens
 
 
 class WaferEndpoint:
@@ -46,9 +37,8 @@ class WaferEndpoint:
 
     def reserve(self, job: Job) -> None:
         """Hold what the gateway asks for, which knows a prompt's bytes and not its tokens."""
-        limit = min(max_tokens(job), self._context - job.prompt)
-        estimate = min(self._context - limit, job.prompt * TEXT_BYTES_PER_TOKEN // BYTES_PER_TOKEN)
-        size = int(self._model.kv_bytes(estimate + limit))
+        limit = min(int(answer_limit(job.answer)), self._context - job.prompt)
+        size = int(self._model.kv_bytes(estimated_tokens(job.prompt, limit, self._context) + limit))
         held = self._books.grant(size, request_id=job.id, attempt=job.attempt, max_tokens=limit, now=self._loop.now)
         job.reservation, job.held, job.held_at = held.reservation_id, size, self._loop.now
         self.in_flight += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tandem.catalog.machines import Machines
 from tandem.catalog.models import Model
 from tandem.sizing import legs
+from tandem.sizing.reservation import answer_limit, estimated_tokens
 from tandem.sizing.worker import Worker
 
 _GIGA = 1e9
@@ -50,6 +51,15 @@ class Limit:
         return self.needed / self.available if self.available > 0 else float("inf")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cs3Side:
+    """Describe ``systems`` CS-3, shared evenly by ``endpoints`` that each hold the weights; ``context`` in tokens."""
+
+    systems: int
+    context: int
+    endpoints: int = 1
+
+
 def prefill_limits(load: Load, model: Model, hosts: Sequence[Hosts], machines: Machines) -> Iterator[Limit]:
     """Yield what prefill needs: workers' time, and their links for the KV of whole prompts."""
     rate = sum(each.count / _prefill_seconds(load, model, each) for each in hosts)
@@ -60,21 +70,52 @@ def prefill_limits(load: Load, model: Model, hosts: Sequence[Hosts], machines: M
         yield Limit(resource="EFA", needed=_kv_rate(load, model), available=reached, unit="GB/s")
 
 
-def cs3_limits(load: Load, model: Model, systems: int, prefill_seconds: float, machines: Machines) -> Iterator[Limit]:
+def cs3_limits(load: Load, model: Model, side: Cs3Side, prefill_seconds: float, machines: Machines) -> Iterator[Limit]:
     """Yield what the CS-3 side needs: its ingress, and memory for every stream from reservation to last token.
 
     Memory is left out where the model's speed at Cerebras is not published.
     """
-    ingress = legs.ingress_gigabytes_per_second(systems, machines)
+    ingress = legs.ingress_gigabytes_per_second(side.systems, machines)
     yield Limit(resource="CS-3 ingress", needed=_kv_rate(load, model), available=ingress, unit="GB/s")
+    if model.tokens_per_second is not None:
+        _, held = _held(load, model, side, prefill_seconds, machines)
+        free = side.endpoints * legs.free_bytes(model, side.systems / side.endpoints, machines) / _GIGA
+        needed = load.requests_per_second * held / _GIGA
+        yield Limit(resource="CS-3 memory", needed=needed, available=free, unit="GB of KV")
+
+
+def cs3_refused_share(
+    load: Load, model: Model, side: Cs3Side, prefill_seconds: float, machines: Machines
+) -> float | None:
+    """Return the share of requests that find no memory, None where the model's speed at Cerebras is not published.
+
+    By Erlang's loss formula, which holds for any distribution of holding times: requests come at random, as many fit as
+    are of mean size, and nobody waits. Long prompts among short ones make it worse.
+    """
     if model.tokens_per_second is None:
-        return
-    held = prefill_seconds + load.answer_tokens / float(model.tokens_per_second)
-    held += legs.transfer_seconds(model.kv_bytes(load.prompt_tokens), gigabytes_per_second=ingress)
-    each = model.kv_bytes(load.prompt_tokens + load.answer_tokens) / _GIGA
-    free = systems * float(machines.cs3.sram_gb) - model.weight_bytes / _GIGA
-    needed = load.requests_per_second * held * each
-    yield Limit(resource="CS-3 memory", needed=needed, available=max(0.0, free), unit="GB of KV")
+        return None
+    seconds, byte_seconds = _held(load, model, side, prefill_seconds, machines)
+    places = side.endpoints * int(
+        legs.free_bytes(model, side.systems / side.endpoints, machines) * seconds / byte_seconds
+    )
+    offered, lost = load.requests_per_second * seconds, 1.0
+    for place in range(1, places + 1):
+        lost = offered * lost / (place + offered * lost)
+    return lost
+
+
+def _held(load: Load, model: Model, side: Cs3Side, prefill_seconds: float, machines: Machines) -> tuple[float, float]:
+    """Return for how long a request holds memory, and how much over that time, in byte seconds.
+
+    Until its prompt is prefilled it holds what the gateway took it for, afterwards its KV and the answer's limit.
+    """
+    limit = answer_limit(load.answer_tokens)
+    reserved = model.kv_bytes(estimated_tokens(load.prompt_tokens, limit, side.context) + limit)
+    ingress = legs.ingress_gigabytes_per_second(side.systems, machines)
+    after = legs.transfer_seconds(model.kv_bytes(load.prompt_tokens), gigabytes_per_second=ingress)
+    after += load.answer_tokens / float(model.tokens_per_second or 1.0)
+    held = prefill_seconds * reserved + after * model.kv_bytes(load.prompt_tokens + limit)
+    return prefill_seconds + after, held
 
 
 def trainium_decode_limit(load: Load, model: Model, hosts: Sequence[Hosts], seqs: int) -> Limit:

@@ -46,6 +46,11 @@ def ingress_gigabytes_per_second(systems: int, machines: Machines) -> float:
     return systems * float(machines.cs3.ingress_gb_per_second) * float(machines.efficiency.ingress)
 
 
+def free_bytes(model: Model, systems: float, machines: Machines) -> float:
+    """Return what one copy of the weights leaves of the memory of ``systems`` CS-3."""
+    return max(0.0, systems * float(machines.cs3.sram_gb) * _GIGA - model.weight_bytes)
+
+
 def decode_seconds(model: Model, context: float, streams: float, worker: Worker) -> float:
     """Return the time of one token of ``streams`` decoded together: weights and every stream's KV are read once."""
     read = model.active * model.bytes_per_parameter + streams * model.kv_bytes(context)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tandem.catalog.machines import machines
 from tandem.catalog.models import Model, models
 from tandem.sizing import demand
-from tandem.sizing.demand import Hosts, Limit, Load
+from tandem.sizing.demand import Cs3Side, Hosts, Limit, Load
 from tandem.sizing.worker import Worker
 from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
 
@@ -18,11 +18,30 @@ def limits(deployment: Deployment, load: Load, model: Model) -> Iterator[Limit]:
     prefill = hosts(model, deployment.prefill.groups) if deployment.prefill else None
     if prefill:
         yield from demand.prefill_limits(load, model, prefill, table)
-    if isinstance(decode, Cs3) and decode.systems:
+    if side := cs3_side(deployment):
         waited = demand.mean_prefill_seconds(load, model, prefill or ())
-        yield from demand.cs3_limits(load, model, decode.systems, waited, table)
+        yield from demand.cs3_limits(load, model, side, waited, table)
     if isinstance(decode, VllmDecode) and (decoders := hosts(model, decode.groups)):
         yield demand.trainium_decode_limit(load, model, decoders, decode.max_num_seqs)
+
+
+def cs3_side(deployment: Deployment) -> Cs3Side | None:
+    """Return the CS-3 of the deployment, None where it has none or does not say how many."""
+    decode = deployment.decode
+    if not isinstance(decode, Cs3) or decode.systems is None:
+        return None
+    context = deployment.model.max_model_len
+    return Cs3Side(systems=decode.systems, context=context, endpoints=len(decode.endpoints))
+
+
+def refused_share(deployment: Deployment, load: Load, model: Model) -> float | None:
+    """Return the share of requests that find no memory on the CS-3 side, None where that cannot be known."""
+    side = cs3_side(deployment)
+    prefill = hosts(model, deployment.prefill.groups) if deployment.prefill else None
+    if side is None or prefill is None:
+        return None
+    waited = demand.mean_prefill_seconds(load, model, prefill)
+    return demand.cs3_refused_share(load, model, side, waited, machines())
 
 
 def share(group: InstanceGroup) -> float:

@@ -68,6 +68,7 @@ RULES: Final[tuple[Rule, ...]] = (
     admission.prompt_fits_context,
     load.model_fits,
     load.load_carried,
+    load.load_admitted,
     load.systems_known,
     observability.alarm_topic_in_region,
     registration.agentcore_needs_https,

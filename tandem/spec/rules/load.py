@@ -8,11 +8,12 @@ from tandem.catalog.models import models
 from tandem.sizing.demand import Limit, Load
 from tandem.spec.deployment import Cs3, Deployment
 from tandem.spec.findings import Finding, Severity
-from tandem.spec.limits import limits, share
+from tandem.spec.limits import limits, refused_share, share
 from tandem.spec.stages import groups
 
 _BUSY = 0.8
 """From here on queues grow long: in an M/M/1 queue, which prefill resembles, waiting is four times the service."""
+_REFUSED = 0.01
 _GIB = 2**30
 
 
@@ -42,6 +43,23 @@ def load_carried(deployment: Deployment) -> Iterator[Finding]:
     for limit in limits(deployment, Load(**deployment.load.model_dump()), model):
         if limit.use > _BUSY:
             yield _exceeded(limit)
+
+
+def load_admitted(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where the CS-3 side has memory for the mean of a load, and not for as many requests as come at once."""
+    model = models().get(deployment.model.id)
+    if deployment.load is None or model is None:
+        return
+    refused = refused_share(deployment, Load(**deployment.load.model_dump()), model)
+    if refused is not None and refused > _REFUSED:
+        yield Finding(
+            code="load-refused-by-cs-3-memory",
+            path="decode.systems",
+            got=f"about {refused:.0%} of the requests find no memory, each being held what the gateway takes it for",
+            allowed=f"at most {_REFUSED:.0%}; long prompts and bursts make it worse, which tandem simulate shows",
+            change="raise decode.systems, shorten prompts, or let gateway.spill_over take what does not fit",
+            severity=Severity.WARNING,
+        )
 
 
 def systems_known(deployment: Deployment) -> Iterator[Finding]:

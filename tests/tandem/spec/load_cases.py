@@ -14,6 +14,12 @@ def _load(**changes: object) -> dict[str, object]:
     return {**_CARRIED, "load": {**_LOAD, **changes}}
 
 
+_CROWDED = _load(requests_per_second=3.4, prompt_tokens=12_000) | {
+    "model__max_model_len": 32_768,
+    "prefill__groups__0__max_count": 6,
+}
+
+
 LOAD = [
     Case(
         rule="model_fits",
@@ -71,6 +77,14 @@ LOAD = [
         path="load",
         wrong=_CARRIED | {"decode__systems": 3},
         right=_CARRIED,
+    ),
+    Case(
+        rule="load_admitted",
+        code="load-refused-by-cs-3-memory",
+        path="decode.systems",
+        wrong=_CROWDED | {"decode__systems": 4},
+        right=_CROWDED | {"decode__systems": 6},
+        severity=Severity.WARNING,
     ),
     Case(
         rule="load_carried",
