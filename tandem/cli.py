@@ -112,16 +112,19 @@ def _add_tenant(tenant: argparse.ArgumentParser) -> None:
     sign = actions.add_parser(
         "sign", help="print another AWS key pair, for clients that sign instead of presenting a key"
     )
+    limit = actions.add_parser("limit", help="change limits of a tenant, those that are named")
     revoke = actions.add_parser("revoke", help="refuse every key and signature of a tenant")
+    remove = actions.add_parser("remove", help="forget a tenant that is revoked")
     show = actions.add_parser("list", help="list tenants, never keys")
-    for action in (add, rotate, sign, revoke, show):
+    for action in (add, rotate, sign, limit, revoke, remove, show):
         action.add_argument("file", type=Path)
         action.add_argument("--profile", help="the AWS profile to act with; default: as every AWS tool finds it")
         action.set_defaults(run=_tenant)
-    for action in (add, rotate, sign, revoke):
+    for action in (add, rotate, sign, limit, revoke, remove):
         action.add_argument("id", metavar="TENANT")
-    for limit in ("requests-per-minute", "tokens-per-minute", "concurrency", "weight"):
-        add.add_argument(f"--{limit}", type=_positive, metavar="N")
+    for name in ("requests-per-minute", "tokens-per-minute", "concurrency", "weight"):
+        add.add_argument(f"--{name}", type=_positive, metavar="N")
+        limit.add_argument(f"--{name}", type=_limit, metavar="N", help="none: as the deployment has it")
     for action in (rotate, sign):
         action.add_argument("--at-once", action="store_true", help="refuse the one before at once: it has leaked")
     show.add_argument("--output", choices=["text", "json"], default="text")
@@ -131,6 +134,11 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"got {text!r}, a positive whole number is needed")
     return int(text)
+
+
+def _limit(text: str) -> int:
+    """Return a limit, 0 for none of one's own."""
+    return 0 if text == "none" else _positive(text)
 
 
 def _duration(text: str) -> float:

@@ -43,9 +43,28 @@ def sign(tenants: Tenants, tenant_id: str, access_key_id: str, secret: str, *, a
     return _with(tenants, dataclasses.replace(tenant, signing={**kept, access_key_id: secret}))
 
 
+def limit(tenants: Tenants, tenant_id: str, limits: Mapping[str, int | None]) -> Tenants:
+    """Change limits of a tenant, those that are named; None: the deployment's holds again."""
+    if not limits:
+        raise TenantError(f"no limit of tenant {tenant_id[:80]} is named: name one, with a number or none")
+    tenant = _active(tenants, tenant_id)
+    kept = {name: value for name, value in {**tenant.limits, **limits}.items() if value is not None}
+    return _with(tenants, dataclasses.replace(tenant, limits=kept))
+
+
 def revoke(tenants: Tenants, tenant_id: str) -> Tenants:
     """Refuse every key and signature of a tenant from now on, and forget them; the tenant stays listed."""
     return _with(tenants, dataclasses.replace(_active(tenants, tenant_id), keys=(), signing={}, state=REVOKED))
+
+
+def remove(tenants: Tenants, tenant_id: str) -> Tenants:
+    """Forget a tenant, its keys and its limits; one that is active must be revoked before."""
+    if any(tenant.id == tenant_id and tenant.state == ACTIVE for tenant in tenants):
+        raise TenantError(f"tenant {tenant_id} is active: revoke it first")
+    kept = tuple(tenant for tenant in tenants if tenant.id != tenant_id)
+    if len(kept) == len(tenants):
+        raise TenantError(f"there is no tenant {tenant_id[:80]}: tandem tenant list shows all")
+    return kept
 
 
 def _active(tenants: Tenants, tenant_id: str) -> Tenant:

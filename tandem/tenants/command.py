@@ -64,8 +64,10 @@ def sign(store: Store, tenant_id: str, *, at_once: bool) -> tuple[str, str]:
 def _run(store: Store, options: argparse.Namespace) -> Sequence[str]:
     match options.action:
         case "add":
-            limits = {name: value for name in LIMITS if (value := getattr(options, name)) is not None}
-            return [add(store, options.id, limits)]
+            return [add(store, options.id, {name: value for name, value in _limits(options).items() if value})]
+        case "limit":
+            store.change(partial(change.limit, tenant_id=options.id, limits=_limits(options)))
+            return _table([one for one in store.read() if one.id == options.id])
         case "rotate":
             return [rotate(store, options.id, at_once=options.at_once)]
         case "sign":
@@ -74,9 +76,17 @@ def _run(store: Store, options: argparse.Namespace) -> Sequence[str]:
         case "revoke":
             store.change(partial(change.revoke, tenant_id=options.id))
             return [f"{options.id} is revoked"]
+        case "remove":
+            store.change(partial(change.remove, tenant_id=options.id))
+            return [f"{options.id} is removed"]
         case _:
             found = store.read()
             return [json.dumps([_shown(one) for one in found], indent=2)] if options.output == "json" else _table(found)
+
+
+def _limits(options: argparse.Namespace) -> dict[str, int | None]:
+    """Return the limits that are named: None where the deployment's is to hold."""
+    return {name: given or None for name in LIMITS if (given := getattr(options, name)) is not None}
 
 
 def _shown(found: Tenant) -> dict[str, object]:

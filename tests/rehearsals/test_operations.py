@@ -20,8 +20,17 @@ pytestmark = pytest.mark.rehearsal
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deployments" / "rehearsal.yaml"
-SECTIONS = ["First deploy", "Capacity Block", "Key rotation", "Model change", "Drain", "Incident", "Teardown"]
-UP = slice(1, 6)
+SECTIONS = [
+    "First deploy",
+    "Capacity Block",
+    "Tenants",
+    "Key rotation",
+    "Model change",
+    "Drain",
+    "Incident",
+    "Teardown",
+]
+UP = slice(1, 7)
 """The sections during which the deployment serves."""
 
 FAILS_HERE = {

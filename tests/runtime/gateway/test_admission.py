@@ -54,6 +54,14 @@ async def test_a_tenant_over_its_requests_a_minute_is_told_when_to_come_again(st
     assert len(setup.prefill.seen) == 2
 
 
+async def test_a_limit_that_is_changed_holds_for_the_next_request(start: Start) -> None:
+    known = list(tenants(requests_per_minute=6))
+    setup = await start("cs3", tenants=known)
+    assert [await status(setup), (await status(setup))[0]] == [(200, None, None), 429]
+    known[:] = tenants(requests_per_minute=600)
+    assert await status(setup) == (200, None, None)
+
+
 async def test_tokens_are_metered_by_what_a_request_reserves(start: Start) -> None:
     setup = await start("cs3", tenants=tenants(tokens_per_minute=6000))
     assert (await status(setup, max_tokens=900))[0] == 200  # of a thousand at once

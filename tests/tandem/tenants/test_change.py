@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.gateway.tenants import REVOKED, Tenant, digest, identify, signers
-from tandem.tenants.change import TenantError, Tenants, add, revoke, rotate, sign
+from tandem.tenants.change import TenantError, Tenants, add, limit, remove, revoke, rotate, sign
 
 A, B, C = (digest(key) for key in "abc")
 
@@ -60,6 +60,31 @@ def test_a_revoked_tenant_stays_listed_and_comes_back_without_its_old_keys() -> 
     back = add(revoked, "acme", B, {})
     assert [who(key, back) for key in "ab"] == [None, "acme"]
     assert len(back) == 2
+
+
+def test_limits_that_are_named_change_and_the_others_stay() -> None:
+    changed = limit(with_acme(), "acme", {"requests_per_minute": 60, "weight": 2})
+    assert changed[-1].limits == {"concurrency": 4, "requests_per_minute": 60, "weight": 2}
+    assert limit(changed, "acme", {"concurrency": None, "weight": 3})[-1].limits == {
+        "requests_per_minute": 60,
+        "weight": 3,
+    }
+    assert who("a", changed) == "acme"
+
+
+def test_limits_of_nobody_and_no_limits_are_refused() -> None:
+    with pytest.raises(TenantError, match="no limit of tenant acme is named"):
+        limit(with_acme(), "acme", {})
+    with pytest.raises(TenantError, match="there is no active tenant acme"):
+        limit(revoke(with_acme(), "acme"), "acme", {"weight": 1})
+
+
+def test_a_tenant_is_forgotten_once_it_is_revoked() -> None:
+    with pytest.raises(TenantError, match="tenant acme is active: revoke it first"):
+        remove(with_acme(), "acme")
+    assert [tenant.id for tenant in remove(revoke(with_acme(), "acme"), "acme")] == ["other"]
+    with pytest.raises(TenantError, match="there is no tenant nobody"):
+        remove(with_acme(), "nobody")
 
 
 @pytest.mark.parametrize("tenant_id", ["", "Acme", "a b", "-a", "a" * 64, "ä", "agentcore"])

@@ -86,6 +86,26 @@ def test_a_pair_to_sign_with_is_printed_as_aws_tools_read_it(cloud: EmbeddedClou
     assert listed["signing"] == [key_id]
 
 
+def test_limits_are_changed_and_a_tenant_is_removed(cloud: EmbeddedCloud, run: Run) -> None:
+    run("add", "guest", "--requests-per-minute=60", "--concurrency=4")
+    status, out, _ = run("limit", "guest", "--requests-per-minute=600", "--concurrency=none", "--weight=2")
+    assert status == 0
+    assert out.splitlines()[1].split(maxsplit=3)[3] == "requests_per_minute 600, weight 2"
+    [found] = [tenant for tenant in load(stored(cloud)) if tenant.id == "guest"]
+    assert found.limits == {"requests_per_minute": 600, "weight": 2}
+    assert run("remove", "guest")[2].endswith("tandem tenant: tenant guest is active: revoke it first\n")
+    run("revoke", "guest")
+    assert run("remove", "guest")[:2] == (0, "guest is removed")
+    assert "guest" not in {tenant.id for tenant in load(stored(cloud))}
+
+
+def test_a_limit_is_a_positive_number_or_none(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("limit", "acme", "--weight=no")
+    assert ended.value.code == 2
+    assert "a positive whole number is needed" in capsys.readouterr().err
+
+
 def test_what_cannot_be_done_is_one_line_and_status_1(run: Run) -> None:
     status, out, error = run("rotate", "nobody")
     assert (status, out) == (1, "")
