@@ -1,4 +1,4 @@
-"""Check that a gateway's bounds suit its scaling and its model."""
+"""Check that a gateway's bounds suit each other, its scaling and its model."""
 
 from __future__ import annotations
 
@@ -53,4 +53,46 @@ def prompt_fits_context(deployment: Deployment) -> Iterator[Finding]:
             got=str(limit),
             allowed=f"at most model.max_model_len ({context})",
             change="lower it, or leave it out",
+        )
+
+
+def waits_within_request(deployment: Deployment) -> Iterator[Finding]:
+    """Refuse a wait that is longer than the whole request may take."""
+    admission = deployment.gateway.admission
+    if admission.wait_seconds > admission.request_seconds:
+        yield Finding(
+            code="wait-longer-than-request",
+            path="gateway.admission.wait_seconds",
+            got=f"{admission.wait_seconds:g}",
+            allowed=f"at most gateway.admission.request_seconds ({admission.request_seconds})",
+            change="lower it, or raise request_seconds",
+        )
+
+
+def tenant_tokens_allow_requests(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where a tenant's tokens are used up before its requests, whatever they ask for."""
+    tenant = deployment.gateway.admission.tenant
+    requests, tokens = tenant.requests_per_minute, tenant.tokens_per_minute
+    if requests and tokens and tokens < requests:
+        yield Finding(
+            code="tenant-tokens-below-requests",
+            path="gateway.admission.tenant.tokens_per_minute",
+            got=str(tokens),
+            allowed=f"at least requests_per_minute ({requests}): a request takes several tokens",
+            change="raise it, or leave requests_per_minute out",
+            severity=Severity.WARNING,
+        )
+
+
+def tenant_concurrency_divides(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where every task lets one request of a tenant run, and there may be more tasks than that."""
+    concurrency, most = deployment.gateway.admission.tenant.concurrency, deployment.gateway.max_count
+    if concurrency and concurrency < most:
+        yield Finding(
+            code="tenant-concurrency-below-tasks",
+            path="gateway.admission.tenant.concurrency",
+            got=str(concurrency),
+            allowed=f"at least gateway.max_count ({most}): each task lets one run, so that {most} may",
+            change="raise it, or lower max_count",
+            severity=Severity.WARNING,
         )

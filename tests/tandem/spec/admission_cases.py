@@ -26,4 +26,27 @@ ADMISSION = [
         path="gateway.admission.prompt_tokens",
         wrong={"gateway__admission": {"prompt_tokens": 4097}, "model__max_model_len": 4096},
     ),
+    Case(
+        rule="waits_within_request",
+        code="wait-longer-than-request",
+        path="gateway.admission.wait_seconds",
+        wrong={"gateway__admission": {"wait_seconds": 11, "request_seconds": 10}},
+        right={"gateway__admission": {"wait_seconds": 10, "request_seconds": 10}},
+    ),
+    Case(
+        rule="tenant_tokens_allow_requests",
+        code="tenant-tokens-below-requests",
+        path="gateway.admission.tenant.tokens_per_minute",
+        wrong={"gateway__admission": {"tenant": {"requests_per_minute": 60, "tokens_per_minute": 59}}},
+        right={"gateway__admission": {"tenant": {"requests_per_minute": 60, "tokens_per_minute": 60}}},
+        severity=Severity.WARNING,
+    ),
+    Case(
+        rule="tenant_concurrency_divides",
+        code="tenant-concurrency-below-tasks",
+        path="gateway.admission.tenant.concurrency",
+        wrong={"gateway__admission": {"tenant": {"concurrency": 3}}, "gateway__max_count": 4},
+        right={"gateway__admission": {"tenant": {"concurrency": 4}}, "gateway__max_count": 4},
+        severity=Severity.WARNING,
+    ),
 ]

@@ -10,6 +10,7 @@ from tests.documents import ABSENT, CERTIFICATE, deployment, read
 from tests.tandem.spec.admission_cases import ADMISSION
 from tests.tandem.spec.capacity_cases import CAPACITY
 from tests.tandem.spec.cases import Case
+from tests.tandem.spec.endpoints_cases import ENDPOINTS
 from tests.tandem.spec.hosts_cases import HOSTS
 from tests.tandem.spec.load_cases import LOAD
 from tests.tandem.spec.registration_cases import REGISTRATION
@@ -24,6 +25,7 @@ _SERVICE = "com.amazonaws.vpce.us-east-2.vpce-svc-0123"
 CASES = [
     *ADMISSION,
     *CAPACITY,
+    *ENDPOINTS,
     *HOSTS,
     *START,
     Case(
