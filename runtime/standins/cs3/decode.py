@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Final
 
+from runtime.gateway.routing.deadline import Deadline
 from runtime.handoff.contract import Code, HandoffError
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.stop import StopStrings
+from runtime.standins.cs3.time_limit import exceeded
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.tokenizer import Detokenizer
 
@@ -27,11 +29,14 @@ class Answer:
     answer has ended (``ok``) or failed (an error code).
     """
 
-    def __init__(self, engine: Engine, thread: Executor, chat: ChatRequest, imported: Imported) -> None:
+    def __init__(
+        self, engine: Engine, thread: Executor, chat: ChatRequest, imported: Imported, deadline: Deadline
+    ) -> None:
         self.completion_tokens = 0
         self.finish_reason: str | None = None
         self.outcome = CANCELLED
         self._thread = thread
+        self._deadline = deadline
         self._fresh: list[int] = []
         self._tokens = engine.generate(imported.prompt, imported.cache, chat.sampling, max_tokens=imported.max_tokens)
         self._text = Detokenizer(engine.tokenizer)
@@ -41,8 +46,14 @@ class Answer:
         self._asked = self._began = time.perf_counter()
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        """Yield pieces of text, none empty; raise ``HandoffError`` (``decode_failed``) if the engine fails."""
+        """Yield pieces of text, none empty.
+
+        Raise ``HandoffError``: ``decode_failed`` if the engine fails, ``deadline_exceeded`` once nobody waits any more.
+        """
         while self.finish_reason is None:
+            if self._deadline.left(time.monotonic()) == 0:
+                self.outcome = Code.DEADLINE_EXCEEDED.value
+                raise exceeded()
             if piece := await asyncio.get_running_loop().run_in_executor(self._thread, self._advance):
                 yield piece
 

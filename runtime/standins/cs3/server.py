@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Executor
+from contextlib import AsyncExitStack
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from runtime.gateway.routing.deadline import Deadline
 from runtime.handoff import contract, fields
 from runtime.handoff.reservation import Reservations
 from runtime.standins.cs3 import chat, reply
@@ -20,6 +22,7 @@ from runtime.standins.cs3.guard import as_refusal, bearer, errors
 from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.metrics import Metrics
 from runtime.standins.cs3.streams import Streams
+from runtime.standins.cs3.time_limit import in_time
 from runtime.standins.engine.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -119,11 +122,14 @@ class Endpoint:
         try:
             body = chat.read_object(await request.read())
             asked = ChatRequest.from_body(body, chat=request.path == contract.CHAT_COMPLETIONS)
-            async with self._admission.admit(asked) as imported:
+            deadline = Deadline.read(request.headers.get(fields.TIME_LIMIT_HEADER), time.monotonic())
+            async with AsyncExitStack() as stack:
+                async with in_time(deadline):
+                    imported = await stack.enter_async_context(self._admission.admit(asked))
                 self._metrics.kv_bytes.inc(imported.kv_bytes)
                 self._metrics.imports.labels("digest" if imported.verified else "time").inc()
                 self._metrics.streamed.inc(imported.streamed)
-                answer = Answer(self._engine, self._thread, asked, imported)
+                answer = Answer(self._engine, self._thread, asked, imported, deadline)
                 try:
                     return await self._reply(request, asked, imported, answer)
                 finally:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.handoff import contract
-from tests.runtime.standins.cs3.flow import MODEL, Gateway, chat_body
+from runtime.handoff import contract, fields
+from tests.runtime.standins.cs3.flow import DECODE_KEY, MODEL, Gateway, chat_body, signed
 
 POSTED = (contract.RESERVATIONS, contract.CHAT_COMPLETIONS, contract.ABORT)
 RESERVATION = {"request_id": "r", "attempt": 1, "model": MODEL, "prompt_tokens": 10, "max_tokens": 10}
@@ -80,3 +80,34 @@ async def test_malformed_bodies_are_the_callers_fault(gateway: Gateway, path: st
     answer = await gateway.ask("POST", path, body)
     assert 400 <= answer.status < 500, answer.body
     assert answer.code
+
+
+async def _limited(gateway: Gateway, body: dict[str, Any], milliseconds: str) -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {DECODE_KEY}", fields.TIME_LIMIT_HEADER: milliseconds}
+    url = gateway.emulator + contract.CHAT_COMPLETIONS
+    async with gateway.http.post(url, json=body, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_ends_at_the_time_limit_and_frees_what_it_held(gateway: Gateway, stream: bool) -> None:
+    ended = 'tandem_decode_requests_total{code="deadline_exceeded"}'
+    before = await gateway.metric(ended)
+    params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
+    body = chat_body(params, max_tokens=5000, temperature=1, seed=1, stream=stream)
+    status, text = await _limited(gateway, body, "3000")
+    assert status == (200 if stream else 504)
+    last = text.strip().rpartition("data: ")[2]
+    assert json.loads(last)["error"]["code"] == "deadline_exceeded"
+    await gateway.until_free()
+    assert await gateway.metric(ended) == before + 1
+
+
+async def test_a_time_limit_that_is_over_before_the_kv_has_come_is_a_refusal(gateway: Gateway) -> None:
+    status, text = await _limited(gateway, chat_body(await gateway.ready()), "1")
+    assert (status, json.loads(text)["error"]["code"]) == (504, "deadline_exceeded")
+
+
+async def test_a_time_limit_that_is_none_is_refused(gateway: Gateway) -> None:
+    status, text = await _limited(gateway, chat_body({}), "soon")
+    assert (status, json.loads(text)["error"]["code"]) == (400, "invalid_request")
