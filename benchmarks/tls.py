@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.handoff.certificate import Certificate
 
 HOST = "127.0.0.1"
@@ -45,7 +45,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _ask(client: AiohttpClient, url: str, pin: str | None, times: int) -> float:
+async def _ask(client: HttpClient, url: str, pin: str | None, times: int) -> float:
     """Return seconds of CPU, of both sides, a request."""
     began = time.process_time()
     for _ in range(times):
@@ -71,7 +71,7 @@ async def main() -> None:
         for site in sites:
             await site.start()
         ports = [address[1] for address in runner.addresses]
-        client = AiohttpClient()
+        client = HttpClient()
         stack.push_async_callback(client.close)
         ways = [(f"http://{HOST}:{ports[0]}", None), (f"https://{HOST}:{ports[1]}", certificate.digest)]
         print(f"{'CPU, both sides':<22}{'plain µs':>10}{'TLS µs':>10}{'adds µs':>10}")
@@ -83,7 +83,7 @@ async def main() -> None:
             await _row(name, [_measured(client, url + path, pin, times) for url, pin in ways], parts)
 
 
-def _measured(client: AiohttpClient, url: str, pin: str | None, times: int) -> Callable[[], Awaitable[float]]:
+def _measured(client: HttpClient, url: str, pin: str | None, times: int) -> Callable[[], Awaitable[float]]:
     return lambda: _ask(client, url, pin, times)
 
 

@@ -261,7 +261,9 @@ static bool in_head(struct connection *c) {
     char *end = strstr(c->buffer, "\r\n\r\n");
     if (!end) return true;
     if (strncmp(c->buffer + 8, " 200", 4)) {
-        if (!c->failed) fprintf(stderr, "load: %.300s\n", c->buffer);
+        static bool told;
+        if (!told) fprintf(stderr, "load: %.300s\n", c->buffer);
+        told = true;
         c->failed = true;
     }
     char *length = strcasestr(c->buffer, "\r\ncontent-length:");

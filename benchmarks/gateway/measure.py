@@ -71,7 +71,7 @@ def running(relay: Relay) -> Iterator[Running]:
         # some routers wait for their peers before they listen
         subprocess.Popen(["taskset", "-c", "1", build(), "serve", "0", str(PEERS), "0"]) as peers,
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=environment(), start_new_session=True) as process,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment(), process_group=0) as process,
     ):
         try:
             _wait_for(PORT, process)

@@ -21,7 +21,7 @@ from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.connection import Runner
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
@@ -69,7 +69,7 @@ def config(port: int) -> GatewayConfig:
     )
 
 
-def provider(peers: int, client: AiohttpClient, metrics: Metrics, releases: Releases) -> Dispatch:
+def provider(peers: int, client: HttpClient, metrics: Metrics, releases: Releases) -> Dispatch:
     """Return KV handoff from one worker to one decode endpoint."""
     worker = PlainWorker(Address(HOST, peers + 1), "0" * 64, "worker-key")
     retries = Retries()
@@ -91,7 +91,7 @@ async def serve(port: int, peers: int) -> None:
     """Serve until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    metrics, client, releases = Metrics(deployment="bench", model=MODEL), AiohttpClient(), Releases()
+    metrics, client, releases = Metrics(deployment="bench", model=MODEL), HttpClient(), Releases()
     chosen = provider(peers, client, metrics, releases)
     gateway = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1)
     runner = Runner(gateway.application(), shutdown_timeout=1.0)

@@ -14,7 +14,7 @@ from runtime.gateway.discovery import INTERVAL_SECONDS as DISCOVERED_EVERY
 from runtime.gateway.discovery import Discovery
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.polling import polling
 from runtime.gateway.prefill import Prefill
@@ -43,7 +43,7 @@ async def answering(
     ``aws`` returns a boto3 client of the named service.
     """
     async with AsyncExitStack() as stack:
-        client = AiohttpClient()
+        client = HttpClient()
         stack.push_async_callback(client.close)
         releases = Releases()
         stack.push_async_callback(releases.drain)
@@ -62,7 +62,7 @@ class _Parts:
     metrics: Metrics
     secrets: Secrets
     aws: Callable[[str], Any]
-    client: AiohttpClient
+    client: HttpClient
     releases: Releases
     stack: AsyncExitStack
     retries: Retries

@@ -20,7 +20,7 @@ from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
@@ -96,7 +96,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Keep every span."""
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    monkeypatch.setattr(tracing, "_TRACER", provider.get_tracer("test"))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
     return kept
 
 
@@ -139,7 +139,7 @@ async def starting() -> AsyncIterator[Start]:
             workers = [worker(await served(prefill, CERTIFICATE))]
             ports = [await served(each, secure) for each in decoders]
             spare_url = f"http://{HOST}:{await served(spare, None)}"
-            client, releases = AiohttpClient(), Releases()
+            client, releases = HttpClient(), Releases()
             stack.push_async_callback(client.close)
             stack.push_async_callback(releases.drain)
             metrics = Metrics(deployment="small", model=MODEL)
@@ -168,7 +168,7 @@ def _routes(app: web.Application) -> set[tuple[str, str]]:
     return {(method, resource.canonical) for method, resource in routes if resource is not None}
 
 
-def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, client: AiohttpClient) -> Dispatch:
+def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, client: HttpClient) -> Dispatch:
     retries = Retries()
     pool = Pool(lambda: setup.prefill_workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
     prefill = Prefill(pool, client, queued=setup.metrics.queued, retries=retries)

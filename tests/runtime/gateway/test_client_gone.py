@@ -17,7 +17,7 @@ import pytest
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
@@ -103,7 +103,7 @@ async def sides(processes: tuple[str, str]) -> AsyncIterator[Sides]:
     """Run the gateway between them on a real socket."""
     decode, prefill = processes
     async with AsyncExitStack() as stack:
-        client, releases, retries = AiohttpClient(), Releases(), Retries()
+        client, releases, retries = HttpClient(), Releases(), Retries()
         stack.push_async_callback(client.close)
         stack.push_async_callback(releases.drain)
         metrics = Metrics(deployment="small", model=flow.MODEL)

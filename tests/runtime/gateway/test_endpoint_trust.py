@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.upstream import NotSentError
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS
@@ -29,13 +29,12 @@ class Issued(Certificate):
         return context
 
 
-async def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "localhost") -> list[str]:
+async def ask(folder: Path, name: str = "localhost") -> list[str]:
     """Ask an endpoint whose authority is trusted; return what it saw."""
     issued, peer = Issued("", ""), DecodePeer()
     object.__setattr__(issued, "files", certificates.issue(folder, name))
     trusting = ssl.create_default_context(cafile=issued.files.authority)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
-    client = AiohttpClient()
+    client = HttpClient(trusting)
     try:
         async with serving(peer.application(), issued) as server:
             url = f"https://localhost:{server.port}{CHAT_COMPLETIONS}"
@@ -46,8 +45,8 @@ async def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "localh
     return peer.calls()
 
 
-async def test_a_certificate_of_a_trusted_authority_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await ask(tmp_path, monkeypatch) == [f"POST {CHAT_COMPLETIONS}"]
+async def test_a_certificate_of_a_trusted_authority_is_taken(tmp_path: Path) -> None:
+    assert await ask(tmp_path) == [f"POST {CHAT_COMPLETIONS}"]
 
 
 async def test_one_that_has_expired_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,16 +57,16 @@ async def test_one_that_has_expired_is_refused(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("tandem.rehearsal.certificates.datetime.datetime", Past)
     with pytest.raises(NotSentError, match="certificate has expired"):
-        await ask(tmp_path, monkeypatch)
+        await ask(tmp_path)
 
 
-async def test_one_of_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_of_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotSentError, match="mismatch"):
-        await ask(tmp_path, monkeypatch, "other.example.com")
+        await ask(tmp_path, "other.example.com")
 
 
 async def test_one_that_was_made_by_itself_is_refused() -> None:
-    peer, client = DecodePeer(), AiohttpClient()
+    peer, client = DecodePeer(), HttpClient()
     async with serving(peer.application(), Certificate.issue(HOST)) as server:
         with pytest.raises(NotSentError, match="certificate"):
             async with client.send("POST", f"https://{HOST}:{server.port}/", headers={}, body=b"{}"):

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from runtime.gateway import fill
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.handoff import contract
 from tests.runtime.gateway.conftest import Captured
 from tests.runtime.gateway.peers import DEADLINE_SECONDS, serving
@@ -52,7 +52,7 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
             full.set()
 
     async with serving(app) as server:
-        client = AiohttpClient()
+        client = HttpClient()
         endpoint = f"http://127.0.0.1:{server.port}"
         async with fill.watching(client, endpoint, filled, key=lambda: "decode-key"):
             await asyncio.wait_for(full.wait(), DEADLINE_SECONDS)

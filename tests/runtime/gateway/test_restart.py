@@ -19,7 +19,7 @@ from runtime.gateway.discovery import Discovery
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
 from runtime.gateway.gauge import Gauge
-from runtime.gateway.http_client import AiohttpClient
+from runtime.gateway.http.client import HttpClient
 from runtime.gateway.phases import Phases
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.providers.vllm import VllmDecoder
@@ -94,8 +94,8 @@ class Host:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[AiohttpClient]:
-    made = AiohttpClient()
+async def client() -> AsyncIterator[HttpClient]:
+    made = HttpClient()
     yield made
     await made.close()
 
@@ -104,7 +104,7 @@ async def refresh(host: Host) -> None:
     await asyncio.to_thread(host.discovery.refresh)
 
 
-async def test_prefill_goes_to_the_next_run(client: AiohttpClient) -> None:
+async def test_prefill_goes_to_the_next_run(client: HttpClient) -> None:
     host = Host(PrefillPeer())
     prefill = Prefill(host.pool("prefill"), client, queued=Gauge(), retries=Retries())
     for _ in range(2):
@@ -115,7 +115,7 @@ async def test_prefill_goes_to_the_next_run(client: AiohttpClient) -> None:
     assert host.keys() == ["Bearer run-1", "Bearer run-2"]
 
 
-async def test_decode_goes_to_the_next_run(client: AiohttpClient) -> None:
+async def test_decode_goes_to_the_next_run(client: HttpClient) -> None:
     first, second = Host(PrefillPeer()), Host(DecodePeer())
     prefill = Prefill(first.pool("prefill"), client, queued=Gauge(), retries=Retries())
     pool = second.pool("decode")
@@ -133,7 +133,7 @@ async def test_decode_goes_to_the_next_run(client: AiohttpClient) -> None:
     assert second.keys() == ["Bearer run-1", "Bearer run-2"]
 
 
-async def test_a_worker_that_is_gone_is_not_asked_again(client: AiohttpClient) -> None:
+async def test_a_worker_that_is_gone_is_not_asked_again(client: HttpClient) -> None:
     host = Host(PrefillPeer())
     pool = host.pool("prefill")
     prefill = Prefill(pool, client, queued=Gauge(), retries=Retries())
@@ -146,7 +146,7 @@ async def test_a_worker_that_is_gone_is_not_asked_again(client: AiohttpClient) -
 
 @pytest.mark.parametrize("shown", [Certificate.issue(HOST), None])
 async def test_another_certificate_or_none_gets_neither_the_key_nor_the_text(
-    client: AiohttpClient, shown: Certificate | None
+    client: HttpClient, shown: Certificate | None
 ) -> None:
     pin, peer = Certificate.issue(HOST).digest, PrefillPeer()
     async with serving(peer.application(), shown) as server:

@@ -1,0 +1,163 @@
+"""Send requests to peers over connections that are kept; see ``upstream.Client``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from runtime.gateway.http.peer_connection import PeerConnection
+from runtime.gateway.upstream import SILENCE_SECONDS, NotSentError
+from runtime.handoff import certificate
+
+_CONNECT_SECONDS: Final = 5.0
+_KEEP_ALIVE_SECONDS: Final = 3.0  # below the 5 s of vLLM's server, so that it never closes a connection we just chose
+_NEXT_ADDRESS_SECONDS: Final = 0.25
+"""After how long a name's next address is tried as well (RFC 8305)."""
+# a body is passed on byte by byte, so it must come as it is to be sent
+_ALWAYS: Final = "Accept-Encoding: identity\r\nUser-Agent: tandem-gateway\r\n"
+_UNSENDABLE: Final = re.compile("[\r\n\0]")
+
+
+class Origin(NamedTuple):
+    """Name a server: connections to it are alike."""
+
+    secure: bool
+    host: str
+    port: int
+    pin: str | None
+
+
+class HttpClient:
+    """Made and closed within one running loop; ``trust`` is for peers without a pin, by default the system's."""
+
+    def __init__(self, trust: ssl.SSLContext | None = None) -> None:
+        self._trust = trust or ssl.create_default_context()
+        self._pinned = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whose certificate is compared, not verified
+        self._pinned.check_hostname = False
+        self._pinned.verify_mode = ssl.CERT_NONE
+        self._open: set[PeerConnection] = set()
+        self._idle: dict[Origin, list[tuple[float, PeerConnection]]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        left = tuple(self._open)
+        for each in left:
+            each.transport.abort()
+        for each in left:
+            await each.lost
+
+    @asynccontextmanager
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        silence: float = SILENCE_SECONDS,
+        pin: str | None = None,
+    ) -> AsyncIterator[PeerResponse]:
+        """Send a request and yield the answer; see ``upstream.Client``."""
+        origin, request = _written(method, url, headers, body, pin)
+        connection = self._kept(origin) or await self._connect(origin)
+        try:
+            connection.ask(request, silence)
+            await connection.head()
+            yield PeerResponse(connection)
+        finally:
+            connection.leave()
+            if connection.reusable:
+                self._keep(origin, connection)
+
+    def _kept(self, origin: Origin) -> PeerConnection | None:
+        """Return the connection that was used last, which is the likeliest to be alive."""
+        idle = self._idle.get(origin, [])
+        oldest = asyncio.get_running_loop().time() - _KEEP_ALIVE_SECONDS
+        while idle:
+            since, connection = idle.pop()
+            if since > oldest and connection.reusable:
+                return connection
+            connection.transport.abort()
+        return None
+
+    def _keep(self, origin: Origin, connection: PeerConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle.setdefault(origin, []).append((loop.time(), connection))
+        if self._sweep is None:
+            self._sweep = loop.call_later(_KEEP_ALIVE_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close what was not used for as long as it is kept, and look again while there is anything."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - _KEEP_ALIVE_SECONDS
+        for origin, idle in tuple(self._idle.items()):
+            for since, connection in idle:
+                if since <= oldest:
+                    connection.transport.abort()
+            self._idle[origin] = [kept for kept in idle if kept[0] > oldest and kept[1].reusable]
+            if not self._idle[origin]:
+                del self._idle[origin]
+        self._sweep = loop.call_later(_KEEP_ALIVE_SECONDS, self._close_idle) if self._idle else None
+
+    async def _connect(self, origin: Origin) -> PeerConnection:
+        tls = (self._pinned if origin.pin else self._trust) if origin.secure else None
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                transport, connection = await asyncio.get_running_loop().create_connection(
+                    PeerConnection, origin.host, origin.port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
+                )
+        except TimeoutError as error:
+            raise NotSentError(f"no connection within {_CONNECT_SECONDS:g} s") from error
+        except (OSError, ssl.CertificateError) as error:
+            raise NotSentError(f"{type(error).__name__}: {error}") from error
+        self._open.add(connection)
+        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        if origin.secure and origin.pin and _digest(transport) != origin.pin:
+            transport.abort()
+            raise NotSentError("it shows another certificate than the one that is trusted")
+        return connection
+
+
+class PeerResponse:
+    """Implement ``upstream.Response``."""
+
+    def __init__(self, connection: PeerConnection) -> None:
+        self._connection = connection
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        return b"".join([part async for part in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        while part := await self._connection.take():
+            yield part
+
+
+def _written(method: str, url: str, headers: Mapping[str, str], body: bytes, pin: str | None) -> tuple[Origin, bytes]:
+    """Return whom to ask, and the request's bytes; raise ``ValueError`` where it cannot be written."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    origin = Origin(secure, parts.hostname or "", parts.port or (443 if secure else 80), pin)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    if _UNSENDABLE.search("".join([target, *headers.values()])):
+        raise ValueError("a header's value, or the path, holds an end of line: a key may be written wrongly")
+    given = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    size = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
+    head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{_ALWAYS}{given}{size}\r\n"
+    return origin, head.encode() + body
+
+
+def _digest(transport: asyncio.BaseTransport) -> str:
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+    return certificate.digest(tls.getpeercert(binary_form=True) or b"")

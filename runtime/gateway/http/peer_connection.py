@@ -1,0 +1,194 @@
+"""Hold one connection to a peer: one request at a time, whose answer is parsed as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+import httptools
+
+from runtime.gateway.http.headers import Headers
+from runtime.gateway.upstream import UnreachableError
+
+_MOST_HELD: Final = 2**17
+"""Bytes of an answer that are held for a reader who is slower than the peer, which then has to wait."""
+_MOST_HEAD: Final = 2**16
+_BODILESS: Final = frozenset({204, 304})
+
+
+class PeerConnection(asyncio.Protocol):
+    """After ``ask`` wait for the ``head``, then ``take`` the body's parts.
+
+    The methods that begin with ``on_`` are called by httptools, all within ``data_received``.
+    """
+
+    status = 0
+    headers = Headers()
+    transport: asyncio.Transport
+    _silence = 0.0
+    _headed = _paused = False
+    _timer: asyncio.TimerHandle | None = None
+    _waiter: asyncio.Future[None] | None = None
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self._begin()
+        self._complete = True  # nothing is asked for yet
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow: all was sent and received, and both sides keep the connection."""
+        done = self._complete and self._kept and not self._paused and not self.transport.get_write_buffer_size()
+        return done and not self.transport.is_closing()
+
+    def ask(self, request: bytes, silence: float) -> None:
+        """Send a request; the peer may be silent for so many seconds until its answer has ended."""
+        self._begin()
+        self._silence, self._heard = silence, self._loop.time()
+        self._timer = self._loop.call_later(silence, self._watch)
+        self.transport.write(request)
+
+    async def head(self) -> None:
+        """Wait for ``status`` and ``headers``; raise ``UnreachableError``."""
+        while not self._headed:
+            await self._more()
+
+    async def take(self) -> bytes:
+        """Return what has come of the body, empty at its end; raise ``UnreachableError`` where it broke off."""
+        while not self._parts:
+            if self._complete:
+                return b""
+            await self._more()
+        taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        if self._paused:
+            self._paused, self._heard = False, self._loop.time()
+            self.transport.resume_reading()
+        return taken
+
+    def leave(self) -> None:
+        """Forget the answer of the moment; unless ``reusable``, the connection ends."""
+        self._stop_watching()
+        self._parts.clear()
+        if not self.reusable:
+            self.transport.abort()
+
+    # ---- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a peer that speaks without being asked, or no HTTP, is left."""
+        self._heard = self._loop.time()
+        if self._complete:
+            self.transport.abort()
+            return
+        if not self._headed:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(f"its answer is no HTTP: {type(error).__name__}")
+        if self._head_size > _MOST_HEAD and not self._headed:
+            self._fail(f"it sent a head of more than {_MOST_HEAD} bytes")
+        if self._held > _MOST_HELD and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer under way, well only where nothing but the end of the connection could tell its end."""
+        if self._headed and self._until_end and exc is None:
+            self._complete = True
+        elif not self._complete:
+            self._fail("it closed the connection" if exc is None else f"{type(exc).__name__}: {exc}")
+        self._stop_watching()
+        self._wake()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    # ---- httptools
+
+    def on_message_begin(self) -> None:
+        """Begin a head: the only one, or another after one of status 1xx."""
+        if self._headed:
+            self._kept = False  # more than was asked for
+            return
+        self.headers = Headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are not read."""
+        if not self._headed:
+            self.headers.add(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Take the status; what is informational is no answer yet."""
+        if self._headed or self._parser.get_status_code() < 200:
+            return
+        self._headed = True
+        self.status = self._parser.get_status_code()
+        self._kept = self._parser.should_keep_alive()
+        sized = "content-length" in self.headers or "transfer-encoding" in self.headers
+        self._until_end = not sized and self.status not in _BODILESS
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._headed and not self._complete:
+            self._parts.append(body)
+            self._held += len(body)
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        if self._headed:
+            self._complete = True
+            self._stop_watching()
+
+    # ----
+
+    def _begin(self) -> None:
+        self._parts: list[bytes] = []
+        self._held = self._head_size = 0
+        self._heard = 0.0
+        self._headed = self._complete = self._until_end = self._paused = False
+        self._kept = True
+        self._failure: str | None = None
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
+        self._kept = False
+        self.transport.abort()
+
+    async def _more(self) -> None:
+        if self._failure is not None:
+            raise UnreachableError(self._failure)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _watch(self) -> None:
+        """End a silence that is too long; while nobody takes what came, the peer is not to blame."""
+        now = self._loop.time()
+        if self._paused:
+            self._heard = now
+        left = self._heard + self._silence - now
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._watch)
+            return
+        self._fail(f"it sent nothing for {self._silence:g} s")
+        self._wake()
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
