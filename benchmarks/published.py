@@ -25,25 +25,50 @@ _LLAMA, _LARGE = "meta-llama/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.1-405B
 _HEAD = ("figure", "published", "model", "ratio", "", "source")
 _TTFT, _TPOT = 2.0, 0.05
 _REQUESTS: Final = 1500
+_CEREBRAS: Final = (
+    (
+        "meta-llama/Llama-3.1-8B-Instruct",
+        1800,
+        "given",
+        "cerebras.ai/blog/introducing-cerebras-inference-ai-at-instant-speed",
+    ),
+    ("meta-llama/Llama-3.1-8B-Instruct", 2200, "other measurement", "third party, 2026"),
+    ("meta-llama/Llama-3.3-70B-Instruct", 450, "superseded", "the same page of Cerebras, August 2024"),
+    (_LARGE, 969, "given", "tomshardware.com, November 2024, as Cerebras told"),
+    ("openai/gpt-oss-120b", 2059, "other measurement", "Artificial Analysis, by SemiAnalysis"),
+)
 Row = tuple[str, str, float, float, str, str]
 
 
 def rows() -> Iterator[Row]:
     """Yield what, unit, published, modelled, how it relates to the catalog, and the source."""
     small, large = _worker(_LLAMA), _worker(_LARGE)
-    neuron = "Neuron tutorial, trn2.48xlarge, batch of 1, BF16"
+    neuron = "Neuron tutorial trn2-llama3.3-70b and 405b's, trn2.48xlarge, batch of 1, BF16"
     yield "Llama 70B, 10,000 tokens: TTFT", "ms", 575.6, 1e3 * _prefill(_LLAMA, small, 10_000), "given", neuron
     yield "Llama 70B: TPOT", "ms", 19.8, 1e3 * _token(_LLAMA, small, 10_750), "given", neuron
     yield "Llama 405B, 10,000 tokens: TTFT", "ms", 2442.0, 1e3 * _prefill(_LARGE, large, 10_000), "predicted", neuron
     yield "Llama 405B: TPOT", "ms", 37.9, 1e3 * _token(_LARGE, large, 10_750), "given", neuron
-    for name, published in (("meta-llama/Llama-3.1-8B-Instruct", 2200), ("openai/gpt-oss-120b", 2059)):
+    for name, published, relation, source in _CEREBRAS:
         speed = models()[name].tokens_per_second
         if speed:
-            what = f"{name.split('/')[1]} at Cerebras"
-            yield what, "tokens/s", published, float(speed), "other measurement", "third party"
+            yield f"{name.split('/')[1]} at Cerebras", "tokens/s", published, float(speed), relation, source
     apart, together = _goodput(_apart), _goodput(_together)
-    yield "DistServe: goodput, apart over together", "x", 7.4, apart / together, "other machines", "OSDI 2024, at most"
-    yield "Splitwise: throughput, apart over together", "x", 1.4, apart / together, "other machines", "ISCA 2024"
+    yield (
+        "DistServe: goodput, apart over together",
+        "x",
+        7.4,
+        apart / together,
+        "other machines",
+        "OSDI 2024, abstract: up to",
+    )
+    yield (
+        "Splitwise: throughput, apart over together",
+        "x",
+        1.4,
+        apart / together,
+        "other machines",
+        "ISCA 2024, abstract: up to",
+    )
 
 
 def _worker(name: str) -> Worker:

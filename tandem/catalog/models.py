@@ -9,7 +9,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field
 
-from tandem.catalog.figure import Entry, Figure
+from tandem.catalog.figure import Confidence, Entry, Figure
 
 _FILE = Path(__file__).with_name("models.yaml")
 _Count = Annotated[int, Field(gt=0)]
@@ -52,9 +52,14 @@ class Windows(Entry):
 
 
 class Model(Entry):
-    """Describe one model; ``tokens_per_second`` is a single stream's speed at Cerebras, where one was published."""
+    """Describe one model by sizes from ``source``.
+
+    ``tokens_per_second`` is a single stream's speed at Cerebras, where one was published.
+    """
 
     ids: Annotated[tuple[str, ...], Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    confidence: Confidence
     parameters: _Size
     active_parameters: _Size | None = None
     bytes_per_parameter: _Size = 2.0
@@ -81,8 +86,33 @@ class Model(Entry):
         return self.attention.width * element_bytes * ((self.layers - windowed) * tokens + windowed * kept)
 
 
+class Unknown(Entry):
+    """Name models whose sizes nobody tells, and ``why`` that is."""
+
+    ids: Annotated[tuple[str, ...], Field(min_length=1)]
+    why: Annotated[str, Field(min_length=1)]
+
+
+class _Table(Entry):
+    models: tuple[Model, ...]
+    unknown: tuple[Unknown, ...]
+
+
+@functools.cache
+def _table() -> _Table:
+    return _Table.model_validate(yaml.safe_load(_FILE.read_text(encoding="utf-8")))
+
+
 @functools.cache
 def models() -> dict[str, Model]:
     """Return the models that ship with Tandem, by id; another model's figures are unknown."""
-    listed = [Model.model_validate(entry) for entry in yaml.safe_load(_FILE.read_text(encoding="utf-8"))["models"]]
-    return {name: model for model in listed for name in model.ids}
+    return {name: model for model in _table().models for name in model.ids}
+
+
+def missing(model_id: str) -> str:
+    """Say what is to be done about a model that is not among ``models``, or why nothing can be."""
+    for entry in _table().unknown:
+        if model_id in entry.ids:
+            return f"the figures of {model_id} are unknown: {entry.why}"
+    known = ", ".join(sorted(models()))
+    return f"model {model_id} is not in the catalog, which has {known}: add it to models.yaml"

@@ -7,7 +7,7 @@ from typing import Final
 
 from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.machines import Machines, machines
-from tandem.catalog.models import Model, models
+from tandem.catalog.models import Model, missing, models
 from tandem.simulation.site import Pool, Site, TextSide, Wafers
 from tandem.sizing import legs
 from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, OpenAi, VllmDecode, Workers
@@ -47,8 +47,7 @@ def known_model(deployment: Deployment) -> Model:
     """Return the figures of the deployment's model; raise ``UnknownFigureError``."""
     model = models().get(deployment.model.id)
     if model is None:
-        known = ", ".join(sorted(models()))
-        raise UnknownFigureError(f"model {deployment.model.id} is not in the catalog, which has {known}: add it there")
+        raise UnknownFigureError(missing(deployment.model.id))
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tandem.catalog.models import models
+from tandem.catalog.models import missing, models
 from tandem.sizing.demand import Limit, Load
 from tandem.spec.deployment import Cs3, Deployment
 from tandem.spec.findings import Finding, Severity
@@ -38,7 +38,7 @@ def load_carried(deployment: Deployment) -> Iterator[Finding]:
         return
     model = models().get(deployment.model.id)
     if model is None:
-        yield _unknown("load-unchecked-model", deployment.model.id, "add the model's figures to the catalog")
+        yield _unknown("load-unchecked-model", deployment.model.id, missing(deployment.model.id))
         return
     for limit in limits(deployment, Load(**deployment.load.model_dump()), model):
         if limit.use > _BUSY:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.catalog.models import models
+from tandem.catalog.models import missing, models
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,18 @@ def test_figures_are_plausible(name: str) -> None:
     model = models()[name]
     assert model.active <= model.parameters
     assert model.windows is None or model.windows.layers < model.layers
+
+
+@pytest.mark.parametrize("family", ["Llama-3.1", "Llama-3.3", "Qwen3", "gpt-oss", "GLM-4", "DeepSeek-V3"])
+def test_every_family_that_a_plan_is_promised_for_is_there_with_source_and_confidence(family: str) -> None:
+    found = [model for name, model in models().items() if family in name]
+    assert found
+    assert all(model.source and model.confidence in ("high", "medium", "low") for model in found)
+
+
+def test_models_of_which_nothing_is_told_are_named_as_such() -> None:
+    assert "amazon.nova-pro-v1:0" not in models()
+    assert missing("amazon.nova-pro-v1:0").startswith(
+        "the figures of amazon.nova-pro-v1:0 are unknown: Amazon publishes"
+    )
+    assert missing("example/model").endswith("add it to models.yaml")
