@@ -8,8 +8,9 @@ from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from constructs.compute.demand import TARGET, Demand
+from constructs.compute.demand import Demand
 from constructs.compute.series import graph, tracking_queries
+from tandem.spec.demand import TARGET
 
 
 class QueueScaling(Construct):

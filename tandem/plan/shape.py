@@ -118,8 +118,8 @@ def searched(groups: list[InstanceGroup]) -> InstanceGroup:
 
 
 def sized(pools: tuple[Pool, ...], name: str, count: int) -> tuple[Pool, ...]:
-    """Return the pools with another count of the one called ``name``."""
-    return tuple(replace(pool, count=count) if pool.name == name else pool for pool in pools)
+    """Return the pools with another count of the one called ``name``; all keep their size."""
+    return tuple(replace(pool, count=count if pool.name == name else pool.count, scaling=None) for pool in pools)
 
 
 def least_systems(model: Model) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.machines import Machines, machines
 from tandem.catalog.models import Model, missing, models
-from tandem.simulation.site import Pool, Site, TextSide, Wafers
+from tandem.simulation.site import Pool, Scaling, Site, TextSide, Wafers
 from tandem.sizing import legs
+from tandem.spec.demand import Demand
 from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, OpenAi, VllmDecode, Workers
 from tandem.spec.limits import hosts
 
@@ -23,14 +25,14 @@ class UnknownFigureError(ValueError):
 
 
 def site_of(deployment: Deployment) -> Site:
-    """Return the site of ``deployment`` with ``count`` hosts in each group; raise ``UnknownFigureError``."""
+    """Return the site of ``deployment``, its prefill groups at their first size; raise ``UnknownFigureError``."""
     model, table = known_model(deployment), machines()
     decode, taken = deployment.decode, deployment.gateway.admission
     workers: Workers | None = deployment.prefill or (decode if isinstance(decode, VllmDecode) else None)
     return Site(
         model=model,
         context=deployment.model.max_model_len,
-        prefill=pools(model, deployment.prefill.groups) if deployment.prefill else (),
+        prefill=_prefill(model, deployment),
         decode=_decode(model, decode, table),
         max_num_seqs=workers.max_num_seqs if workers else 1,
         decode_max_num_seqs=decode.max_num_seqs if isinstance(decode, VllmDecode) else 1,
@@ -67,6 +69,27 @@ def pools(model: Model, groups: Sequence[InstanceGroup]) -> tuple[Pool, ...]:
             else legs.efa_gigabytes_per_second(each.efa_gbps, machines()) * _GIGA,
         )
         for group, each in zip(groups, known, strict=True)
+    )
+
+
+def _prefill(model: Model, deployment: Deployment) -> tuple[Pool, ...]:
+    prefill = deployment.prefill
+    if prefill is None:
+        return ()
+    reserved = isinstance(deployment.decode, Cs3)
+    return tuple(
+        replace(
+            pool,
+            scaling=Scaling(
+                demand=Demand.of(deployment.model.id, prefill, group, reserved=reserved),
+                most=group.most,
+                start_seconds=prefill.warm_start_seconds,
+                scale_in_minutes=prefill.scaling.scale_in_minutes,
+            )
+            if group.scales
+            else None,
+        )
+        for pool, group in zip(pools(model, prefill.groups), prefill.groups, strict=True)
     )
 
 

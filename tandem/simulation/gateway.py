@@ -19,7 +19,7 @@ from tandem.simulation.job import NEVER, Job
 from tandem.simulation.loop import Loop
 from tandem.simulation.prefill import PrefillWorker
 from tandem.simulation.site import Site
-from tandem.sizing.reservation import TEXT_BYTES_PER_TOKEN, answer_limit
+from tandem.sizing.reservation import TEXT_BYTES_PER_TOKEN, answer_limit, estimated_tokens
 
 _TENANT: Final = "trace"
 
@@ -40,19 +40,21 @@ class Gateway:
 
     def __init__(self, loop: Loop, fleet: Fleet, site: Site, block_tokens: int, ended: Callable[[Job], None]) -> None:
         self._loop, self._fleet, self._ended = loop, fleet, ended
-        self._block_tokens, self._lease_seconds = block_tokens, site.lease_seconds
+        self._block_tokens, self._lease_seconds, self._context = block_tokens, site.lease_seconds, site.context
         self._admission = Admission(site.admission)
         self._limits = site.tenant.among(site.gateways)
         self._places: dict[Place, Job] = {}
         room = prefix.CAPACITY * prefix.BLOCK_BYTES // max(1, block_tokens * TEXT_BYTES_PER_TOKEN)
         self._prefixes = prefix.PrefixIndex[PrefillWorker](room) if block_tokens else None
         self._queued: dict[PrefillWorker, int] = {}
+        self.queued_tokens = self._arrived = 0
         self._budget = RetryBudget()
         self._turn = 0
 
     def arrive(self, job: Job) -> None:
         """Admit a request, let it wait, or refuse it."""
         job.gateway, now = self, self._loop.now
+        job.estimate = int(estimated_tokens(job.prompt, answer_limit(job.answer), self._context))
         place = self._admission.offer(_TENANT, self._limits, job.prompt + int(answer_limit(job.answer)), now)
         if isinstance(place, Refused):
             job.error = place.reason
@@ -110,6 +112,8 @@ class Gateway:
         if self._prefixes:
             self._prefixes.record(chosen, job.blocks)
         self._queued[chosen] = self._queued.get(chosen, 0) + job.prompt
+        self._arrived += job.estimate
+        self.queued_tokens += job.estimate
         job.worker, job.sent = chosen, self._loop.now
         chosen.engine.submit(job)
 
@@ -119,9 +123,18 @@ class Gateway:
 
     def prefilled(self, job: Job) -> None:
         """Go on to decode with a prompt whose KV a worker has."""
-        self._queued[job.worker] -= job.prompt
+        self._left_prefill(job)
         job.worker.grant(job)
         job.endpoint.take(job, self.landed)
+
+    def take_arrived(self) -> int:
+        """Return the estimated prompt tokens that were sent to prefill since the last call."""
+        arrived, self._arrived = self._arrived, 0
+        return arrived
+
+    def _left_prefill(self, job: Job) -> None:
+        self._queued[job.worker] -= job.prompt
+        self.queued_tokens -= job.estimate
 
     def landed(self, job: Job) -> None:
         """Free the worker's KV; raise ``HandoffError`` where the reader cannot know that the lease still held."""
@@ -136,7 +149,7 @@ class Gateway:
 
     def lost(self, job: Job) -> None:
         """Go on with a job whose worker went away before its prompt was done."""
-        self._queued[job.worker] -= job.prompt
+        self._left_prefill(job)
         if self._prefixes:
             self._prefixes.keep([worker for worker in self._fleet.workers if worker.up])
         if self._does(job, Leg.PREFILL, Code.PREFILL_FAILED, Action.ANOTHER_WORKER):

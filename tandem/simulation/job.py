@@ -23,6 +23,8 @@ class Job:
     left: int = 0
     """Prompt tokens that are still to be prefilled."""
     attempt: int = 0
+    estimate: int = 0
+    """Prompt tokens that the gateway takes it for."""
     sent: float = NEVER
     """When it was sent to prefill."""
     started: float = NEVER

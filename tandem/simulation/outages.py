@@ -44,4 +44,4 @@ def _fail(worker: PrefillWorker) -> None:
 
 
 def _repaired(worker: PrefillWorker) -> None:
-    worker.up = True
+    worker.healthy = True

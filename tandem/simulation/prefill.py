@@ -22,8 +22,13 @@ class PrefillWorker:
         self._loop, self._lease_seconds = loop, lease_seconds
         self._leases = Leases(lease_seconds)
         self._jobs: dict[str, Job] = {}
-        self.up = True
+        self.healthy = self.serving = True
         self._failed_at = -math.inf
+
+    @property
+    def up(self) -> bool:
+        """Whether it takes requests: its group wants it, and it has not failed."""
+        return self.healthy and self.serving
 
     def grant(self, job: Job) -> None:
         """Keep the job's KV for its reader, from now."""
@@ -51,7 +56,7 @@ class PrefillWorker:
 
     def fail(self) -> list[Job]:
         """Lose all KV, and return the jobs whose prompts were not done; readers find out by themselves."""
-        self.up, self._failed_at = False, self._loop.now
+        self.healthy, self._failed_at = False, self._loop.now
         self._leases = Leases(self._lease_seconds)
         self._jobs.clear()
         return self.engine.stop()

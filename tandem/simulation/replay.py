@@ -10,6 +10,7 @@ from tandem.simulation.decoder import WorkerEndpoint
 from tandem.simulation.endpoint import Endpoint, Told
 from tandem.simulation.engine import Engine, Limits
 from tandem.simulation.gateway import Fleet, Gateway
+from tandem.simulation.hosts import Group, follow
 from tandem.simulation.job import Job
 from tandem.simulation.link import Link
 from tandem.simulation.loop import Loop
@@ -45,7 +46,8 @@ class _Run:
         self._meters = Meters(trace.span)
         self._book = Book(len(trace), _CALLS * site.call_seconds)
         endpoints = list(self._endpoints())
-        self._fleet = Fleet(list(self._workers()), endpoints)
+        pools = [(pool, list(self._workers(pool))) for pool in site.prefill]
+        self._fleet = Fleet([worker for _, workers in pools for worker in workers], endpoints)
         self._gateways = [
             Gateway(self.loop, self._fleet, site, trace.block_tokens, self._book.gave_up) for _ in range(site.gateways)
         ]
@@ -57,6 +59,12 @@ class _Run:
             trace.ends.tolist(),
             strict=False,
         )
+        groups = [
+            Group(self.loop, pool.scaling, workers, pool.count, self._meters.of(f"hosts of {pool.name}", pool.most))
+            for pool, workers in pools
+            if pool.scaling
+        ]
+        follow(self.loop, groups, self._gateways, self._fleet, trace.span)
         if site.outages:
             schedule(self.loop, self._fleet.workers, site.outages, trace.span)
         self._count = 0
@@ -80,13 +88,12 @@ class _Run:
             return
         self._gateways[job.index % len(self._gateways)].arrive(job)
 
-    def _workers(self) -> Iterator[PrefillWorker]:
+    def _workers(self, pool: Pool) -> Iterator[PrefillWorker]:
         site, links = self._site, _count(self._site.prefill)
-        for pool in site.prefill:
-            for index in range(pool.count):
-                engine = self._engine(pool, "prefill compute", links, site.max_num_seqs, _prefilled)
-                egress = Link(pool.egress, self._meters.of("EFA", links))
-                yield PrefillWorker(self.loop, f"{pool.name}-{index}", engine, egress, site.lease_seconds)
+        for index in range(pool.most):
+            engine = self._engine(pool, "prefill compute", links, site.max_num_seqs, _prefilled)
+            egress = Link(pool.egress, self._meters.of("EFA", links))
+            yield PrefillWorker(self.loop, f"{pool.name}-{index}", engine, egress, site.lease_seconds)
 
     def _endpoints(self) -> Iterator[Endpoint]:
         site, decode = self._site, self._site.decode
@@ -139,7 +146,7 @@ class _Run:
 
 
 def _count(pools: Sequence[Pool]) -> int:
-    return sum(pool.count for pool in pools)
+    return sum(pool.most for pool in pools)
 
 
 def _prefilled(job: Job) -> None:

@@ -8,16 +8,33 @@ from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.models import Model
 from tandem.simulation.outages import Outages
 from tandem.sizing.worker import Worker
+from tandem.spec.demand import Demand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scaling:
+    """Say how a pool follows the prompts: up to ``most`` hosts, each of which takes ``start_seconds`` to serve."""
+
+    demand: Demand
+    most: int
+    start_seconds: float
+    scale_in_minutes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pool:
-    """Hold ``count`` equal workers, and the bytes a second that each sends over EFA."""
+    """Hold ``count`` equal workers, at first where it scales, and the bytes a second that each sends over EFA."""
 
     name: str
     count: int
     worker: Worker
     egress: float
+    scaling: Scaling | None = None
+
+    @property
+    def most(self) -> int:
+        """The most workers that there may be."""
+        return self.scaling.most if self.scaling else self.count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

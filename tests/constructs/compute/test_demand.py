@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tandem.spec.demand import Demand
 from tests.constructs.compute.metric_math import evaluate
+from tests.documents import deployment
 from tests.templates import resources, templates
 
 _BLOCK = {"mode": "capacity-block", "zone": "us-east-2b", "ends_at": "2027-01-31T11:30:00Z"}
@@ -19,15 +23,17 @@ def _group(name: str, count: int, speed: int, **more: Any) -> dict[str, Any]:
     return common | more
 
 
+GROUPS = [
+    _group("block", 2, 20_000, capacity={**_BLOCK, "reservation_id": "cr-0123456789abcdef0"}),
+    _group("trn1", 1, 5_000, max_count=4),
+    _group("trn2", 1, 20_000, max_count=3),
+]
+
+
 @pytest.fixture(scope="module")
 def tracked() -> dict[str, list[dict[str, Any]]]:
     """Return the metric queries that each group is scaled out by."""
-    groups = [
-        _group("block", 2, 20_000, capacity={**_BLOCK, "reservation_id": "cr-0123456789abcdef0"}),
-        _group("trn1", 1, 5_000, max_count=4),
-        _group("trn2", 1, 20_000, max_count=3),
-    ]
-    policies = resources(templates(prefill__groups=groups)["prefill"], "AWS::AutoScaling::ScalingPolicy")
+    policies = resources(templates(prefill__groups=GROUPS)["prefill"], "AWS::AutoScaling::ScalingPolicy")
     return {
         next(name for name in ("block", "trn1", "trn2") if name in key): metrics["Metrics"]
         for key, policy in policies.items()
@@ -43,6 +49,20 @@ def _load(queries: list[dict[str, Any]], rate: float, hosts: int, queued: float 
     )
     assert found is not None
     return found
+
+
+@given(arriving=st.floats(0, 1e7), queued=st.floats(0, 1e6), hosts=st.integers(1, 20), fill=st.none() | st.floats(0, 1))
+def test_what_is_deployed_is_the_policy_that_the_simulation_runs(
+    tracked: dict[str, Any], arriving: float, queued: float, hosts: int, fill: float | None
+) -> None:
+    prefill = deployment(prefill__groups=GROUPS).prefill
+    assert prefill
+    measured = {"PromptTokens": arriving, "QueuedPromptTokens": queued, "GroupDesiredCapacity": float(hosts)}
+    for group in prefill.groups[1:]:
+        numbers = Demand.of("example/model", prefill, group, reserved=True)
+        said = numbers.load(numbers.wanted(arriving, queued), hosts, fill or 0.0)
+        given = {**measured, "ReservationFill": fill} if fill is not None else measured
+        assert evaluate(tracked[group.name], given) == pytest.approx(said)
 
 
 def test_only_groups_with_bounds_scale(tracked: dict[str, Any]) -> None:
