@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--failures", type=_hours, metavar="HOURS", help="let each prefill host fail once in so many hours on average"
     )
+    simulate.add_argument("--tenants", type=int, default=1, metavar="N", help="who sends the requests, each as many")
     simulate.add_argument("--html", type=Path, metavar="OUT", help="draw the report into this file")
     simulate.add_argument("--output", choices=["text", "json"], default="text")
     simulate.set_defaults(run=_simulate)
@@ -232,6 +233,7 @@ def _simulate(options: argparse.Namespace) -> int:
         trace=options.trace,
         apart=options.spread,
         failures=options.failures,
+        tenants=options.tenants,
         as_json=options.output == "json",
         html=options.html,
     )

@@ -28,17 +28,20 @@ def simulate(
     trace: str,
     apart: bool,
     failures: float | None,
+    tenants: int,
     as_json: bool,
     html: Path | None,
 ) -> int:
     """Print what becomes of the requests of ``trace`` at ``deployment``; draw it into ``html``.
 
-    ``apart`` sets requests of one moment apart, ``failures`` are the mean hours between two of a prefill host.
+    ``apart`` sets requests of one moment apart, ``failures`` are the mean hours between two of a prefill host,
+    ``tenants`` how many send as many requests each.
 
     Return 0, or 1 where trace or catalog do not suffice.
     """
     try:
         site, requests = site_of(deployment), load(trace)
+        site = replace(site, tenants=max(1, tenants))
         if failures and deployment.prefill:
             between = failures * 3600
             site = replace(site, outages=Outages(between=between, repair=deployment.prefill.warm_start_seconds))

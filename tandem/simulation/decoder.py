@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.gateway.routing.disaggregation import Handoff
 from tandem.catalog.models import Model
 from tandem.simulation.endpoint import Told
 from tandem.simulation.engine import Engine
@@ -15,7 +16,7 @@ class WorkerEndpoint:
 
     def __init__(self, loop: Loop, model: Model, engine: Engine, ingress: Link) -> None:
         self._loop, self._model, self.engine, self._ingress = loop, model, engine, ingress
-        self.in_flight = 0
+        self.in_flight, self.handoffs, self.caches = 0, frozenset(Handoff), True
 
     @property
     def fill(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from runtime.gateway.admission.limits import Capacity, Limits
+from runtime.gateway.routing.disaggregation import Thresholds
 from tandem.catalog.machines import Machines, machines
 from tandem.catalog.models import Model, missing, models
 from tandem.simulation.site import Pool, Scaling, Site, TextSide, Wafers
@@ -41,6 +42,7 @@ def site_of(deployment: Deployment) -> Site:
         gateways=deployment.gateway.min_count,
         admission=Capacity(running=taken.running, waiting=taken.waiting, wait_seconds=taken.wait_seconds),
         tenant=Limits(**taken.tenant.model_dump()),
+        thresholds=Thresholds(**deployment.gateway.routing.model_dump()),
         call_seconds=float(table.programs.call_seconds),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from runtime.gateway.routing.disaggregation import Handoff
 from tandem.simulation.job import Job
 
 Told = Callable[[Job], None]
@@ -14,6 +15,10 @@ class Endpoint(Protocol):
     """Decode; each form tells the ``done`` that it was made with of every job that has its last token."""
 
     in_flight: int
+    handoffs: frozenset[Handoff]
+    """What it can be given."""
+    caches: bool
+    """Whether it keeps prefixes."""
 
     def __hash__(self) -> int:
         """Tell endpoints apart."""

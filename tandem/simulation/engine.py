@@ -120,6 +120,7 @@ class Engine:
                 chunks.append((job, min(budget, job.left)))
                 budget -= chunks[-1][1]
             else:
+                self._remember(job)
                 self._decode(job, made=0)
                 self._joined.append(job)
         return chunks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from runtime.gateway.admission.line import Place
 from runtime.gateway.admission.policy import Admission, Refused
@@ -12,6 +11,7 @@ from runtime.gateway.routing import endpoint as endpoints
 from runtime.gateway.routing import prefix
 from runtime.gateway.routing import worker as workers
 from runtime.gateway.routing.budget import RetryBudget
+from runtime.gateway.routing.disaggregation import Handoff, disaggregate
 from runtime.gateway.routing.failure import TRIES, Action, Leg, act
 from runtime.handoff.contract import Code, HandoffError
 from tandem.simulation.endpoint import Endpoint
@@ -20,8 +20,6 @@ from tandem.simulation.loop import Loop
 from tandem.simulation.prefill import PrefillWorker
 from tandem.simulation.site import Site
 from tandem.sizing.reservation import TEXT_BYTES_PER_TOKEN, answer_limit, estimated_tokens
-
-_TENANT: Final = "trace"
 
 
 @dataclass(slots=True)
@@ -35,17 +33,19 @@ class Fleet:
 class Gateway:
     """Hold one gateway's own view: who runs and waits there, and what it gave to whom.
 
-    ``ended`` is told of jobs that are refused or given up. All requests are one tenant's.
+    ``ended`` is told of jobs that are refused or given up.
     """
 
     def __init__(self, loop: Loop, fleet: Fleet, site: Site, block_tokens: int, ended: Callable[[Job], None]) -> None:
         self._loop, self._fleet, self._ended = loop, fleet, ended
         self._block_tokens, self._lease_seconds, self._context = block_tokens, site.lease_seconds, site.context
-        self._admission = Admission(site.admission)
-        self._limits = site.tenant.among(site.gateways)
+        self._admission, self._tenants = Admission(site.admission), site.tenants
+        self._limits, self._gateways = site.tenant.among(site.gateways), site.gateways
         self._places: dict[Place, Job] = {}
         room = prefix.CAPACITY * prefix.BLOCK_BYTES // max(1, block_tokens * TEXT_BYTES_PER_TOKEN)
         self._prefixes = prefix.PrefixIndex[PrefillWorker](room) if block_tokens else None
+        self._decoded = prefix.PrefixIndex[Endpoint](room)
+        self._thresholds = site.thresholds
         self._queued: dict[PrefillWorker, int] = {}
         self.queued_tokens = self._arrived = 0
         self._budget = RetryBudget()
@@ -55,7 +55,9 @@ class Gateway:
         """Admit a request, let it wait, or refuse it."""
         job.gateway, now = self, self._loop.now
         job.estimate = int(estimated_tokens(job.prompt, answer_limit(job.answer), self._context))
-        place = self._admission.offer(_TENANT, self._limits, job.prompt + int(answer_limit(job.answer)), now)
+        # requests go to the gateways in turn, so a tenant's must not: it is by each round of them
+        tenant = str(job.index // self._gateways % self._tenants)
+        place = self._admission.offer(tenant, self._limits, job.prompt + int(answer_limit(job.answer)), now)
         if isinstance(place, Refused):
             job.error = place.reason
             self._ended(job)
@@ -86,21 +88,38 @@ class Gateway:
 
     def _attempt(self, job: Job) -> None:
         self._turn += 1
-        candidates = [
-            endpoints.Candidate(peer=each, tier=0, fill=each.fill, in_flight=each.in_flight)
-            for each in self._fleet.endpoints
-            if each not in job.tried
-        ]
+        candidates = [self._decoder(each, job) for each in self._fleet.endpoints if each not in job.tried]
         job.endpoint = endpoints.choose(candidates, turn=self._turn).choice
         try:
             job.endpoint.reserve(job)
         except HandoffError as error:
             self._failed(job, Leg.RESERVE, error.code)
             return
-        if self._fleet.workers:
+        handoff = self._handoff(job)
+        if job.endpoint.caches:
+            self._decoded.record(job.endpoint, job.blocks)
+        if handoff is Handoff.KV:
             self._prefill(job)
         else:
+            job.worker = None
             job.endpoint.take(job, _nothing)
+
+    def _decoder(self, endpoint: Endpoint, job: Job) -> endpoints.Candidate[Endpoint]:
+        cached = min(1.0, self._decoded_tokens(endpoint, job) / job.prompt)
+        return endpoints.Candidate(
+            peer=endpoint, tier=0, fill=endpoint.fill, in_flight=endpoint.in_flight, cached=cached
+        )
+
+    def _decoded_tokens(self, endpoint: Endpoint, job: Job) -> int:
+        return self._decoded.overlap(endpoint, job.blocks) * self._block_tokens if endpoint.caches else 0
+
+    def _handoff(self, job: Job) -> Handoff:
+        if not self._fleet.workers:
+            return Handoff.TEXT
+        possible = job.endpoint.handoffs
+        if Handoff.TEXT in possible and not any(each.up for each in self._fleet.workers):
+            possible -= {Handoff.KV}
+        return disaggregate(job.prompt, self._decoded_tokens(job.endpoint, job), self._thresholds, possible).choice
 
     def _prefill(self, job: Job) -> None:
         candidates = [self._candidate(each, job) for each in self._fleet.workers if each.up]

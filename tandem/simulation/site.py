@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.gateway.admission.limits import Capacity, Limits
+from runtime.gateway.routing.disaggregation import Thresholds
 from tandem.catalog.models import Model
 from tandem.simulation.outages import Outages
 from tandem.sizing.worker import Worker
@@ -80,6 +81,10 @@ class Site:
     """What the deployment lets one tenant ask for."""
     call_seconds: float
     """What one call from program to program takes besides its work."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """When a prompt is worth a prefill worker, where decode workers could prefill it."""
+    tenants: int = 1
+    """How many send the requests, each as many."""
     outages: Outages | None = None
 
 

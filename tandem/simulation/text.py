@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.gateway.routing.disaggregation import Handoff
 from runtime.handoff.contract import Code, HandoffError
 from tandem.catalog.models import Model
 from tandem.simulation.endpoint import Told
@@ -20,7 +21,7 @@ class TextEndpoint:
         self._loop, self._model, self._done = loop, model, done
         self._compute = Link(side.flops, meters.of("endpoint's prefill", 1))
         self._memory, self._held, self._token = side.kv_bytes, 0.0, 1 / side.tokens_per_second
-        self.in_flight = 0
+        self.in_flight, self.handoffs, self.caches = 0, frozenset({Handoff.TEXT}), False
 
     @property
     def fill(self) -> float:

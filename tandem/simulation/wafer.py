@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from runtime.gateway.routing.disaggregation import Handoff
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.reservation import Reservations
 from tandem.catalog.models import Model
@@ -28,7 +29,7 @@ class WaferEndpoint:
         self._ingress = Link(wafers.ingress, meters.of("CS-3 ingress", wafers.endpoints))
         self._memory = meters.of("CS-3 memory", max(1.0, wafers.endpoints * wafers.kv_bytes))
         self._token = 1 / wafers.tokens_per_second
-        self.in_flight = 0
+        self.in_flight, self.handoffs, self.caches = 0, frozenset({Handoff.KV}), False
 
     @property
     def fill(self) -> float:
