@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--failures", type=_hours, metavar="HOURS", help="let each prefill host fail once in so many hours on average"
     )
-    simulate.add_argument("--tenants", type=int, default=1, metavar="N", help="who sends the requests, each as many")
+    simulate.add_argument("--tenants", type=_senders, default=1, metavar="N", help="tenants that share the requests")
     simulate.add_argument("--html", type=Path, metavar="OUT", help="draw the report into this file")
     simulate.add_argument("--output", choices=["text", "json"], default="text")
     simulate.set_defaults(run=_simulate)
@@ -153,6 +153,12 @@ def _duration(text: str) -> float:
 
 def _price(text: str) -> float:
     return _between(text, 0.0, "USD from 0 to a million are needed")
+
+
+def _senders(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of tenants: 1 to 10000 are allowed")
+    return int(text)
 
 
 def _hours(text: str) -> float:

@@ -41,7 +41,7 @@ def simulate(
     """
     try:
         site, requests = site_of(deployment), load(trace)
-        site = replace(site, tenants=max(1, tenants))
+        site = replace(site, tenants=tenants)
         if failures and deployment.prefill:
             between = failures * 3600
             site = replace(site, outages=Outages(between=between, repair=deployment.prefill.warm_start_seconds))

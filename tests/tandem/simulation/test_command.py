@@ -50,3 +50,10 @@ def test_an_unknown_figure_is_named(
     file.write_text(json.dumps(document(provider, **changes)))
     assert main(["simulate", str(file), "--trace", "synthetic:rate=1"]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "10001"])
+def test_a_number_of_tenants_of_no_use_is_told(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["simulate", EXAMPLE, "--trace", "synthetic:rate=1,seconds=9", "--tenants", number])
+    assert "1 to 10000 are allowed" in capsys.readouterr().err
