@@ -13,12 +13,9 @@ import asyncio
 import cProfile
 import signal
 
-from aiohttp import web
-
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.admission.limits import Capacity
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
-from runtime.gateway.connection import Runner
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
 from runtime.gateway.http.client import HttpClient
@@ -93,14 +90,12 @@ async def serve(port: int, peers: int) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     metrics, client, releases = Metrics(deployment="bench", model=MODEL), HttpClient(), Releases()
     chosen = provider(peers, client, metrics, releases)
-    gateway = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1)
-    runner = Runner(gateway.application(), shutdown_timeout=1.0)
-    await runner.setup()
+    server = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1).server()
     try:
-        await web.TCPSite(runner, HOST, port).start()
+        await server.start(HOST, port)
         await stopped.wait()
     finally:
-        await runner.cleanup()
+        await server.stop(1.0)
         await releases.drain()
         await client.close()
 

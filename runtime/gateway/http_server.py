@@ -1,4 +1,4 @@
-"""Serve clients by aiohttp."""
+"""Answer the gateway's routes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
-
 from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
 from runtime.gateway.bedrock.routes import BedrockRuntime
+from runtime.gateway.body import read_body
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.connection import read_body
-from runtime.gateway.guard import HEALTH, OPENAPI, READY, RECORD, TENANT, guard, label
+from runtime.gateway.guard import HEALTH, OPENAPI, READY, Call, Guard
+from runtime.gateway.http.message import Answer, Request, json_answer
+from runtime.gateway.http.routes import Routes
+from runtime.gateway.http.server import Server
+from runtime.gateway.http.stream import Stream
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
-from runtime.gateway.refusal import BEDROCK
+from runtime.gateway.refusal import BEDROCK, unreadable
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.sse import Tail
 from runtime.gateway.tenants import Tenant
-from runtime.gateway.time_limit import in_time, last_words
+from runtime.gateway.time_limit import in_time
 from runtime.gateway.turnstile import Turnstile
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract, fields
@@ -58,48 +60,61 @@ class Gateway:
         self._document = DOCUMENT.read_bytes()
         self._started = int(time.time())
 
-    def application(self) -> web.Application:
-        """Return the aiohttp application."""
-        app = web.Application(
-            middlewares=[guard(self._known, self._ended, self._config.region)],
-            client_max_size=self._config.admission.body_bytes,
+    def server(self) -> Server:
+        """Return what serves clients, yet to be started."""
+        guard = Guard(
+            routes=self.routes(),
+            open=self.open_routes(),
+            known=self._known,
+            ended=self._ended,
+            region=self._config.region,
+            body_bytes=self._config.admission.body_bytes,
         )
-        app.on_response_prepare.append(label)
-        app.router.add_get(HEALTH, self._health)
-        app.router.add_get(READY, self._ready)
-        app.router.add_get(OPENAPI, self._openapi)
-        app.router.add_get(contract.MODELS, self._models)
-        app.router.add_get(contract.MODELS + "/{model:.+}", self._one_model)
-        app.router.add_get(WARMING, self._warm)
+        return Server(guard.handle, unreadable)
+
+    def open_routes(self) -> Routes[Request]:
+        """Return who answers what needs no key."""
+        routes: Routes[Request] = Routes()
+        routes.add("GET", HEALTH, self._health)
+        routes.add("GET", READY, self._ready)
+        routes.add("GET", OPENAPI, self._openapi)
+        return routes
+
+    def routes(self) -> Routes[Call]:
+        """Return who answers what a tenant may ask."""
+        routes: Routes[Call] = Routes()
+        routes.add("GET", contract.MODELS, self._models)
+        routes.add("GET", contract.MODELS + "/{model:.+}", self._one_model)
+        routes.add("GET", WARMING, self._warm)
         for path in ANSWERED:
-            app.router.add_post(path, self._complete)
-        BedrockRuntime(self._config.model, self._asked).add_to(app.router)
-        return app
+            routes.add("POST", path, self._complete)
+        BedrockRuntime(self._config.model, self._asked, self._config.admission.body_bytes).add_to(routes)
+        return routes
 
-    async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    async def _health(self, _: Request) -> Answer:
+        return json_answer({"status": "ok"})
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, _: Request) -> Answer:
         lack = self._provider.lack
         if lack:
-            return web.json_response({"status": "not ready", "reason": lack}, status=503)
-        return web.json_response({"status": "ready"})
+            return json_answer({"status": "not ready", "reason": lack}, status=503)
+        return json_answer({"status": "ready"})
 
-    async def _openapi(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._document, content_type="application/json")
+    async def _openapi(self, _: Request) -> Answer:
+        return Answer(self._document, headers={"Content-Type": "application/json"})
 
-    async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [self._model]})
+    async def _models(self, _: Call) -> Answer:
+        return json_answer({"object": "list", "data": [self._model]})
 
-    async def _one_model(self, request: web.Request) -> web.Response:
-        if (named := request.match_info["model"]) != self._config.model:
+    async def _one_model(self, call: Call) -> Answer:
+        if (named := call.request.names["model"]) != self._config.model:
             message = f"model is {named[:200]!r}, served here is {self._config.model!r}"
             raise HandoffError(Code.MODEL_NOT_FOUND, message)
-        return web.json_response(self._model)
+        return json_answer(self._model)
 
-    async def _warm(self, _: web.Request) -> web.Response:
+    async def _warm(self, _: Call) -> Answer:
         """Answer Cerebras' client, which opens its connection by this before its first request."""
-        return web.Response(status=204)
+        return Answer(status=204)
 
     @property
     def _model(self) -> dict[str, object]:
@@ -116,19 +131,19 @@ class Gateway:
         if record.path in ANSWERED or record.path.startswith(BEDROCK):
             self._metrics.ended(record, status)
 
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
-        record = request[RECORD]
-        body = bodies.parse(await read_body(request))
+    async def _complete(self, call: Call) -> Answer | Stream:
+        record = call.record
+        body = bodies.parse(await read_body(call.request, self._config.admission.body_bytes))
         record.stream = body.get("stream") is True
-        async with self._asked(body, request) as upstream:
+        async with self._asked(body, call) as upstream:
             if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
-                return await _relay_stream(request, upstream, record)
+                return await _relay_stream(call.request, upstream, record)
             return await _relay_whole(upstream, record)
 
     @asynccontextmanager
-    async def _asked(self, body: Mapping[str, Any], request: web.Request) -> AsyncIterator[Response]:
+    async def _asked(self, body: Mapping[str, Any], call: Call) -> AsyncIterator[Response]:
         """Have a chat completion answered when its turn comes, whichever API it came by."""
-        record, tenant = request[RECORD], request[TENANT]
+        request, record, tenant = call.request, call.record, call.tenant
         now = asyncio.get_running_loop().time()
         asked = Deadline.read(request.headers.get(fields.TIME_LIMIT_HEADER), now)
         deadline = asked.within(now + self._config.admission.request_seconds)
@@ -157,20 +172,19 @@ class Gateway:
                 span.set_attributes(record.described)
 
 
-async def _relay_whole(upstream: Response, record: Record) -> web.Response:
+async def _relay_whole(upstream: Response, record: Record) -> Answer:
     try:
         async with in_time(record):
             body = await upstream.read()
     except UnreachableError as error:
         raise _broken(error) from error
     record.bytes_out = len(body)
-    return web.Response(body=body, headers=_headers(upstream, record))
+    return Answer(body, headers=_headers(upstream, record))
 
 
-async def _relay_stream(request: web.Request, upstream: Response, record: Record) -> web.StreamResponse:
+async def _relay_stream(request: Request, upstream: Response, record: Record) -> Stream:
     """Copy bytes as they come; a write waits while the client is slow, and so does the peer."""
-    response = web.StreamResponse(headers=_headers(upstream, record))
-    await response.prepare(request)
+    response = request.stream(_headers(upstream, record))
     tail = Tail()
     try:
         async with in_time(record):
@@ -185,9 +199,9 @@ async def _relay_stream(request: web.Request, upstream: Response, record: Record
     except (UnreachableError, HandoffError) as error:
         failure = _broken(error) if isinstance(error, UnreachableError) else error
         record.code = failure.code.value
-        await last_words(request, response, tail.error_event(failure))
+        response.end_with(tail.error_event(failure))
         return response
-    await response.write_eof()
+    response.end()
     return response
 
 

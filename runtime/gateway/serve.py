@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import boto3
-from aiohttp import web
 from botocore.config import Config
 
 from runtime.gateway import keys, log, tracing
 from runtime.gateway.assembly import answering
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.connection import Runner
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.replicas import Replicas
@@ -53,17 +51,15 @@ async def serve(config: GatewayConfig, host: str) -> None:
         scraped(metrics.exposition, host, config.metrics_port),
         answering(config, metrics, secrets, replicas, _client) as chosen,
     ):
-        gateway = Gateway(config, chosen, metrics, known, lambda: replicas.count)
-        runner = Runner(gateway.application(), shutdown_timeout=DRAIN_SECONDS)
-        await runner.setup()
+        server = Gateway(config, chosen, metrics, known, lambda: replicas.count).server()
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target
-            await web.TCPSite(runner, host, config.port, ssl_context=tls).start()
+            await server.start(host, config.port, tls)
             log.write("listening", address=f"{host}:{config.port}", model=config.model)
             await stopped.wait()
             log.write("stopping")
         finally:
-            await runner.cleanup()
+            await server.stop(DRAIN_SECONDS)
 
 
 def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[Tenant]]:

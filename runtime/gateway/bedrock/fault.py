@@ -60,7 +60,7 @@ FAULTS: Final[dict[Code, Fault]] = {
 
 
 def of_router(status: int) -> Fault:
-    """Return the exception for a path, method or size that aiohttp refuses."""
+    """Return the exception for a path, method or size that is refused."""
     return Fault(UNKNOWN_OPERATION.name, status) if status in (404, 405) else VALIDATION
 
 

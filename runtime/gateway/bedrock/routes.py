@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from aiohttp import web
-
 from runtime.gateway import chat as bodies
 from runtime.gateway.bedrock import answer, converse, eventstream, fault, invoke
 from runtime.gateway.bedrock.converse_stream import ConverseEvents
 from runtime.gateway.bedrock.invoke import InvokeEvents
-from runtime.gateway.connection import read_body
+from runtime.gateway.body import read_body
 from runtime.gateway.events import EventError, Events
-from runtime.gateway.guard import RECORD
+from runtime.gateway.guard import Call
+from runtime.gateway.http.message import Answer, json_answer
+from runtime.gateway.http.routes import Routes
+from runtime.gateway.http.stream import Stream
 from runtime.gateway.record import Record
-from runtime.gateway.time_limit import in_time, last_words
+from runtime.gateway.time_limit import in_time
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
@@ -35,7 +36,7 @@ _BREAKS: Final = (
 )
 _DONE: Final = b"[DONE]"
 
-Ask = Callable[[Mapping[str, Any], web.Request], AbstractAsyncContextManager[Response]]
+Ask = Callable[[Mapping[str, Any], Call], AbstractAsyncContextManager[Response]]
 """Have a chat completion answered; raise ``HandoffError`` or ``PeerError``."""
 
 
@@ -67,37 +68,38 @@ class BedrockRuntime:
 
     model: str
     ask: Ask
+    body_bytes: int
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
+    def add_to(self, routes: Routes[Call]) -> None:
         """Add the operations' routes; a model's id stands in them with its slashes escaped."""
-        router.add_post("/model/{model}/converse", self._converse)
-        router.add_post("/model/{model}/invoke", self._invoke)
-        router.add_post("/model/{model}/converse-stream", partial(self._stream, _CONVERSE))
-        router.add_post("/model/{model}/invoke-with-response-stream", partial(self._stream, _INVOKE))
+        routes.add("POST", "/model/{model}/converse", self._converse)
+        routes.add("POST", "/model/{model}/invoke", self._invoke)
+        routes.add("POST", "/model/{model}/converse-stream", partial(self._stream, _CONVERSE))
+        routes.add("POST", "/model/{model}/invoke-with-response-stream", partial(self._stream, _INVOKE))
 
-    async def _converse(self, request: web.Request) -> web.Response:
-        record = request[RECORD]
-        completion = await self._complete(request, converse.chat_body)
-        return web.json_response(answer.converse(completion, round(record.phases.total_ms)))
+    async def _converse(self, call: Call) -> Answer:
+        record = call.record
+        completion = await self._complete(call, converse.chat_body)
+        return json_answer(answer.converse(completion, round(record.phases.total_ms)))
 
-    async def _invoke(self, request: web.Request) -> web.Response:
-        record = request[RECORD]
-        completion = await self._complete(request, invoke.chat_body)
+    async def _invoke(self, call: Call) -> Answer:
+        record = call.record
+        completion = await self._complete(call, invoke.chat_body)
         read, written = answer.token_counts(completion)
         headers = {
             invoke.INPUT_TOKENS: str(read),
             invoke.OUTPUT_TOKENS: str(written),
             invoke.LATENCY: str(round(record.phases.total_ms)),
         }
-        return web.json_response(completion, headers=headers)
+        return json_answer(completion, headers=headers)
 
-    async def _complete(self, request: web.Request, chat_body: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-        body = chat_body(await self._body(request), model=self.model, stream=False)
-        async with self.ask(body, request) as upstream:
+    async def _complete(self, call: Call, chat_body: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        body = chat_body(await self._body(call), model=self.model, stream=False)
+        async with self.ask(body, call) as upstream:
             try:
-                async with in_time(request[RECORD]):
+                async with in_time(call.record):
                     raw = await upstream.read()
-                request[RECORD].bytes_out = len(raw)
+                call.record.bytes_out = len(raw)
                 completion = json.loads(raw)
             except (UnreachableError, ValueError, RecursionError) as error:
                 raise _broken(error) from error
@@ -105,13 +107,12 @@ class BedrockRuntime:
             raise HandoffError(Code.DECODE_FAILED, "the decode endpoint answered with no chat completion")
         return completion
 
-    async def _stream(self, kind: _Streamed, request: web.Request) -> web.StreamResponse:
-        record = request[RECORD]
+    async def _stream(self, kind: _Streamed, call: Call) -> Stream:
+        record = call.record
         record.stream = True
-        body = kind.chat_body(await self._body(request), model=self.model, stream=True)
-        async with self.ask(body, request) as upstream:
-            response = web.StreamResponse(headers={"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
-            await response.prepare(request)
+        body = kind.chat_body(await self._body(call), model=self.model, stream=True)
+        async with self.ask(body, call) as upstream:
+            response = call.request.stream({"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
             try:
                 async with in_time(record):
                     await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
@@ -119,18 +120,18 @@ class BedrockRuntime:
                 failure = error if isinstance(error, HandoffError) else _broken(error)
                 record.code = failure.code.value
                 kind_of_fault = fault.TIMED_OUT if failure.code is Code.DEADLINE_EXCEEDED else fault.MODEL_STREAM
-                await last_words(request, response, eventstream.exception(kind_of_fault.event, str(failure)))
+                response.end_with(eventstream.exception(kind_of_fault.event, str(failure)))
                 return response
-            await response.write_eof()
+            response.end()
             return response
 
-    async def _body(self, request: web.Request) -> dict[str, Any]:
-        if (named := request.match_info["model"]) != self.model:
+    async def _body(self, call: Call) -> dict[str, Any]:
+        if (named := call.request.names["model"]) != self.model:
             raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {named[:200]!r}, served here is {self.model!r}")
-        return bodies.parse(await read_body(request))
+        return bodies.parse(await read_body(call.request, self.body_bytes))
 
 
-async def _relay(upstream: Response, writer: Writer, response: web.StreamResponse, record: Record) -> None:
+async def _relay(upstream: Response, writer: Writer, response: Stream, record: Record) -> None:
     """Write an answer's events as they come; raise where it breaks off, or is none."""
     events = Events()
     async for received in upstream.chunks():

@@ -1,1 +1,1 @@
-"""HTTP as the gateway speaks it, over httptools' parsers: towards its peers."""
+"""HTTP as the gateway speaks it, over httptools' parsers: towards its clients and its peers."""

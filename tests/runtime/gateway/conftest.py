@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -21,6 +20,7 @@ from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
 from runtime.gateway.http.client import HttpClient
+from runtime.gateway.http.server import Server
 from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
@@ -148,9 +148,9 @@ async def starting() -> AsyncIterator[Start]:
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
             settings = config(admission or AdmissionConfig())
             setup.gateway = Gateway(settings, provider, metrics, lambda: tenants, replicas)
-            app = setup.gateway.application()
-            server = await stack.enter_async_context(serving(app))
-            setup.url, setup.routes = f"http://127.0.0.1:{server.port}", _routes(app)
+            server = await stack.enter_async_context(listening(setup.gateway))
+            setup.url = f"http://{HOST}:{server.port}"
+            setup.routes = {*setup.gateway.routes(), *setup.gateway.open_routes()}
             return setup
 
         yield run
@@ -162,10 +162,15 @@ async def cs3(start: Start) -> Setup:
     return setup
 
 
-def _routes(app: web.Application) -> set[tuple[str, str]]:
-    """Return methods and paths; aiohttp adds HEAD to each GET."""
-    routes = [(route.method, route.resource) for route in app.router.routes() if route.method != "HEAD"]
-    return {(method, resource.canonical) for method, resource in routes if resource is not None}
+@asynccontextmanager
+async def listening(gateway: Gateway) -> AsyncIterator[Server]:
+    """Serve as the gateway's process does, without TLS; every request still running at the end is cancelled."""
+    server = gateway.server()
+    await server.start(HOST, 0)
+    try:
+        yield server
+    finally:
+        await server.stop(0.1)
 
 
 def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, client: HttpClient) -> Dispatch:

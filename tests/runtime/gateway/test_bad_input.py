@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from runtime.gateway import connection
-from runtime.gateway.connection import Runner
+from runtime.gateway import body as bodies
+from runtime.gateway.http import client_connection
 from runtime.gateway.http_server import ANSWERED
 from runtime.handoff import contract
 from tests.runtime.gateway.conftest import GATEWAY_KEY, Captured, Setup
@@ -22,13 +20,9 @@ POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + KEY
 
 
 @pytest.fixture
-async def port(cs3: Setup) -> AsyncIterator[int]:
-    """Serve the gateway as its process does."""
-    runner = Runner(cs3.gateway.application(), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
+def port(cs3: Setup) -> int:
+    """Return the gateway's port."""
+    return int(cs3.url.rpartition(":")[2])
 
 
 async def sent(port: int, *parts: bytes) -> tuple[int, dict[str, Any]]:
@@ -71,7 +65,7 @@ async def test_what_is_not_http_is_refused_in_openai_s_shape_unquoted(port: int,
 
 
 async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(client_connection, "HEAD_SECONDS", 0.1)
     status, body = await sent(port, POST, b"X-Slow")
     assert (status, body["error"]["code"]) == (408, "invalid_request")
 
@@ -79,8 +73,8 @@ async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, monkeypatch: p
 async def test_a_head_in_pieces_and_a_body_after_it_are_no_slow_head(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(connection, "BODY_SECONDS", 0.4)
+    monkeypatch.setattr(client_connection, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "SECONDS", 0.4)
     status, body = await sent(port, POST, b"Content-Length: 9\r\n", b"\r\n", b"{")
     assert (status, body["error"]["message"]) == (400, "the body did not arrive within 0.4 s")
 

@@ -28,8 +28,7 @@ from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.gateway.workers import Address, Pool, Worker
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
-from tests.runtime.gateway.conftest import GATEWAY_KEY, TENANTS, config
-from tests.runtime.gateway.peers import serving
+from tests.runtime.gateway.conftest import GATEWAY_KEY, TENANTS, config, listening
 from tests.runtime.standins.cs3 import flow
 
 CERTIFICATE = Certificate.issue(flow.WORKER_HOST)
@@ -122,7 +121,7 @@ async def sides(processes: tuple[str, str]) -> AsyncIterator[Sides]:
         provider = Dispatch(Fleet(lambda: [decoder]), pool, client, retries, Thresholds())
         settings = dataclasses.replace(config(AdmissionConfig()), model=flow.MODEL, max_model_len=8192)
         gateway = Gateway(settings, provider, metrics, lambda: TENANTS, lambda: 1)
-        server = await stack.enter_async_context(serving(gateway.application()))
+        server = await stack.enter_async_context(listening(gateway))
         trusted = aiohttp.TCPConnector(ssl=CERTIFICATE.client())
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=trusted))
         yield Sides(f"http://127.0.0.1:{server.port}", flow.Gateway(http, decode, prefill))
