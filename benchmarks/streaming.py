@@ -1,9 +1,9 @@
 """Measure how soon after prefill a decoder owns all KV: streamed layer by layer, and read when prefill has ended.
 
-The real engine prefills 2,000 tokens of SmolLM2-135M in one process; the emulator's own reader takes them in another.
+The real engine prefills 2,000 tokens of SmolLM2-135M in one process; the emulator imports them in another.
 The time counts from the end of the engine's prefill, which is one attention and one MLP after its last layer's KV was
-written, until all KV is read and its digests agree; both processes' monotonic clock is the machine's. What an HTTP
-answer, a gateway and a decode request add is not in it.
+written, until all KV is read, its digests agree and it may be decoded; both processes' monotonic clock is the
+machine's. What an HTTP answer, a gateway and a decode request add is not in it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from runtime.handoff import fields
-from runtime.handoff.acceptance import Life
+from runtime.handoff.acceptance import Accepted
 from runtime.handoff.contract import Code, HandoffError
-from runtime.handoff.kv import digest
-from runtime.handoff.notification import ReadDone
-from runtime.handoff.reservation import Reservations
+from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.seal import Seal
+from runtime.handoff.ticket import Ticket
 from runtime.handoff.transport.choose import asked, start
-from runtime.standins.cs3 import pull
-from runtime.standins.cs3.landing import land
-from runtime.standins.cs3.link import Address, Link
+from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.imports import Importer
+from runtime.standins.cs3.link import Link
+from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm import kv_transfer_config
@@ -43,6 +43,8 @@ TOKENS: Final = 2_000
 BLOCK: Final = 32
 HOST: Final = "127.0.0.1"
 BLOCKS: Final = tuple(range(1, -(-TOKENS // BLOCK) + 1))
+PROMPT: Final = [number % 1000 for number in range(TOKENS)]
+CHAT: Final = ChatRequest.from_body({"model": "SmolLM2-135M", "prompt": PROMPT, "max_tokens": 1}, chat=False)
 
 
 def produce(asked_for: Any, port: int) -> None:
@@ -68,66 +70,68 @@ async def _produce(asked_for: Any, port: int) -> None:
 
 
 def _prefill(engine: Engine, cache: Any, handover: Handover) -> float:
-    engine.prefill([number % 1000 for number in range(TOKENS)], cache, wrote=handover.wrote)
+    engine.prefill(PROMPT, cache, wrote=handover.wrote)
     return time.monotonic()
 
 
 class Decoder:
-    """Take KV both ways."""
+    """Import KV as the emulator does."""
 
-    def __init__(self, engine: Engine, reservations: Reservations, link: Link, worker: Any) -> None:
-        self._engine, self._reservations, self._link, self._worker = engine, reservations, link, worker
-        self.streams = Streams(engine, reservations, link)
+    def __init__(self, engine: Engine, link: Link, worker: Any) -> None:
+        self._geometry, self._worker = engine.geometry, worker
+        self._reservations = Reservations(memory=2**32, ttl=60)
+        self.streams = Streams(engine, self._reservations, link)
+        self._importer = Importer(engine, self._reservations, link, self.streams)
 
-    async def streamed(self) -> float:
-        """Return the seconds from prefill's end to all KV, which was read as it was computed."""
-        held = self._reservations.grant(
-            TOKENS * self._engine.geometry.kv_bytes_per_token,
-            request_id=uuid.uuid4().hex,
-            attempt=1,
-            max_tokens=1,
-            now=time.monotonic(),
-        )
-        invitation = self.streams.invite(held)
-        self._worker.send((invitation["id"], invitation["agent"]))
+    async def close(self) -> None:
+        """Let workers hear that all was read."""
+        await self._importer.close(timeout=1)
+
+    async def imported(self, *, streamed: bool) -> float:
+        """Return the seconds from prefill's end to all KV, which was read as it was computed, or only then."""
+        request = uuid.uuid4().hex
+        size = (TOKENS + 1) * self._geometry.kv_bytes_per_token
+        held = self._reservations.grant(size, request_id=request, attempt=1, max_tokens=1, now=time.monotonic())
+        invitation = self.streams.invite(held) if streamed else {}
+        self._worker.send(tuple(invitation.values()))
         ended, params = await _received(self._worker)
-        inflow = self.streams._inflows.pop(invitation["id"])
-        await inflow.finish(seconds=10)
-        digest.compare(inflow._digester.digests(), _seal(params))
-        seconds = time.monotonic() - ended
-        inflow.drop()
-        self._reservations.withdraw(held.reservation_id, now=time.monotonic())
-        await self._done(params)
+        accepted = _accepted(params, held, request)
+        self._reservations.consume(held.reservation_id, request_id=request, attempt=1, now=time.monotonic())
+        async with self._importer.imported(CHAT, PROMPT, accepted, held, Phases()) as imported:
+            seconds = time.monotonic() - ended
+            if imported.streamed is not streamed:
+                raise HandoffError(Code.KV_TRANSFER, f"KV came {'after prefill' if streamed else 'in a stream'}")
         return seconds
 
-    async def read_afterwards(self) -> float:
-        """Return the seconds from prefill's end to all KV, which was read then."""
-        self._worker.send(())
-        ended, params = await _received(self._worker)
-        peer = await self._link.connect(_address(params))
-        geometry, cache = self._engine.geometry, self._engine.new_cache(TOKENS + 1)
-        worker = pull.describe(peer.metadata, geometry)
-        landing = land(peer.metadata, worker, list(BLOCKS), TOKENS, geometry, cache)
-        with self._link.receiving(landing.memory, lambda: None):
-            await self._link.read(peer, landing.pairs, seconds=10)
-        digest.verify(landing.received(), _seal(params))
-        seconds = time.monotonic() - ended
-        await self._done(params)
-        return seconds
 
-    async def _done(self, params: dict[str, Any]) -> None:
-        await self._link.notify(_address(params), ReadDone(params[fields.REMOTE_REQUEST_ID], readers=1).message())
+def _accepted(params: dict[str, Any], held: Reservation, request: str) -> Accepted:
+    """Return what an endpoint makes of a valid ticket."""
+    ticket = Ticket.for_params(
+        params,
+        tenant="",
+        request_id=request,
+        attempt=1,
+        model="",
+        reservation_id=held.reservation_id,
+        lease_ms=30_000,
+        prefill_gap_ms=0,
+        expires_at=time.time() + 60,
+    )
+    seal = Seal.from_params(params[fields.TANDEM][fields.SEAL], num_tokens=TOKENS)
+    return Accepted(params=params, ticket=ticket, seal=seal)
 
 
 @asynccontextmanager
 async def _decoder(worker: Any) -> AsyncIterator[Decoder]:
     engine = Engine.load()
     agent = start(asked(os.environ), f"bench-{uuid.uuid4()}", host=HOST)
-    decoder = Decoder(engine, Reservations(memory=2**32, ttl=60), Link(agent), worker)
-    poll = asyncio.create_task(decoder._link.poll(decoder.streams.heard, decoder.streams.tend))
+    link = Link(agent)
+    decoder = Decoder(engine, link, worker)
+    poll = asyncio.create_task(link.poll(decoder.streams.heard, decoder.streams.tend))
     try:
         yield decoder
     finally:
+        await decoder.close()
         poll.cancel()
         agent.close()
 
@@ -142,18 +146,6 @@ async def _received(worker: Any) -> tuple[float, dict[str, Any]]:
         asyncio.get_running_loop().remove_reader(worker.fileno())
     ended, params = worker.recv()
     return ended, params
-
-
-def _address(params: dict[str, Any]) -> Address:
-    life = Life(params[fields.REMOTE_ENGINE_ID], params[fields.TANDEM][fields.SEAL]["generation"])
-    return Address(host=params[fields.REMOTE_HOST], port=params[fields.REMOTE_PORT], life=life)
-
-
-def _seal(params: dict[str, Any]) -> Seal:
-    seal = Seal.from_params(params[fields.TANDEM][fields.SEAL], num_tokens=TOKENS)
-    if seal is None:
-        raise HandoffError(Code.KV_INCOMPLETE, "the worker sealed nothing")
-    return seal
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> None:
@@ -178,9 +170,12 @@ def measure(rounds: int, say: Callable[[str], None]) -> None:
 async def _rounds(worker: Any, rounds: int) -> tuple[list[float], list[float]]:
     await _received(worker)
     async with _decoder(worker) as decoder:
-        await decoder.streamed()  # hands are shaken, memory is touched
-        pairs = [(await decoder.streamed(), await decoder.read_afterwards()) for _ in range(rounds)]
-    return [streamed for streamed, _ in pairs], [afterwards for _, afterwards in pairs]
+        await decoder.imported(streamed=True)  # hands are shaken, memory is touched
+        ways: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(rounds):
+            for streamed, seconds in ways.items():
+                seconds.append(await decoder.imported(streamed=streamed))
+    return ways[True], ways[False]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,13 @@ import pytest
 
 from runtime.handoff import fields, sidechannel
 from runtime.handoff.contract import HandoffError
-from runtime.handoff.kv import digest
+from runtime.handoff.kv.memory import Integers
 from runtime.handoff.notification import ReadDone
 from runtime.handoff.seal import Seal
-from runtime.handoff.sidechannel import Handshake
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
-from runtime.standins.cs3.landing import Landing, land
+from runtime.standins.cs3 import pull
+from runtime.standins.cs3.landing import Landing
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
 from tests.vllm.client import PROMPTS, SHORT, Client, messages
@@ -37,16 +39,26 @@ def agent(system: object) -> Iterator[Agent]:
     agent.close()
 
 
-async def read(params: dict[str, Any], engine: Engine, agent: Agent, cache: Half) -> tuple[Landing, Handshake]:
+async def read(params: dict[str, Any], engine: Engine, agent: Agent, cache: Half, flip: int = 0) -> Landing:
     """Read a prefilled prompt as the emulator does, but for its verdict; tell the worker."""
     shaken = await sidechannel.fetch(PREFILL.address, WORKERS.side_channel_port)
     blocks, num_tokens = params[fields.REMOTE_BLOCK_IDS][0], params[fields.REMOTE_NUM_TOKENS]
-    landing = land(shaken.metadata, cpu_kv(), blocks, num_tokens, engine.geometry, cache)
+    seal = Seal.from_params(params[fields.TANDEM][fields.SEAL], num_tokens=num_tokens)
+    assert seal is not None
+    assert shaken.life.generation == seal.generation
+    landing = Landing(pull.holding(shaken.metadata, cpu_kv(), blocks), num_tokens, cache, seal)
     registration = agent.register(landing.memory)
     peer = agent.add_remote(shaken.metadata.agent_metadata)
-    await agent.read(peer, landing.pairs, ReadDone(params[fields.REMOTE_REQUEST_ID], readers=1).message())
+
+    async def bring(pairs: Integers) -> int:
+        moved = await agent.read(peer, pairs, b"")
+        ctypes.c_uint8.from_address(int(pairs[-1, 0])).value ^= flip
+        return moved
+
+    await landing.bring(bring)
+    agent.notify(peer, ReadDone(params[fields.REMOTE_REQUEST_ID], readers=1).message())
     agent.deregister(registration)
-    return landing, shaken
+    return landing
 
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
@@ -57,8 +69,7 @@ async def test_logits_from_vllms_kv_are_those_from_our_own(
     theirs, ours = engine.new_cache(len(ids)), engine.new_cache(len(ids))
     params = await client.prefill(prompt)
     assert params[fields.REMOTE_NUM_TOKENS] == len(ids)
-    landing, _ = await read(params, engine, agent, theirs)
-    landing.settle(landing.received())
+    await read(params, engine, agent, theirs)
     engine.prefill(ids, ours)
     from_theirs, from_ours = (engine.step(ids[-1], len(ids) - 1, cache) for cache in (theirs, ours))
     distance = float(np.abs(from_theirs - from_ours).max())
@@ -70,14 +81,8 @@ async def test_logits_from_vllms_kv_are_those_from_our_own(
 async def test_the_seal_is_of_what_lies_in_the_blocks_and_of_nothing_else(
     client: Client, engine: Engine, agent: Agent
 ) -> None:
-    params = await client.prefill(SHORT)
-    num_tokens = params[fields.REMOTE_NUM_TOKENS]
-    seal = Seal.from_params(params[fields.TANDEM][fields.SEAL], num_tokens=num_tokens)
-    assert seal is not None
-    landing, shaken = await read(params, engine, agent, engine.new_cache(num_tokens))
-    assert shaken.life.generation == seal.generation
-    received = landing.received()
-    digest.verify(received, seal)
-    received[17, 1, num_tokens - 1, 2, 63] ^= 1
-    with pytest.raises(HandoffError, match="not what the worker computed"):
-        digest.verify(received, seal)
+    for flip in (0, 1):
+        params = await client.prefill(SHORT)
+        landing = await read(params, engine, agent, engine.new_cache(params[fields.REMOTE_NUM_TOKENS]), flip)
+        with nullcontext() if not flip else pytest.raises(HandoffError, match="not what the worker computed"):
+            landing.verify()

@@ -69,16 +69,15 @@ class Cache:
         Raises as ``write`` does.
         """
         self._check(kv)
-        packing = self.description.layout.packing
+        packing, places = self.description.layout.packing, self._places(kv.shape[2])
         for rank in self.description.first_holders():
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
-                ids, pieces = self._places(layer, kv.shape[2])
-                if packing is not Packing.PLAIN:
-                    plane, ids = _unpacked(plane[ids], packing, half), np.arange(len(ids))
+                ids, pieces = places[layer]
+                given = kv[layer, half, :, heads]
+                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
                 for piece in pieces:
-                    found = plane[_consecutive(ids[piece.blocks]), piece.inside]
-                    kv[layer, half, piece.tokens, heads].reshape(found.shape)[:] = found  # splits an axis: a view
+                    piece.of(given)[:] = blocks[piece.ids if blocks is plane else piece.blocks, piece.inside]
 
     def write(self, kv: Stored) -> None:
         """Write canonical KV into the blocks of every rank, replicas too; what else the blocks hold stays.
@@ -86,18 +85,17 @@ class Cache:
         Raises ``HandoffError`` where the block ids do not hold these tokens, ``ValueError`` on another shape or type.
         """
         self._check(kv)
-        packing = self.description.layout.packing
+        packing, places = self.description.layout.packing, self._places(kv.shape[2])
         for rank in range(len(self.ranks)):
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
-                ids, pieces = self._places(layer, kv.shape[2])
+                ids, pieces = places[layer]
                 given = kv[layer, half, :, heads]
-                if packing is not Packing.PLAIN:
-                    blocks = _unpacked(plane[ids], packing, half)
-                    _put(blocks, np.arange(len(ids)), pieces, given)
+                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
+                for piece in pieces:
+                    blocks[piece.ids if blocks is plane else piece.blocks, piece.inside] = piece.of(given)
+                if blocks is not plane:
                     plane[ids] = _packed(blocks, packing, half)
-                else:
-                    _put(plane, ids, pieces, given)
 
     def _canonical_shape(self, tokens: int) -> tuple[int, ...]:
         attention = self.description.attention
@@ -121,42 +119,48 @@ class Cache:
             inside = (slice(None), *(at.get(axis, slice(None)) for axis in layout.block))
             yield layer, half, self.ranks[rank][region][inside].transpose(order)
 
-    def _places(self, layer: int, tokens: int) -> tuple[Ids, list[_Piece]]:
-        """Return the blocks that hold what a layer needs, and what lies where in them."""
-        size, first = self.description.block_size, self.description.first_token(layer, tokens)
-        ids = np.array(self.block_ids[self.description.group(layer)], np.intp)
-        return ids[first // size - (-(-tokens // size) - len(ids)) :], _pieces(first, tokens, size)
+    def _places(self, tokens: int) -> list[tuple[Ids, list[_Piece]]]:
+        """Return for each layer the blocks that hold what it needs, and what lies where in them."""
+        size, described = self.description.block_size, self.description
+        alike = [(described.first_token(layer, tokens), described.group(layer)) for layer in range(described.layers)]
+        found = {}
+        for first, group in set(alike):
+            ids = np.array(self.block_ids[group], np.intp)
+            ids = ids[first // size - (-(-tokens // size) - len(ids)) :]
+            found[first, group] = ids, _pieces(first, tokens, size, ids)
+        return [found[key] for key in alike]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class _Piece:
-    """Find ``tokens`` in blocks, counted from the first that is needed, at the same places ``inside`` each."""
+    """Find ``tokens`` at the same places ``inside`` each of some blocks.
+
+    ``blocks`` counts from the first that is needed, ``ids`` names the same where all blocks lie.
+    """
 
     tokens: slice
     blocks: slice
+    ids: slice | Ids
     inside: slice
 
+    def of(self, kv: Stored) -> Stored:
+        """Return a view ``[block, inside, head, dim]`` of these tokens of ``[token, head, dim]``."""
+        inside = self.inside.stop - self.inside.start
+        return kv[self.tokens].reshape(self.blocks.stop - self.blocks.start, inside, *kv.shape[1:])
 
-def _pieces(first: int, tokens: int, size: int) -> list[_Piece]:
+
+def _pieces(first: int, tokens: int, size: int, ids: Ids) -> list[_Piece]:
     """Cut tokens into a part of a block, whole blocks, and a part of a block, leaving out what is empty."""
     start = first // size * size
     whole = min(-(-first // size) * size, tokens), max(tokens // size * size, first)
-    cuts = sorted({first, *whole, tokens})
-    return [
-        _Piece(
-            tokens=slice(low, high),
-            blocks=slice((low - start) // size, -(-(high - start) // size)),
-            inside=slice(low % size, (high - 1) % size + 1),
+    pieces = []
+    for low, high in itertools.pairwise(sorted({first, *whole, tokens})):
+        blocks, inside = (
+            slice((low - start) // size, -(-(high - start) // size)),
+            slice(low % size, (high - 1) % size + 1),
         )
-        for low, high in itertools.pairwise(cuts)
-    ]
-
-
-def _put(plane: Plane, ids: Ids, pieces: list[_Piece], given: Stored) -> None:
-    for piece in pieces:
-        blocks, inside = ids[piece.blocks], piece.inside
-        shape = (len(blocks), inside.stop - inside.start, *given.shape[1:])
-        plane[_consecutive(blocks), inside] = given[piece.tokens].reshape(shape)
+        pieces.append(_Piece(tokens=slice(low, high), blocks=blocks, ids=_consecutive(ids[blocks]), inside=inside))
+    return pieces
 
 
 def _consecutive(ids: Ids) -> slice | Ids:

@@ -121,6 +121,18 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """Return the bytes of ``tokens`` tokens, windows clipped, with scales that come with tokens."""
         return self._token_bytes() * sum(tokens - self.first_token(layer, tokens) for layer in range(self.layers))
 
+    def of_layers(self, layers: range) -> KvDescription:
+        """Describe some of the layers, their groups numbered anew from 0; each must have regions of its own."""
+        if Axis.LAYER not in self.layout.regions:
+            raise ValueError("all layers share a region: they cannot be described apart")
+        groups = sorted({self.group(layer) for layer in layers})
+        return msgspec.structs.replace(
+            self,
+            layers=len(layers),
+            windows=self.windows[layers.start : layers.stop],
+            groups=tuple(groups.index(group) for group in self.groups[layers.start : layers.stop]),
+        )
+
     def of_scales(self) -> KvDescription:
         """Describe the scales of granularity ``TOKEN`` as KV of width one, to plan and convert them like KV."""
         if self.scales is not Granularity.TOKEN:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xxhash
@@ -34,43 +34,47 @@ def block_tokens(token_bytes: int, *, block_size: int) -> int:
 
 
 class Digester:
-    """Digest ``[layer, half, token, head, dim]`` KV as it comes, ``size`` tokens together, layer by layer.
+    """Digest KV of ``shape`` ``[layer, half, token, head, dim]`` as it comes, ``size`` tokens together, layer by layer.
 
     Different blocks may be advanced in different threads.
     """
 
-    def __init__(self, kv: Stored, size: int) -> None:
-        layers, halves, tokens, heads, width = kv.shape
-        self._kv = kv
-        self._spans = [(start, min(start + size, tokens)) for start in range(0, tokens, size)]
-        head = f"{kv.dtype.str} {layers} {halves} {heads} {width}"
-        self._states = [xxhash.xxh3_64(f"{head} {start} {stop}".encode()) for start, stop in self._spans]
-        self._layers = [0] * len(self._spans)
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> None:
+        self._layers, halves, tokens, heads, width = shape
+        self._spans = [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
+        head = f"{dtype.str} {self._layers} {halves} {heads} {width}"
+        self._states = [xxhash.xxh3_64(f"{head} {span.start} {span.stop}".encode()) for span in self._spans]
+        self._digested = [0] * len(self._spans)
 
-    def advance(self, block: int, layers: int) -> None:
-        """Digest a block's first ``layers`` layers, those that were not before: they must not change any more."""
-        start, stop = self._spans[block]
-        for layer in range(self._layers[block], layers):
-            for half in self._kv[layer, :, start:stop]:
+    def advance(self, block: int, layers: Stored) -> None:
+        """Digest a block's next layers, which come with all tokens; what is of the block must not change any more."""
+        for layer in layers:
+            for half in layer[:, self._spans[block]]:
                 self._states[block].update(np.ascontiguousarray(half).view(np.uint8).reshape(-1).data)
-        self._layers[block] = max(self._layers[block], layers)
+        self._digested[block] += len(layers)
 
-    def advance_to(self, front: Sequence[int]) -> None:
-        """Digest all blocks whose KV is there, up to the tokens that ``front`` says of each layer."""
-        for block, (_, stop) in enumerate(self._spans):
-            self.advance(block, next((layer for layer, tokens in enumerate(front) if tokens < stop), len(front)))
+    def advance_all(self, layers: Stored) -> None:
+        """Digest the next layers of all blocks."""
+        for block in range(len(self._spans)):
+            self.advance(block, layers)
+
+    def advance_to(self, front: Sequence[int], kv: Stored) -> None:
+        """Digest the blocks of whole KV that are there: ``front`` says how many tokens there are of each layer."""
+        for block, span in enumerate(self._spans):
+            there = next((layer for layer, tokens in enumerate(front) if tokens < span.stop), len(front))
+            self.advance(block, kv[self._digested[block] : there])
 
     def digests(self) -> bytes:
         """Return the digests, once all layers were digested."""
-        if {*self._layers} != {self._kv.shape[0]}:
-            raise RuntimeError(f"blocks are digested up to layers {self._layers}, not up to {self._kv.shape[0]}")
+        if {*self._digested} != {self._layers}:
+            raise RuntimeError(f"blocks are digested up to layers {self._digested}, not up to {self._layers}")
         return b"".join(state.digest() for state in self._states)
 
 
 def digests(kv: Stored, size: int) -> bytes:
     """Return the digests of whole KV, for ``size`` tokens each."""
-    digester = Digester(kv, size)
-    digester.advance_to([kv.shape[2]] * kv.shape[0])
+    digester = Digester(kv.shape, kv.dtype, size)
+    digester.advance_all(kv)
     return digester.digests()
 
 

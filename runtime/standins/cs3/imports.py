@@ -14,14 +14,14 @@ from runtime.handoff import fields
 from runtime.handoff.acceptance import Accepted
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.fence import Action, Actions, Fence
-from runtime.handoff.kv import digest
 from runtime.handoff.kv.description import KvDescription
+from runtime.handoff.kv.memory import Integers
 from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.cs3 import pull
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.inflow import Inflow
-from runtime.standins.cs3.landing import Landing, land
+from runtime.standins.cs3.landing import Landing
 from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
@@ -85,12 +85,12 @@ class Importer:
             max_tokens = self._limit(chat, accepted.ticket.num_tokens, reservation)
             tokens = accepted.ticket.num_tokens + max_tokens
             if inflow := self._streams.take(accepted, tokens=tokens):
-                cache, kv_bytes, settle = await self._follow(inflow, accepted, fence, phases)
+                cache, kv_bytes, verify = await self._follow(inflow, accepted, fence, phases)
             else:
-                cache, kv_bytes, settle = await self._read(tokens, accepted, fence, phases)
+                cache, kv_bytes, verify = await self._read(tokens, accepted, fence, phases)
             with phases.measure("verify"):
                 _check_length(prompt, accepted)
-                await asyncio.to_thread(settle)
+                verify()
             self._do(fence.own(), accepted)
             yield Imported(
                 request_id=accepted.ticket.request_id,
@@ -152,11 +152,16 @@ class Importer:
             peer = await self._shake(accepted, fence)
         with phases.measure("transfer"):
             landing = self._plan(peer.metadata, accepted, cache)
-            seconds = fence.reading(now=time.monotonic())
+            now = time.monotonic()
+            until = now + min(fence.reading(now=now), READ_SECONDS)
+
+            async def read(pairs: Integers) -> int:
+                return await self._link.read(peer, pairs, seconds=until - time.monotonic())
+
             with self._link.receiving(landing.memory, lambda: self._do(fence.settled(), accepted)):
-                kv_bytes = await self._link.read(peer, landing.pairs, seconds=seconds)
+                kv_bytes = await landing.bring(read)
             fence.read(now=time.monotonic())
-        return cache, kv_bytes, partial(_settle, landing, accepted)
+        return cache, kv_bytes, landing.verify
 
     async def _follow(self, inflow: Inflow, accepted: Accepted, fence: Fence, phases: Phases) -> Received:
         """Read what a stream has not brought yet. All of it must have come before the lease may have ended."""
@@ -181,7 +186,7 @@ class Importer:
         pull.check_layout(remote, worker, geometry)
         groups = accepted.params[fields.REMOTE_BLOCK_IDS]
         blocks = pull.needed_blocks(groups, num_tokens, block_size=remote.block_size, num_blocks=remote.num_blocks)
-        return land(remote, worker, blocks, num_tokens, geometry, cache)
+        return Landing(pull.holding(remote, worker, blocks), num_tokens, cache, accepted.seal)
 
     async def _tell(self, accepted: Accepted) -> None:
         try:
@@ -207,14 +212,3 @@ def _check_length(prompt: list[int], accepted: Accepted) -> None:
             Code.KV_FOREIGN,
             f"the messages are {len(prompt)} tokens, the KV is of {num_tokens}: prefill this very prompt",
         )
-
-
-def _settle(landing: Landing, accepted: Accepted) -> None:
-    """Have the engine hold what was read; raise ``HandoffError`` (``kv_corrupt``) on bytes the worker did not digest.
-
-    The digests are of the worker's own elements, so they are verified before any are narrowed.
-    """
-    kv = landing.received()
-    if accepted.seal:
-        digest.verify(kv, accepted.seal)
-    landing.settle(kv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -10,14 +11,17 @@ from runtime.handoff import fields
 from runtime.handoff.acceptance import Accepted, Life
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.kv import digest, layout
+from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.digest import Digester
 from runtime.handoff.kv.memory import Integers
 from runtime.handoff.kv.piece import piece
+from runtime.handoff.kv.plan import plan
 from runtime.handoff.stream import Credit, Following, Offer
 from runtime.standins.cs3 import pull
-from runtime.standins.cs3.landing import land
 from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 READ_BYTES: Final = 8 * 2**20
 """The most that one READ of a stream brings: some milliseconds of loopback."""
@@ -32,11 +36,12 @@ class Inflow:
     def __init__(self, offer: Offer, engine: Engine, link: Link, *, capacity: int, release: Callable[[], None]) -> None:
         self.capacity = capacity
         self.cache = engine.new_cache(capacity)
+        self._kv = self.cache[:, :, : offer.tokens]
         self.kv_bytes = 0
         self._offer, self._geometry, self._link = offer, engine.geometry, link
         limit = READ_BYTES * engine.geometry.layers // engine.geometry.kv_bytes_per_token
         self._following = Following(engine.geometry.layers, offer.tokens, limit)
-        self._digester = Digester(self.cache[:, :, : offer.tokens], offer.digest_tokens)
+        self._digester = Digester(self._kv.shape, self._kv.dtype, offer.digest_tokens)
         self._news = asyncio.Event()
         self._release: Callable[[], None] | None = release
         self._settled: Callable[[], None] | None = None
@@ -111,7 +116,7 @@ class Inflow:
                 await self._link.read(peer, part, seconds=READ_SECONDS)
                 number = self._following.read()
                 self._link.tell(peer, Credit(self._offer.stream, number).message())
-                await asyncio.to_thread(self._digester.advance_to, self._following.front)
+                await asyncio.to_thread(self._digester.advance_to, self._following.front, self._kv)
 
     def _plan(self, peer: Peer) -> Integers:
         """Return all that is to be read; raise ``HandoffError`` where it cannot land in the cache as it is."""
@@ -124,7 +129,10 @@ class Inflow:
             block_size=remote.block_size,
             num_blocks=remote.num_blocks,
         )
-        return land(remote, worker, blocks, self._offer.tokens, geometry, self.cache).pairs
+        target = pull.f16(geometry, layout.TOKEN_MAJOR, self.capacity)
+        ours = Cache(description=target, ranks=((self.cache.reshape(1, *self.cache.shape),),), block_ids=((0,),))
+        (transfer,) = plan(pull.holding(remote, worker, blocks), ours.holding(), self._offer.tokens).transfers
+        return transfer.pairs
 
     def _address(self) -> Address:
         life = Life(self._offer.engine_id, self._offer.generation)
@@ -135,7 +143,9 @@ class Inflow:
         self._settle()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._dropped |= task.cancelled() or task.exception() is not None
+        if error := None if task.cancelled() else task.exception():
+            log.warning("stream for %s ended: %s", self._offer.request_id, error)
+        self._dropped |= task.cancelled() or error is not None
         self._settle()
 
     def _settle(self) -> None:

@@ -1,96 +1,100 @@
-"""Say where KV that is read lands, and bring it into the engine's cache.
+"""Bring KV into the engine's cache window by window: two are read while another thread converts and digests the last.
 
-The engine's cache is f16 ``[layers, 2, capacity, kv_heads, head_dim]``, which is canonical order. Where the worker
-keeps the same bytes, and a token's heads together (vLLM's NHD), a READ lands in the cache itself. KV of any other
-layout lands in memory laid out like the worker's and is converted from there.
+The engine's cache is f16 ``[layers, 2, capacity, kv_heads, head_dim]``, which is canonical order.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, Final
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.handoff.kv import layout
-from runtime.handoff.kv.cache import Cache
+from runtime.handoff.kv import digest
+from runtime.handoff.kv.attention import Rope
 from runtime.handoff.kv.convert import translate
-from runtime.handoff.kv.description import KvDescription
+from runtime.handoff.kv.description import Element
+from runtime.handoff.kv.digest import Digester
 from runtime.handoff.kv.element import DTYPES, Stored
-from runtime.handoff.kv.memory import Holding, Integers, Memory
-from runtime.handoff.kv.plan import plan
-from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.standins.cs3.pull import f16
+from runtime.handoff.kv.memory import Holding, Integers
+from runtime.handoff.seal import Seal
+from runtime.standins.cs3.window import TURNS, WINDOW_BYTES, Window, cut
 from runtime.standins.engine.layer import Half
-from runtime.standins.engine.weights import Geometry
+
+AHEAD: Final = 2
+"""Windows that are read at once: UCX brings both in one go, and pauses until the end of that is noticed."""
+
+Read = Callable[[Integers], Coroutine[Any, Any, int]]
+"""Read ``[local, remote, bytes]`` into registered memory, and return the bytes moved."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Landing:
-    """Say what to read into ``memory``, which is to be registered for that.
+    """Land the KV of ``worker``, of one rank, in the first ``num_tokens`` tokens of ``cache``; its rest is not touched.
 
-    After the READ, ``received`` returns the tokens' KV as the worker computed it, in canonical order and the worker's
-    element type; ``settle`` puts that into the engine's cache. Both take some milliseconds for a hundred tokens.
+    ``memory`` is to be registered for ``bring``. ``seal`` is what the worker says of its KV, None where it says
+    nothing. Raises ``HandoffError`` as ``plan`` does.
     """
 
-    memory: NDArray[Any]
-    pairs: Integers
-    received: Callable[[], Stored]
-    settle: Callable[[Stored], None]
+    def __init__(
+        self, worker: Holding, num_tokens: int, cache: Half, seal: Seal | None, *, window_bytes: int = WINDOW_BYTES
+    ) -> None:
+        self.memory, self._windows = cut(worker, num_tokens, window_bytes)
+        self._kv, self._seal = cache[:, :, :num_tokens], seal
+        element = DTYPES[worker.description.element]
+        self._digester = Digester(self._kv.shape, element, seal.block_tokens) if seal else None
+        self._element, self._overflows = worker.description.element, False
 
+    async def bring(self, read: Read) -> int:
+        """Read all of it and return the bytes moved; what fails is raised as ``read`` does."""
+        try:
+            with ThreadPoolExecutor(1) as thread:  # windows settle one after the other
+                async with asyncio.TaskGroup() as tasks:  # and no read outlasts it
+                    return await self._bring(lambda window: tasks.create_task(read(window.pairs)), thread)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
-def land(
-    remote: NixlAgentMetadata,
-    worker: KvDescription,
-    block_ids: list[int],
-    num_tokens: int,
-    geometry: Geometry,
-    cache: Half,
-) -> Landing:
-    """Plan how ``num_tokens`` tokens in a worker's blocks come into the first of ``cache``; its rest is not touched.
+    async def _bring(self, begin: Callable[[Window], asyncio.Task[int]], thread: Executor) -> int:
+        loop, moved = asyncio.get_running_loop(), 0
+        reads = [begin(window) for window in self._windows[:AHEAD]]
+        settled: list[asyncio.Future[None]] = []
+        for number, window in enumerate(self._windows):
+            moved += await reads[number]
+            for following in self._windows[number + AHEAD : number + AHEAD + 1]:
+                await asyncio.gather(*settled[: number + AHEAD - TURNS + 1])  # it is read into the last of these
+                reads.append(begin(following))
+                await asyncio.sleep(0)  # its READ begins before this window's conversion takes the processor
+            settled.append(loop.run_in_executor(thread, self._settle, window))
+        await asyncio.gather(*settled)
+        return moved
 
-    ``worker`` was checked against ``remote``. Nothing behind the last token is moved, unless blocks are packed.
-    """
-    there = Memory(
-        bases=tuple(remote.kv_caches_base_addr),
-        block_strides=tuple(remote.block_strides),
-        num_blocks=remote.num_blocks,
-    )
-    producer = Holding(description=worker, memories=(there,), block_ids=(tuple(block_ids),))
-    engine = f16(geometry, layout.TOKEN_MAJOR, cache.shape[2])
-    if worker == f16(geometry, layout.NHD, worker.block_size):
-        target = Cache(description=engine, ranks=((cache.reshape(1, *cache.shape),),), block_ids=((0,),))
-        ours = cache[:, :, :num_tokens]
-        return Landing(
-            memory=cache, pairs=_pairs(producer, target, num_tokens), received=lambda: ours, settle=lambda kv: None
-        )
-    memory, staged = _staging(worker, len(block_ids))
+    def verify(self) -> None:
+        """Raise ``HandoffError`` unless what was brought may be decoded.
 
-    def settle(kv: Stored) -> None:
-        cache[:, :, :num_tokens] = _narrowed(kv, worker, engine)
+        ``kv_corrupt`` on bytes that the worker did not digest; ``kv_layout`` on values that f16 cannot hold.
+        """
+        if self._digester and self._seal:
+            digest.compare(self._digester.digests(), self._seal)
+        if self._overflows:
+            raise HandoffError(Code.KV_LAYOUT, f"worker's KV in {self._element} has values that f16 cannot hold")
 
-    pairs = _pairs(producer, staged, num_tokens)
-    return Landing(memory=memory, pairs=pairs, received=lambda: staged.read(num_tokens), settle=settle)
+    def _settle(self, window: Window) -> None:
+        """Put a window into the cache; digests are of the worker's own elements."""
+        kv, described = self._kv[window.layers], window.staged.description
+        ours = msgspec.structs.replace(described, element=Element.F16, rope=Rope.HALF_SPLIT)
+        if ours == described:
+            window.staged.read_into(kv)
+            self._digest(kv)
+            return
+        theirs = window.staged.read(kv.shape[2])
+        self._digest(theirs)
+        narrowed, _ = translate(theirs, described, ours)
+        self._overflows |= not np.isfinite(narrowed).all()
+        kv[:] = narrowed
 
-
-def _pairs(producer: Holding, target: Cache, num_tokens: int) -> Integers:
-    (transfer,) = plan(producer, target.holding(), num_tokens).transfers
-    return transfer.pairs
-
-
-def _staging(worker: KvDescription, blocks: int) -> tuple[NDArray[Any], Cache]:
-    """Return memory for as many of the worker's blocks, and how to read it."""
-    memory = np.empty((math.prod(worker.region_shape()), blocks, *worker.block_shape()), DTYPES[worker.element])
-    return memory, Cache(description=worker, ranks=(tuple(memory),), block_ids=(tuple(range(blocks)),))
-
-
-def _narrowed(kv: Stored, worker: KvDescription, engine: KvDescription) -> Half:
-    """Return canonical KV in f16; raise ``HandoffError`` (``kv_layout``) on values that f16 cannot hold."""
-    narrowed, _ = translate(kv, worker, engine)
-    if not np.isfinite(narrowed).all():
-        raise HandoffError(Code.KV_LAYOUT, f"worker's KV in {worker.element} has values that f16 cannot hold")
-    return narrowed
+    def _digest(self, kv: Stored) -> None:
+        if self._digester:
+            self._digester.advance_all(kv)

@@ -85,7 +85,7 @@ class Link:
         Raises ``HandoffError`` (``kv_transfer``) on failure or after ``seconds``, 10 at most.
         """
         try:
-            return await self._agent.read(peer.name, pairs, b"", timeout=min(seconds, READ_SECONDS))
+            return await self._agent.read(peer.name, pairs, b"", timeout=min(max(seconds, 0), READ_SECONDS))
         except HandoffError:
             self._forget(peer)
             raise

@@ -10,6 +10,7 @@ from runtime.handoff.kv import layout
 from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.layout import Layout
+from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.engine.weights import Geometry
 
@@ -70,6 +71,16 @@ def needed_blocks(groups: list[Any], num_tokens: int, *, block_size: int, num_bl
     if any(type(block) is not int or not 0 <= block < num_blocks for block in ids) or len(set(ids)) < needed:
         raise HandoffError(Code.KV_FOREIGN, f"block ids must be distinct and from 0 to {num_blocks - 1}")
     return ids
+
+
+def holding(remote: NixlAgentMetadata, worker: KvDescription, blocks: list[int]) -> Holding:
+    """Return where a worker's blocks lie; its handshake was checked against ``worker``."""
+    memory = Memory(
+        bases=tuple(remote.kv_caches_base_addr),
+        block_strides=tuple(remote.block_strides),
+        num_blocks=remote.num_blocks,
+    )
+    return Holding(description=worker, memories=(memory,), block_ids=(tuple(blocks),))
 
 
 def f16(geometry: Geometry, order: Layout, block_size: int) -> KvDescription:

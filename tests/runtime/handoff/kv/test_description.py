@@ -144,3 +144,15 @@ def test_a_peers_broken_description_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(HandoffError, match="unusable") as caught:
         decode(document)
     assert caught.value.code is Code.KV_LAYOUT
+
+
+def test_some_layers_are_described_with_their_own_windows_and_groups() -> None:
+    whole = msgspec.structs.replace(
+        gqa(2, 8, 128), layers=4, windows=(None, 7, 7, None), groups=(0, 2, 2, 1), layout=layouts.NHD
+    )
+    part = whole.of_layers(range(1, 4))
+    assert (part.layers, part.windows, part.groups) == (3, (7, 7, None), (1, 1, 0))
+    assert part.block_bytes() == whole.block_bytes()
+    everywhere = msgspec.structs.replace(gqa(2, 8, 128), layout=layouts.TOKEN_MAJOR)
+    with pytest.raises(ValueError, match="share a region"):
+        everywhere.of_layers(range(1))

@@ -92,10 +92,10 @@ def test_blocks_are_worth_the_call(token_bytes: int, block_size: int) -> None:
 @given(st.lists(st.integers(0, 11), max_size=8))
 def test_kv_digested_as_it_comes_has_the_same_digests(steps: list[int]) -> None:
     kv = np.random.default_rng(1).integers(0, 2**16, (3, 2, 11, 2, 4), np.uint16)
-    digester = Digester(kv, 4)
+    digester = Digester(kv.shape, kv.dtype, 4)
     for step in sorted(steps):
-        digester.advance_to((step, step // 2, step // 3))
+        digester.advance_to((step, step // 2, step // 3), kv)
     with pytest.raises(RuntimeError, match="not up to 3"):
         digester.digests()
-    digester.advance_to((11, 11, 11))
+    digester.advance_to((11, 11, 11), kv)
     assert digester.digests() == digests(kv, 4)
