@@ -63,11 +63,10 @@ class Landing:
         settled: list[asyncio.Future[None]] = []
         for number, window in enumerate(self._windows):
             moved += await reads[number]
+            settled.append(loop.run_in_executor(thread, self._settle, window))
             for following in self._windows[number + AHEAD : number + AHEAD + 1]:
                 await asyncio.gather(*settled[: number + AHEAD - TURNS + 1])  # it is read into the last of these
                 reads.append(begin(following))
-                await asyncio.sleep(0)  # its READ begins before this window's conversion takes the processor
-            settled.append(loop.run_in_executor(thread, self._settle, window))
         await asyncio.gather(*settled)
         return moved
 

@@ -23,8 +23,11 @@ from runtime.handoff.kv.memory import Holding, Integers, Memory
 from runtime.handoff.kv.piece import within
 from runtime.handoff.kv.plan import plan
 
-WINDOW_BYTES: Final = 12 * 2**20
-"""The most that one window brings, unless a layer has more: some milliseconds of loopback. 8 MB were 5 % slower."""
+WINDOW_BYTES: Final = 8 * 2**20
+"""The most that one window brings, unless a layer has more: some milliseconds of loopback.
+
+Memory for three is less than the 32 MB from which on glibc asks the system for new pages each time.
+"""
 TURNS: Final = 3
 """Windows that there is memory for: two that are read, one that is converted."""
 
