@@ -12,7 +12,7 @@ STARTED := $(shell date +%s.%N)
 export PATH := $(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup rehearse rehearse-changes test check test-unit test-rehearsal test-vllm test-browser review synth bench-synth bench-handoff bench-gateway bench-planner lock clean
+.PHONY: help setup rehearse rehearse-kills rehearse-changes test check test-unit test-rehearsal test-vllm test-browser review synth bench-synth bench-handoff bench-gateway bench-planner lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s '	'
@@ -47,6 +47,9 @@ $(VLLM_READY): requirements/vllm.txt
 
 rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
 	@tandem rehearse --since $(STARTED) $(DEPLOYMENT)
+
+rehearse-kills: setup ## the same with two of each process; one of each kind is killed while 200 clients read
+	@tandem rehearse --kills --since $(STARTED) $(DEPLOYMENT)
 
 rehearse-changes: setup ## the same, then an update, one that fails, and a teardown that keeps its data
 	@tandem rehearse --changes --since $(STARTED) $(DEPLOYMENT)

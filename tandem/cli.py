@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     rehearse.add_argument("--since", type=float, metavar="UNIX_TIME", help="count the time from here on, as make does")
     rehearse.add_argument("--keep", action="store_true", help="stay up after the prompts until Ctrl-C")
     rehearse.add_argument("--changes", action="store_true", help="also update it, fail an update, and tear it down")
+    rehearse.add_argument("--kills", action="store_true", help="also kill one of each process while 200 clients read")
     rehearse.add_argument(
         "--transport", choices=("UCX", "TCP"), default="UCX", help="what stand-ins move KV by (default: UCX, of NIXL)"
     )
@@ -274,6 +275,7 @@ def _rehearse(options: argparse.Namespace) -> int:
         root=_ROOT,
         keep=options.keep,
         changes=options.changes,
+        kills=options.kills,
         transport=options.transport,
         texts=options.prompt,
         setup_seconds=setup,

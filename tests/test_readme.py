@@ -17,6 +17,7 @@ ELSEWHERE = {
     "make rehearse": "CI's tier make test-rehearsal runs what it runs, tests/rehearsals/test_deployments.py",
     "make test": "CI itself",
     "make rehearse DEPLOYMENT=deployments/llama-3.3-70b-trn2-cs3.yaml": "tests/rehearsals/test_deployments.py",
+    "make rehearse-kills": "tests/rehearsals/test_streams.py",
     "make rehearse-changes": "tests/rehearsals/test_changes.py",
     ". .venv/bin/activate && export PATH=$PWD/node_modules/.bin:$PATH": "what every target of the Makefile exports",
     "cdk deploy --all --context deployment=deployments/llama-3.3-70b-trn2-cs3.yaml": "every rehearsal of that file",

@@ -26,6 +26,7 @@ from runtime.gateway.record import Record
 from runtime.gateway.refusal import BEDROCK, unreadable
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.sse import Tail
+from runtime.gateway.stopping import Stopping
 from runtime.gateway.tenants import Tenant
 from runtime.gateway.time_limit import in_time
 from runtime.gateway.turnstile import Turnstile
@@ -55,6 +56,7 @@ class Gateway:
         self._known = known
         self._provider = provider
         self._metrics = metrics
+        self.stopping = Stopping()
         self._turnstile = Turnstile(config.admission, replicas)
         metrics.admits(self._turnstile)
         self._document = DOCUMENT.read_bytes()
@@ -147,7 +149,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         asked = Deadline.read(request.headers.get(fields.TIME_LIMIT_HEADER), now)
         deadline = asked.within(now + self._config.admission.request_seconds)
-        record.ends_at = deadline.at
+        record.ends_at, record.stopping = deadline.at, self.stopping
         chat = bodies.read(
             body,
             request_id=record.request_id,

@@ -23,8 +23,9 @@ from runtime.gateway.tenants import Tenant
 from runtime.handoff import periods
 from runtime.handoff.certificate import Certificate
 
-DRAIN_SECONDS: Final = 20.0
-"""How long running requests may go on after SIGTERM; the rest of ECS's stop timeout is for clean-up."""
+DRAIN_SECONDS: Final = 45.0
+"""How long running requests may go on after SIGTERM; the rest of ECS's stop timeout (60 s) is for clean-up."""
+_LAST_WORDS_SECONDS: Final = 3.0
 
 
 async def serve(config: GatewayConfig, host: str) -> None:
@@ -51,15 +52,17 @@ async def serve(config: GatewayConfig, host: str) -> None:
         scraped(metrics.exposition, host, config.metrics_port),
         answering(config, metrics, secrets, replicas, _client) as chosen,
     ):
-        server = Gateway(config, chosen, metrics, known, lambda: replicas.count).server()
+        gateway = Gateway(config, chosen, metrics, known, lambda: replicas.count)
+        server = gateway.server()
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target
             await server.start(host, config.port, tls)
             log.write("listening", address=f"{host}:{config.port}", model=config.model)
             await stopped.wait()
             log.write("stopping")
+            gateway.stopping.begin(DRAIN_SECONDS)
         finally:
-            await server.stop(DRAIN_SECONDS)
+            await server.stop(DRAIN_SECONDS + _LAST_WORDS_SECONDS)
 
 
 def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[Tenant]]:

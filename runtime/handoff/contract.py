@@ -47,6 +47,7 @@ class Code(StrEnum):
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     OVERLOADED = "overloaded"
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    STOPPING = "stopping"
     RESERVATION_UNKNOWN = "reservation_unknown"
     TICKET_INVALID = "ticket_invalid"
     KV_INCOMPLETE = "kv_incomplete"
@@ -70,6 +71,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.RATE_LIMIT_EXCEEDED: 429,
     Code.OVERLOADED: 429,
     Code.DEADLINE_EXCEEDED: 504,
+    Code.STOPPING: 503,
     Code.RESERVATION_UNKNOWN: 409,
     Code.TICKET_INVALID: 403,
     Code.KV_INCOMPLETE: 400,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -121,16 +121,26 @@ class Parties:
         """Give a reservation up."""
         return await self.ask("DELETE", f"{contract.RESERVATIONS}/{reservation_id}")
 
-    async def prefill(self, stream: object = None) -> dict[str, Any]:
-        """Let the worker prefill ``PROMPT``, with an invitation or none; return its ``kv_transfer_params``."""
-        body: dict[str, Any] = {"model": self.model, "messages": PROMPT, "max_tokens": 1, "temperature": 0}
+    async def prefill(self, stream: object = None, prompt: Sequence[int] = ()) -> dict[str, Any]:
+        """Let the worker prefill ``PROMPT`` or token ids, with an invitation or none; return ``kv_transfer_params``."""
+        asked = {"prompt": prompt} if prompt else {"messages": PROMPT}
+        body: dict[str, Any] = {"model": self.model, **asked, "max_tokens": 1, "temperature": 0}
         invited = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}
         body[fields.KV_TRANSFER_PARAMS] = {**fields.PREFILL_REQUEST, **invited}
         headers = {"Authorization": f"Bearer {self.worker_key}", fields.REQUEST_ID_HEADER: uuid.uuid4().hex}
-        async with self.http.post(f"{self.worker}/v1/chat/completions", json=body, headers=headers) as response:
+        path = contract.COMPLETIONS if prompt else contract.CHAT_COMPLETIONS
+        async with self.http.post(self.worker + path, json=body, headers=headers) as response:
             response.raise_for_status()
             params: dict[str, Any] = (await response.json())[fields.KV_TRANSFER_PARAMS]
             return params
+
+    async def tokenize(self) -> list[int]:
+        """Return the token ids of ``PROMPT``, as the worker has them."""
+        headers, body = {"Authorization": f"Bearer {self.worker_key}"}, {"model": self.model, "messages": PROMPT}
+        async with self.http.post(f"{self.worker}/tokenize", json=body, headers=headers) as response:
+            response.raise_for_status()
+            tokens: list[int] = (await response.json())["tokens"]
+            return tokens
 
     def sign(
         self, params: Mapping[str, Any], reservation: Reservation, *, key: bytes | None = None, **claims: Any

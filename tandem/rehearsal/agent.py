@@ -19,10 +19,16 @@ _SESSION_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Hold a task and the address of the host or network interface that it runs on."""
+    """Hold one task of a service, from 1, and the address of the host or network interface that it runs on."""
 
     task: Task
     address: str
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its service's name, with its number where it is not the first."""
+        return self.task.service if self.number == 1 else f"{self.task.service}-{self.number}"
 
 
 class HostAgent:
@@ -121,5 +127,5 @@ def _task_metadata(placement: Placement) -> dict[str, Any]:
 def _instance_metadata(placement: Placement) -> dict[str, str]:
     known = {"latest/meta-data/local-ipv4": placement.address}
     if placement.task.hosts:
-        known["latest/meta-data/instance-id"] = placement.task.hosts[0]
+        known["latest/meta-data/instance-id"] = placement.task.hosts[placement.number - 1]
     return known

@@ -10,15 +10,18 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from tandem.rehearsal import variants
 from tandem.rehearsal.changes import rehearse_changes
 from tandem.rehearsal.cloud.images import ImageError
 from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
 from tandem.rehearsal.errors import RehearsalError
+from tandem.rehearsal.kills import kill_each
 from tandem.rehearsal.programs import ProgramError, require_stand_in
 from tandem.rehearsal.prompts import Prompt, default_prompts
 from tandem.rehearsal.report import Report
 from tandem.rehearsal.run import Rehearsal
 from tandem.rehearsal.service import Service
+from tandem.rehearsal.variants import VariantError
 from tandem.rehearsal.workspace import WorkspaceError, workspace
 from tandem.spec.deployment import Deployment
 
@@ -33,18 +36,23 @@ def rehearse(
     root: Path,
     keep: bool = False,
     changes: bool = False,
+    kills: bool = False,
     transport: str = "UCX",
     texts: Sequence[str] | None = None,
     setup_seconds: float = 0.0,
 ) -> int:
     """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written.
 
-    With ``changes`` it is also updated, rolled back, and torn down with its data kept; only the first prompt is asked.
+    With ``changes`` it is also updated, rolled back, and torn down with its data kept; with ``kills`` there are two of
+    each process, one of which dies while 200 clients read. Only the first prompt is asked then.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
+            if kills:
+                deployment = variants.paired(file, deployment, work / "paired.yaml")
+                file = work / "paired.yaml"
             rehearsal = Rehearsal(
                 file.resolve(),
                 deployment,
@@ -53,13 +61,17 @@ def rehearse(
                 say=_say,
                 setup_seconds=setup_seconds,
                 transport=transport,
+                most=2 if kills else 1,
             )
             prompts = _prompts(texts)
             if changes:
                 return _rehearse(rehearsal, work, partial(rehearse_changes, rehearsal, prompts[0]))
+            if kills:
+                killing = partial(kill_each, rehearsal)
+                return _rehearse(rehearsal, work, partial(rehearsal.run, prompts[:1], hold=killing))
             hold = partial(_hold, rehearsal.report, work) if keep else None
             return _rehearse(rehearsal, work, partial(rehearsal.run, prompts, hold=hold))
-    except (ProgramError, WorkspaceError) as error:
+    except (ProgramError, WorkspaceError, VariantError) as error:
         return _failed(str(error))
 
 

@@ -77,17 +77,24 @@ class Machine:
 
 
 def start_task(
-    aws: Api, task: Task, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
+    aws: Api,
+    task: Task,
+    machine: Machine,
+    addresses: Addresses,
+    agent: HostAgent,
+    processes: Processes,
+    number: int = 1,
 ) -> tuple[Placement, Process]:
-    """Place and start a task; it is not ready yet."""
+    """Place and start one task of a service; it is not ready yet."""
     image = load(machine.work / "images", task.image)
-    placement = Placement(task, addresses.take())
+    placement = Placement(task, addresses.take(), number)
     for port in task.ports:
         require_free(placement.address, port, task.service)
-    for sidecar in task.sidecars:
-        processes.start(_beside(task, sidecar, machine))
+    if number == 1:  # all tasks share this machine's loopback interface, and so the first one's sidecars
+        for sidecar in task.sidecars:
+            processes.start(_beside(task, sidecar, machine))
     program = Program(
-        name=task.service,
+        name=placement.name,
         command=[*image.entrypoint, *(task.command or image.cmd)],
         environment=_environment(aws, placement, image, machine, agent),
         cwd=image.rootfs / image.workdir.lstrip("/"),
@@ -112,7 +119,7 @@ def _environment(aws: Api, placement: Placement, image: Image, machine: Machine,
     # Fargate tells the region; on EC2 instance metadata does, and here the rehearsal
     local["AWS_REGION"] = local["AWS_DEFAULT_REGION"] = machine.region
     if task.devices or task.volumes:
-        local[settings.HOST_ROOT] = str(_devices(machine.work / "devices" / task.service, task.devices))
+        local[settings.HOST_ROOT] = str(_devices(machine.work / "devices" / placement.name, task.devices))
     return {**image.env, **task.environment, **secret_environment(aws, task), **agent.place(placement), **local}
 
 

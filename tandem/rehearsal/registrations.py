@@ -12,8 +12,14 @@ def register(aws: Api, placement: Placement) -> None:
     for entry in placement.task.discovery:
         aws.client("servicediscovery").register_instance(
             ServiceId=entry.arn.rpartition("/")[2],
-            InstanceId=placement.task.service,
+            InstanceId=placement.name,
             Attributes={"AWS_INSTANCE_IPV4": placement.address, "AWS_INSTANCE_PORT": str(entry.port)},
+        )
+    for arn in placement.task.listed:
+        aws.client("servicediscovery").register_instance(
+            ServiceId=arn.rpartition("/")[2],
+            InstanceId=placement.name,
+            Attributes={"AWS_INSTANCE_IPV4": placement.address},
         )
     for entry in placement.task.targets:
         target = {"Id": placement.address, "Port": entry.port}

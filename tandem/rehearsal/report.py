@@ -29,6 +29,7 @@ class Report:
     traces: int = 0
     prompts: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
+    kills: list[dict[str, Any]] = field(default_factory=list)
     destroyed: bool = False
     retained: list[str] = field(default_factory=list)
 

@@ -47,7 +47,7 @@ class Rehearsal:
     """Run one deployment file on this machine; ``report`` is filled as it goes, also where it fails.
 
     ``setup_seconds`` passed since the person's command before this program ran; they count. ``transport`` is what
-    stand-ins move KV by.
+    stand-ins move KV by; of each service ``most`` tasks run.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class Rehearsal:
         say: Say,
         setup_seconds: float = 0.0,
         transport: str = "UCX",
+        most: int = 1,
     ) -> None:
-        self._transport = transport
+        self._transport, self._most = transport, most
         self.file, self.deployment, self.root, self.work, self.say = file, deployment, root, work, say
         self._started = time.monotonic() - setup_seconds
         self.report = Report(deployment=deployment.name, file=str(file))
@@ -103,7 +104,7 @@ class Rehearsal:
     ) -> list[Answer]:
         """Start what is deployed, ask it everything, and stop it; the time goes to ``step``."""
         self.say("starting what was deployed")
-        with self.timed(step), serving(here.aws, here.machine) as service:
+        with self.timed(step), serving(here.aws, here.machine, most=self._most) as service:
             self.report.processes, self.report.jobs = service.entries, service.jobs
             answers = self._ask(service, prompts, deployed_route(here.aws))
             functions = run_scheduled(here.aws)

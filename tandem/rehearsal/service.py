@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,16 @@ from tandem.tenants.store import Store
 _TENANT = "rehearsal"
 
 
+@dataclass(slots=True)
+class Part:
+    """Hold a process of the service, and how to tell that it serves; a gateway's ``url`` is where clients reach it."""
+
+    service: str
+    process: Process
+    ready: Callable[[], bool]
+    url: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """Hold what a client needs, and what runs."""
@@ -34,13 +44,19 @@ class Service:
     key: str
     model: str
     processes: Processes
+    parts: list[Part]
     entries: list[dict[str, Any]]
     jobs: list[dict[str, Any]]
 
+    @property
+    def urls(self) -> list[str]:
+        """Where clients reach each gateway."""
+        return [part.url for part in self.parts if part.url]
+
 
 @contextmanager
-def serving(aws: Api, machine: Machine) -> Iterator[Service]:
-    """Start everything that was deployed, wait until it is ready, and stop it at the end."""
+def serving(aws: Api, machine: Machine, *, most: int = 1) -> Iterator[Service]:
+    """Start what was deployed, of each service ``most`` tasks, wait until it is ready, and stop it at the end."""
     tasks = deployed_tasks(aws)
     gateway, workers = _gateway(tasks), [task for task in tasks if task.discovery]
     _require_paths(aws, gateway, workers)
@@ -52,13 +68,18 @@ def serving(aws: Api, machine: Machine) -> Iterator[Service]:
         key = _add_tenant(aws, gateway)
         jobs = run_jobs(aws, machine, addresses, agent, processes)
         outside = [(processes.start(endpoints.program(each, machine)), each) for each in prepared]
-        placed = [start_task(aws, task, machine, addresses, agent, processes) for task in [*workers, gateway]]
+        placed = [
+            start_task(aws, task, machine, addresses, agent, processes, number)
+            for task in [*workers, gateway]
+            for number in range(1, max(1, min(most, task.desired_count)) + 1)
+        ]
         entries = [_ready_endpoint(processes, *each) for each in outside]
         entries += [_ready_task(aws, processes, *pair) for pair in placed]
-        placement, process = placed[-1]
-        url = client_url(aws, placement)
-        processes.wait_ready(process, lambda: healthy(f"{url}/ready"), READY_SECONDS)
-        yield Service(url, key, gateway.environment[settings.MODEL], processes, entries, jobs)
+        parts = [_endpoint(*each) for each in outside] + [_part(aws, *pair) for pair in placed]
+        for part in parts:
+            processes.wait_ready(part.process, part.ready, READY_SECONDS)
+        url = next(part.url for part in parts if part.url)
+        yield Service(url, key, gateway.environment[settings.MODEL], processes, parts, entries, jobs)
 
 
 def _add_tenant(aws: Api, gateway: Task) -> str:
@@ -99,8 +120,26 @@ def _status_port(task: Task) -> list[int]:
     return [int(task.environment[settings.STATUS_PORT])] if settings.STATUS_PORT in task.environment else []
 
 
+def _endpoint(process: Process, endpoint: Endpoint) -> Part:
+    service = f"endpoint-{endpoint.provider}"
+    return Part(service, process, lambda: listening(endpoint.address, endpoint.port))
+
+
+def _part(aws: Api, placement: Placement, process: Process) -> Part:
+    if not placement.task.targets:
+        return Part(placement.task.service, process, lambda: healthy(_health(placement)))
+    url = client_url(aws, placement)
+    return Part(placement.task.service, process, lambda: healthy(f"{url}/ready"), url)
+
+
+def _health(placement: Placement) -> str:
+    task = placement.task
+    asked = [f":{port}{worker_status.READY}" for port in _status_port(task)] or [f":{task.ports[0]}{contract.HEALTH}"]
+    return f"https://{placement.address}{asked[0]}"
+
+
 def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) -> dict[str, Any]:
-    ready = processes.wait_ready(process, lambda: listening(endpoint.address, endpoint.port), READY_SECONDS)
+    ready = processes.wait_ready(process, _endpoint(process, endpoint).ready, READY_SECONDS)
     return {
         "name": process.name,
         "pid": process.popen.pid,
@@ -114,10 +153,8 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
 
 def _ready_task(aws: Api, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
     task = placement.task
-    asked = [f":{port}{worker_status.READY}" for port in _status_port(task)] or [f":{task.ports[0]}{contract.HEALTH}"]
-    url = f"https://{placement.address}{asked[0]}"
     register(aws, placement)  # as ECS does when a task runs, ready or not
-    ready = processes.wait_ready(process, lambda: healthy(url), READY_SECONDS)
+    ready = processes.wait_ready(process, lambda: healthy(_health(placement)), READY_SECONDS)
     return {
         "name": process.name,
         "pid": process.popen.pid,

@@ -5,7 +5,7 @@ Everything here comes from the AWS APIs, nothing from the deployment file, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +35,9 @@ class Task:
     """Describe the first container of one deployed service, or job, and those beside it, as ECS would run them.
 
     ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container, ``volumes`` the host's
-    folders in it. ``security_groups`` are those of its network interfaces: the host's in host network mode, else its
-    own. ``hosts`` are the ids of the service's instances.
+    folders in it. ``listed`` are the Cloud Map services that keep its address and no port. ``security_groups`` are
+    those of its network interfaces: the host's in host network mode, else its own. ``hosts`` are the ids of the
+    service's instances.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Task:
     execution_role: str
     task_role: str
     discovery: tuple[Registration, ...]
+    listed: tuple[str, ...]
     targets: tuple[Registration, ...]
     security_groups: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -87,12 +89,14 @@ def _services(aws: Api) -> Iterator[dict[str, Any]]:
 
 def _task(aws: Api, service: dict[str, Any]) -> Task:
     job = _job(aws, service["taskDefinition"])
+    registries, balancers = service.get("serviceRegistries", []), service.get("loadBalancers", [])
     return replace(
         job,
         service=service["serviceName"],
         desired_count=desired_count(aws, service),
-        discovery=tuple(_registrations(service, "serviceRegistries", "registryArn", job.container, job.ports)),
-        targets=tuple(_registrations(service, "loadBalancers", "targetGroupArn", job.container, job.ports)),
+        discovery=tuple(_registrations(service, filter(_port, registries), "registryArn", job.container, job.ports)),
+        listed=tuple(entry["registryArn"] for entry in registries if not _port(entry)),
+        targets=tuple(_registrations(service, balancers, "targetGroupArn", job.container, job.ports)),
         security_groups=security_groups(aws, service),
         hosts=instance_ids(aws, service),
     )
@@ -117,6 +121,7 @@ def _job(aws: Api, arn: str) -> Task:
         execution_role=definition.get("executionRoleArn", ""),
         task_role=definition.get("taskRoleArn", ""),
         discovery=(),
+        listed=(),
         targets=(),
         security_groups=(),
         hosts=(),
@@ -135,13 +140,19 @@ def _devices(container: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _registrations(
-    service: dict[str, Any], key: str, arn: str, container: str, ports: tuple[int, ...]
+    service: dict[str, Any], entries: Iterable[dict[str, Any]], arn: str, container: str, ports: tuple[int, ...]
 ) -> Iterator[Registration]:
-    for entry in service.get(key, []):
-        port = entry.get("containerPort") or entry.get("port")
+    for entry in entries:
+        port = _port(entry)
         if entry.get("containerName", container) != container or port not in ports:
             raise TaskError(
                 f"service {service['serviceName']} registers port {port} of container {entry.get('containerName')}; "
                 f"its task maps {', '.join(map(str, ports)) or 'no port'} of {container}: add the port mapping"
             )
         yield Registration(arn=entry[arn], port=port)
+
+
+def _port(entry: dict[str, Any]) -> int | None:
+    """Return the port that a registration names; None for a registry of addresses alone."""
+    port: int | None = entry.get("containerPort") or entry.get("port")
+    return port

@@ -1,4 +1,4 @@
-"""Write changed copies of a deployment file: one whose update works, and one whose update AWS refuses half-way."""
+"""Write changed copies of a deployment file: one whose update works, one that AWS refuses half-way, one with pairs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any, Final
 
 import yaml
 
+from tandem.rehearsal.errors import RehearsalError
 from tandem.spec.deployment import Deployment
+from tandem.spec.findings import has_errors
+from tandem.spec.read import read
 
 _SIZES: Final = {2048: 4096}
 """Another Fargate size for a gateway's CPU units; 2048 for all others. Both go with the memory below."""
 _MEMORY_MIB: Final = 8192
 NO_SUCH_CERTIFICATE: Final = "certificate/00000000-0000-0000-0000-000000000000"
 """The end of the ARN of a certificate that no account has."""
+
+
+class VariantError(RehearsalError):
+    """Say why a file has no such variant."""
 
 
 def changed(file: Path, deployment: Deployment, target: Path) -> Path:
@@ -24,6 +31,27 @@ def changed(file: Path, deployment: Deployment, target: Path) -> Path:
     if deployment.prefill:
         document["prefill"]["max_num_seqs"] = 2 * deployment.prefill.max_num_seqs
     return _write(document, target)
+
+
+def paired(file: Path, deployment: Deployment, target: Path) -> Deployment:
+    """Write ``file`` with two of whatever it has one of: gateway, prefill worker, CS-3 endpoint; return what it says.
+
+    Raise ``VariantError`` where that is no valid deployment.
+    """
+    document = _read(file)
+    gateway = deployment.gateway
+    document.setdefault("gateway", {}).update(min_count=max(2, gateway.min_count), max_count=max(2, gateway.max_count))
+    if deployment.prefill and sum(group.count for group in deployment.prefill.groups) < 2:
+        document["prefill"]["groups"][0]["count"] = 2
+    if deployment.decode.provider == "cs3" and not deployment.decode.more_endpoints:
+        document["decode"]["more_endpoints"] = [str(document["decode"]["endpoint"]).replace("://", "://second-", 1)]
+        if deployment.decode.systems:  # each endpoint has its share of them
+            document["decode"]["systems"] = 2 * deployment.decode.systems
+    found, findings = read(_write(document, target))
+    if found is None or has_errors(findings):
+        said = "; ".join(f"{each.path}: {each.got}, {each.change}" for each in findings)
+        raise VariantError(f"{file} with two of each process is no valid deployment: {said}")
+    return found
 
 
 def failing(file: Path, deployment: Deployment, account: str, target: Path) -> Path:

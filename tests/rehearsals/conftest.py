@@ -48,10 +48,10 @@ class Checkout:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str, seconds: float = 400) -> tuple[int, str]:
         """Run ``tandem`` to its end; return the exit status and what it printed."""
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=400)
+        output, _ = process.communicate(timeout=seconds)
         return process.returncode, output
 
     def report(self) -> dict[str, Any]:

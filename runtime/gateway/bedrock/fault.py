@@ -42,6 +42,7 @@ FAULTS: Final[dict[Code, Fault]] = {
     Code.RATE_LIMIT_EXCEEDED: THROTTLED,
     Code.OVERLOADED: THROTTLED,
     Code.DEADLINE_EXCEEDED: TIMED_OUT,
+    Code.STOPPING: UNAVAILABLE,
     # the peers disagree, through no fault of the client's; another attempt takes another handoff
     Code.RESERVATION_UNKNOWN: UNAVAILABLE,
     Code.TICKET_INVALID: INTERNAL,

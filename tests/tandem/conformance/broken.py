@@ -22,6 +22,7 @@ ANSWER: Final[dict[str, Any]] = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Red."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+_IDS: Final = re.compile(rb'"token_ids":\[[0-9, ]*\]')
 
 
 @dataclass
@@ -157,6 +158,10 @@ BROKEN: Final[dict[str, tuple[Handler, str]]] = {
     "stream": (
         changed(lambda body: body.replace(b"data: [DONE]\n\n", b""), path=contract.CHAT_COMPLETIONS),
         "the stream ends without [DONE]",
+    ),
+    "continuation": (
+        changed(lambda body: _IDS.sub(b'"token_ids":[1]', body), path=contract.CHAT_COMPLETIONS),
+        "it goes on with",
     ),
     "ticket": (answering(Code.TICKET_INVALID), "says (403, 'ticket_invalid')"),
     "single-use": (answering(Code.RESERVATION_UNKNOWN), "says (409, 'reservation_unknown')"),

@@ -74,6 +74,7 @@ _NETWORK = {
         "ServiceDiscovery::PrivateDnsNamespace", Name={"Fn::Sub": "${AWS::StackName}.internal"}, Vpc=_ref("Vpc")
     ),
     "Discovery": _one("ServiceDiscovery::Service", Name="workers", NamespaceId=_attribute("Namespace", "Id")),
+    "Count": _one("ServiceDiscovery::Service", Name="gateways", NamespaceId=_attribute("Namespace", "Id")),
 }
 
 _HOSTS = {
@@ -169,6 +170,7 @@ _SERVICES = {
         TaskDefinition=_ref("GatewayTask"),
         DesiredCount=1,
         LoadBalancers=[{"ContainerName": "gateway", "ContainerPort": 8080, "TargetGroupArn": _ref("Targets")}],
+        ServiceRegistries=[{"RegistryArn": _attribute("Count", "Arn")}],
         NetworkConfiguration={
             "AwsvpcConfiguration": {
                 "Subnets": [_ref("A")],

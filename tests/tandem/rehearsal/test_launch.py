@@ -105,6 +105,21 @@ def test_a_task_has_the_devices_that_its_definition_maps_and_no_others(host: Hos
     assert [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()] == ["dev/neuron0"]
 
 
+def test_each_task_of_a_service_has_its_own_log_devices_and_host(host: Host, worker: Placement) -> None:
+    build(host.machine.work, worker.task.image)
+    task = replace(worker.task, hosts=("i-1", "i-2"))
+    started = [
+        start_task(host.aws, task, host.machine, host.addresses, host.agent, host.processes, number)
+        for number in (1, 2)
+    ]
+    for _, process in started:
+        assert process.popen.wait(20) == 0
+    assert [process.log.name for _, process in started] == ["worker.log", "worker-2.log"]
+    roots = [ast.literal_eval(process.log.read_text())[0]["TANDEM_HOST_ROOT"] for _, process in started]
+    assert [Path(root).name for root in roots] == ["worker", "worker-2"]
+    assert len({placement.address for placement, _ in started}) == 2
+
+
 def test_the_machine_lends_network_and_trust_but_no_credentials(host: Host) -> None:
     environment = host.machine.environment()
     assert not {name for name in environment if "KEY" in name or "PROXY" in name.upper()}

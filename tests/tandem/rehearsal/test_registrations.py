@@ -12,14 +12,27 @@ from tandem.rehearsal.paths import PathError
 from tandem.rehearsal.registrations import client_url, register
 
 
-def test_a_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Placement) -> None:
-    register(aws, worker)
+def discovered(aws: Api, service: str) -> dict[str, dict[str, str]]:
     found = aws.client("servicediscovery")
     # its data calls go to a host named data-…, which the embedded AWS has not
     found.meta.events.register_first("before-call.servicediscovery.*", _plain_host)
-    [instance] = found.discover_instances(NamespaceName="deployed.internal", ServiceName="workers")["Instances"]
-    assert instance["InstanceId"] == "worker"
-    assert instance["Attributes"] == {"AWS_INSTANCE_IPV4": "127.70.0.2", "AWS_INSTANCE_PORT": "8100"}
+    instances = found.discover_instances(NamespaceName="deployed.internal", ServiceName=service)["Instances"]
+    return {instance["InstanceId"]: instance["Attributes"] for instance in instances}
+
+
+def test_each_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Placement) -> None:
+    register(aws, worker)
+    register(aws, replace(worker, address="127.70.0.3", number=2))
+    assert discovered(aws, "workers") == {
+        "worker": {"AWS_INSTANCE_IPV4": "127.70.0.2", "AWS_INSTANCE_PORT": "8100"},
+        "worker-2": {"AWS_INSTANCE_IPV4": "127.70.0.3", "AWS_INSTANCE_PORT": "8100"},
+    }
+
+
+def test_a_registry_of_addresses_alone_keeps_no_port(aws: Api, gateway: Placement) -> None:
+    assert gateway.task.discovery == ()
+    register(aws, gateway)
+    assert discovered(aws, "gateways") == {"gateway": {"AWS_INSTANCE_IPV4": "127.70.0.1"}}
 
 
 def _plain_host(params: dict[str, str], **_: object) -> None:

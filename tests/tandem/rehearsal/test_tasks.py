@@ -23,6 +23,7 @@ def test_a_fargate_service_is_read_as_deployed(ids: dict[str, str], tasks: dict[
         execution_role=f"arn:aws:iam::111122223333:role/{ids['Execution']}",
         task_role=f"arn:aws:iam::111122223333:role/{ids['TaskRole']}",
         discovery=(),
+        listed=(f"arn:aws:servicediscovery:us-east-2:111122223333:service/{ids['Count']}",),
         targets=(Registration(arn=ids["Targets"], port=8080),),
         security_groups=(ids["GatewayGroup"],),
         hosts=(),

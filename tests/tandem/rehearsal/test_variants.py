@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.rehearsal.variants import NO_SUCH_CERTIFICATE, changed, failing
+from tandem.rehearsal.variants import NO_SUCH_CERTIFICATE, VariantError, changed, failing, paired
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import has_errors
 from tandem.spec.read import read
@@ -49,3 +49,29 @@ def test_what_fails_only_at_aws_differs_in_the_certificate_and_in_another_stack(
     assert wrong.gateway.certificate_arn == expected
     assert wrong.gateway.domain == first.gateway.domain or first.gateway.domain is None
     assert wrong.prefill == first.prefill != good(deployed).prefill
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_pair_has_two_of_each_process(file: Path, tmp_path: Path) -> None:
+    old = good(file)
+    new = paired(file, old, tmp_path / "paired.yaml")
+    assert new == good(tmp_path / "paired.yaml")
+    assert new.gateway.max_count >= new.gateway.min_count >= 2
+    if old.prefill:
+        assert new.prefill
+        assert sum(group.count for group in new.prefill.groups) >= 2
+    if new.decode.provider == "cs3":
+        assert len({new.decode.endpoint, *new.decode.more_endpoints}) >= 2
+
+
+def test_what_has_pairs_already_stays_as_it_is(tmp_path: Path) -> None:
+    file = FOLDER / "rehearsal.yaml"
+    once = paired(file, good(file), tmp_path / "once.yaml")
+    assert paired(tmp_path / "once.yaml", once, tmp_path / "twice.yaml") == once
+
+
+def test_a_file_that_admits_no_pair_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text((FOLDER / "rehearsal.yaml").read_text().replace("trn2.48xlarge", "trn2.1xlarge"))
+    with pytest.raises(VariantError, match=r"wrong\.yaml with two of each process is no valid deployment: .*trn2"):
+        paired(file, good(FOLDER / "rehearsal.yaml"), tmp_path / "paired.yaml")
