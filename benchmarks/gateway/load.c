@@ -107,16 +107,22 @@ static void answer(struct connection *c, const char *status, const char *body) {
 
 /* Write one event of 193 bytes in one chunk; with the ids of its token where the gateway asks for them. */
 static void write_event(struct connection *c, int64_t stamp) {
-    char text[400];
-    const char *ids = c->ids ? ",\"token_ids\":[12345]" : "";
-    int n = snprintf(text, sizeof text,
-                     "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"m\","
-                     "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"@T%016lx\"},\"finish_reason\":null%s}],\"p\":\"",
-                     (long)stamp, ids);
-    int size = EVENT + (int)strlen(ids);
-    while (n < size - 4) text[n++] = 'x';
-    memcpy(text + n, "\"}\n\n", 4);
-    c->unsent = snprintf(c->event, sizeof c->event, "%x\r\n%.*s\r\n", size, size, text);
+    static const char begin[] =
+        "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"m\","
+        "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"@T";
+    static char made[2][512];
+    static int sizes[2], stamps[2];
+    char *made_ = made[c->ids];
+    if (!sizes[c->ids]) {
+        const char *ids = c->ids ? ",\"token_ids\":[12345]" : "";
+        int size = EVENT + (int)strlen(ids), n = sprintf(made_, "%x\r\n", size), first = n;
+        n += sprintf(made_ + n, "%s%016x\"},\"finish_reason\":null%s}],\"p\":\"", begin, 0, ids);
+        while (n < first + size - 4) made_[n++] = 'x';
+        memcpy(made_ + n, "\"}\n\n\r\n", 6);
+        sizes[c->ids] = n + 6, stamps[c->ids] = first + (int)sizeof begin - 1;
+    }
+    memcpy(c->event, made_, c->unsent = sizes[c->ids]);
+    for (int i = 0; i < 16; i++) c->event[stamps[c->ids] + i] = "0123456789abcdef"[stamp >> (60 - 4 * i) & 15];
 }
 
 static void flush(struct connection *c) {
@@ -345,9 +351,10 @@ static void report(double seconds) {
            share(waits, waits_n, 1), share(lags, lags_n, 0.99));
 }
 
-static void step(int timeout) {
+static void step(int64_t nanoseconds) {
     struct epoll_event found[512];
-    int n = epoll_wait(poller, found, 512, timeout);
+    struct timespec timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int n = epoll_pwait2(poller, found, 512, &timeout, NULL);
     for (int i = 0; i < n; i++) {
         struct connection *c = found[i].data.ptr;
         if (c->kind == LISTENER) {
@@ -365,14 +372,15 @@ static void run_streams(int count, int seconds, int idle, int slow) {
         c->slow = i >= count + idle;
         ask(c);
         /* one after the other: so the peers' streams and the clients' have one order */
-        for (int64_t began = now(); begun <= i && now() - began < 5000000000LL;) step(1);
+        for (int64_t began = now(); begun <= i && now() - began < 5000000000LL;) step(1000000);
         if (begun <= i) fprintf(stderr, "load: stream %d did not begin\n", i), exit(1);
         paced[i]->idle = i >= count && !c->slow, paced[i]->slow = c->slow;
     }
     start_pacing(now() + 100000000LL, seconds);
     while (now() < stop_at + 2000000000LL && ended_streams < count) {
         write_due();
-        step(0);
+        int64_t left = paced[head]->due - now();
+        step(left > 0 ? left : 0);
     }
     failures += count - ended_streams;
     report((stop_at - count_from) / 1e9);
@@ -383,7 +391,7 @@ static void run_requests(int connections, double seconds) {
     stop_at = began + seconds * 1e9;
     opened = connections;
     for (int i = 0; i < connections; i++) ask(dial());
-    while (opened > 0 && now() < stop_at + 2000000000LL) step(10);
+    while (opened > 0 && now() < stop_at + 2000000000LL) step(10000000);
     report((now() - began) / 1e9);
 }
 
@@ -403,6 +411,6 @@ int main(int argc, char **argv) {
         run_streams(count, seconds, argc > 7 ? atoi(argv[7]) : 0, argc > 8 ? atoi(argv[8]) : 0);
     } else if (!strcmp(argv[1], "ttfb")) mode = TTFB, most_requests = count, run_requests(1, 60);
     else if (!strcmp(argv[1], "short")) mode = SHORT, run_requests(count, seconds);
-    else for (mode = SERVE;;) step(1000);
+    else for (mode = SERVE;;) step(1000000000);
     return 0;
 }

@@ -40,15 +40,14 @@ class ClientConnection(asyncio.Protocol):
         self._requests: deque[tuple[Request, bool]] = deque()
         self._came: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._ended = self._keep = False
-        self.busy = False
-        """Whether a request is being answered."""
+        self._ended = self._keep = self._answering = False
         self.task: asyncio.Task[None] | None = None
+        self.lost: asyncio.Future[None] = self._loop.create_future()
 
-    def close_when_idle(self) -> None:
-        """End the connection once what is asked for is answered."""
-        if not self.busy and not self._requests:
-            self.transport.close()
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered, or waits for that."""
+        return self._answering or bool(self._requests)
 
     # ---- asyncio
 
@@ -65,6 +64,7 @@ class ClientConnection(asyncio.Protocol):
         self._writable.set()
         if self.task is not None:
             self.task.cancel()
+        self.lost.set_result(None)
 
     def pause_writing(self) -> None:
         """Have writers wait: the client reads slowly."""
@@ -81,7 +81,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._parser.feed(data)
         except UnreadableError as error:
-            if self.busy or self._requests:
+            if self.busy:
                 self.transport.close()
             else:
                 self._refuse(400, str(error))
@@ -125,7 +125,7 @@ class ClientConnection(asyncio.Protocol):
                 self._came = self._loop.create_future()
                 await self._came
             request, keep = self._requests.popleft()
-            self.busy = True
+            self._answering = True
             self._keep = keep
             try:
                 answer = await self._server.handle(request)
@@ -133,7 +133,7 @@ class ClientConnection(asyncio.Protocol):
                 return
             if isinstance(answer, Answer):
                 self._send(request, answer)
-            self.busy = False
+            self._answering = False
             if not self._kept or not request.body.complete:
                 self._end(request)
                 return

@@ -7,12 +7,15 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from typing import Final
 
 from runtime.gateway.http.client_connection import ClientConnection
 from runtime.gateway.http.message import Answer, Request
 from runtime.gateway.http.stream import Stream
 
-_BACKLOG = 1024
+_BACKLOG: Final = 1024
+_SEND_SECONDS: Final = 2.0
+"""How long the last bytes of answers may take to their clients, once all of them are written."""
 
 
 class Server:
@@ -50,17 +53,21 @@ class Server:
         if self._listening is not None:
             self._listening.close()
         for each in tuple(self.connections):
-            each.close_when_idle()
-        tasks = [each.task for each in self.connections if each.task is not None]
+            if not each.busy:
+                each.transport.close()
+        tasks = [each.task for each in self.connections if each.task is not None and each.busy]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:
                 task.cancel()
-            if late:
-                await asyncio.wait(late)
+        sending = [each.lost for each in self.connections]
+        if sending:
+            await asyncio.wait(sending, timeout=_SEND_SECONDS)
         for each in tuple(self.connections):
             each.transport.abort()
-        await asyncio.sleep(0)
+            await each.lost
+        if tasks:
+            await asyncio.wait(tasks)
 
     def date(self) -> str:
         """Return the time as HTTP writes it, made once a second."""

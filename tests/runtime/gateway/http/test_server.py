@@ -231,6 +231,21 @@ async def test_the_end_waits_for_requests_under_way_and_closes_idle_connections(
         await stopping
 
 
+async def test_the_end_waits_until_what_was_written_has_gone() -> None:
+    written = asyncio.Event()
+
+    async def handle(_: Request) -> Answer:
+        asyncio.get_running_loop().call_soon(written.set)
+        return Answer(b"x" * 2**24)
+
+    async with serving(handle) as server, client(server) as asking:
+        asking.writer.write(GET)
+        await written.wait()
+        stopping = asyncio.create_task(server.stop(0.0))
+        assert len((await asking.answer())[1]) == 2**24
+        await stopping
+
+
 async def test_what_does_not_end_in_time_is_cancelled() -> None:
     began = asyncio.Event()
 
