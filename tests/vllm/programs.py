@@ -53,6 +53,9 @@ ARTIFACTS = "artifacts"
 """The bucket where workers look for what another has compiled; on a CPU nothing is."""
 NAMESPACE = "vllm.internal"
 
+HANDSHAKE_SECONDS = 60.0
+"""vLLM answers from a thread of its engine: on two cores, beside another vLLM, it once took longer than 5 s."""
+
 ON_A_CPU = (
     "--dtype=bfloat16",
     "--enforce-eager",  # nothing to compile: half a minute less

@@ -8,13 +8,13 @@ from runtime.handoff import fields, sidechannel
 from runtime.standins.cs3.pull import check_layout
 from runtime.standins.engine.engine import Engine
 from tests.vllm.client import SHORT, Client
-from tests.vllm.programs import PREFILL, WORKERS, cpu_kv
+from tests.vllm.programs import HANDSHAKE_SECONDS, PREFILL, WORKERS, cpu_kv
 
 pytestmark = pytest.mark.vllm
 
 
 async def test_it_says_where_kv_lies_and_not_what_its_elements_are(client: Client, engine: Engine) -> None:
-    shaken = await sidechannel.fetch(PREFILL.address, WORKERS.side_channel_port)
+    shaken = await sidechannel.fetch(PREFILL.address, WORKERS.side_channel_port, timeout=HANDSHAKE_SECONDS)
     described = shaken.metadata
     check_layout(described, cpu_kv(), engine.geometry)
     assert (described.kv_cache_layout, described.attn_backend_name) == ("LBHNC", "CPU_ATTN")
@@ -27,7 +27,7 @@ async def test_it_says_where_kv_lies_and_not_what_its_elements_are(client: Clien
 
 async def test_a_prefill_names_the_same_worker_and_blocks_from_one_on(client: Client) -> None:
     params = await client.prefill(SHORT)
-    shaken = await sidechannel.fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])
+    shaken = await sidechannel.fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT], timeout=HANDSHAKE_SECONDS)
     assert not fields.missing(params)
     assert params[fields.REMOTE_ENGINE_ID] == shaken.metadata.engine_id
     assert [len(group) for group in params[fields.REMOTE_BLOCK_IDS]] == [-(-params[fields.REMOTE_NUM_TOKENS] // 32)]

@@ -23,7 +23,7 @@ from runtime.standins.cs3.landing import Landing
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
 from tests.vllm.client import PROMPTS, SHORT, Client, messages
-from tests.vllm.programs import PREFILL, WORKERS, cpu_kv
+from tests.vllm.programs import HANDSHAKE_SECONDS, PREFILL, WORKERS, cpu_kv
 
 pytestmark = pytest.mark.vllm
 
@@ -41,7 +41,7 @@ def agent(system: object) -> Iterator[Agent]:
 
 async def read(params: dict[str, Any], engine: Engine, agent: Agent, cache: Half, flip: int = 0) -> Landing:
     """Read a prefilled prompt as the emulator does, but for its verdict; tell the worker."""
-    shaken = await sidechannel.fetch(PREFILL.address, WORKERS.side_channel_port)
+    shaken = await sidechannel.fetch(PREFILL.address, WORKERS.side_channel_port, timeout=HANDSHAKE_SECONDS)
     blocks, num_tokens = params[fields.REMOTE_BLOCK_IDS][0], params[fields.REMOTE_NUM_TOKENS]
     seal = Seal.from_params(params[fields.TANDEM][fields.SEAL], num_tokens=num_tokens)
     assert seal is not None
