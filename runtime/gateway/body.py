@@ -10,6 +10,15 @@ from runtime.handoff.contract import Code, HandoffError
 
 SECONDS: Final = 120.0
 """How long a body may take: 4 MiB at 35 kB/s."""
+_DIGITS: Final = 16
+
+
+def expected(request: Request, most: int) -> int:
+    """Return how many bytes a body may come to hold before it is refused as larger than ``most``."""
+    told = request.headers.get("Content-Length", "")
+    if told.isdecimal() and len(told) < _DIGITS:
+        return min(int(told), most)
+    return most if told or "Transfer-Encoding" in request.headers else 0
 
 
 async def read_body(request: Request, most: int) -> bytes:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from runtime.gateway import refusal, tenants, tracing
+from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock import signature
 from runtime.gateway.bedrock.signature import Signed
-from runtime.gateway.body import read_body
+from runtime.gateway.body import expected, read_body
 from runtime.gateway.http.message import Answer, HttpError, Request
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
@@ -28,6 +29,8 @@ HEALTH: Final = "/health"
 READY: Final = "/ready"
 OPENAPI: Final = "/openapi.json"
 OPEN: Final = frozenset({HEALTH, READY, OPENAPI})
+_UNKNOWN: Final = ""
+"""Whose bodies are those of requests that are not authorized yet; no tenant has this id."""
 _GONE: Final = (ConnectionResetError, asyncio.CancelledError)
 
 
@@ -45,7 +48,7 @@ class Guard:
     """Stand before ``routes``, and before ``open`` ones, which need no key.
 
     ``known`` returns the tenants of the moment, ``ended`` is told each request's status. Requests in AWS's way must be
-    signed for ``region``, their body having at most ``body_bytes``.
+    signed for ``region``, their body having at most ``body_bytes``. ``bodies`` bounds what all of them hold.
     """
 
     routes: Routes[Call]
@@ -54,6 +57,7 @@ class Guard:
     ended: Callable[[Record, int], None]
     region: str
     body_bytes: int
+    bodies: Bodies
 
     async def handle(self, request: Request) -> Answer | Stream:
         """Answer a request, whatever it is."""
@@ -83,10 +87,13 @@ class Guard:
             return refusal.by_router(request.path, request.method, error)
 
     async def _answer(self, request: Request, record: Record) -> Answer | Stream:
+        size = expected(request, self.body_bytes)
         try:
-            tenant = await self._authorize(request)
+            with self.bodies.holding(_UNKNOWN, size):  # a signature covers the body, so it is read before all else
+                tenant = await self._authorize(request)
             record.tenant = tenant.id
-            return await self.routes.find(request)(Call(request, record, tenant))
+            with self.bodies.holding(tenant.id, size):
+                return await self.routes.find(request)(Call(request, record, tenant))
         except _GONE:
             raise
         except HandoffError as error:

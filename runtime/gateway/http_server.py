@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
+from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.body import read_body
 from runtime.gateway.config import GatewayConfig
@@ -57,6 +58,7 @@ class Gateway:
         self._provider = provider
         self._metrics = metrics
         self.stopping = Stopping()
+        self.bodies = Bodies(config.admission.bodies_bytes)
         self._turnstile = Turnstile(config.admission, replicas)
         metrics.admits(self._turnstile)
         self._document = DOCUMENT.read_bytes()
@@ -71,6 +73,7 @@ class Gateway:
             ended=self._ended,
             region=self._config.region,
             body_bytes=self._config.admission.body_bytes,
+            bodies=self.bodies,
         )
         return Server(guard.handle, unreadable)
 

@@ -30,6 +30,9 @@ class Admission(Section):
     wait_seconds: Annotated[float, Field(gt=0, le=600, description="how long one waits before it gets 429")] = 10.0
     tenant: TenantLimits = TenantLimits()
     body_kib: Annotated[int, Field(ge=16, le=65536, description="the largest body")] = 4096
+    bodies_mib: Annotated[
+        int, Field(ge=16, le=16384, description="all bodies of requests under way in a task, above which they get 429")
+    ] = 256
     prompt_tokens: Annotated[
         int | None, Field(ge=1, description="the longest prompt, estimated; default: what the context holds")
     ] = None

@@ -18,6 +18,7 @@ class AdmissionConfig:
     tenant: Limits = field(default_factory=Limits)
     gateways: int = 1
     body_bytes: int = 4 * 2**20
+    bodies_bytes: int = 256 * 2**20
     prompt_tokens: int | None = None
     request_seconds: float = 3600.0
 
@@ -37,6 +38,7 @@ class AdmissionConfig:
             tenant=Limits(**section["tenant"]),
             gateways=section["gateways"],
             body_bytes=section["body_kib"] * 1024,
+            bodies_bytes=section["bodies_mib"] * 2**20,
             prompt_tokens=section["prompt_tokens"],
             request_seconds=section["request_seconds"],
         )

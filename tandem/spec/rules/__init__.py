@@ -66,6 +66,8 @@ RULES: Final[tuple[Rule, ...]] = (
     access.gateway_ports_distinct,
     admission.scales_before_waiting,
     admission.body_holds_context,
+    admission.bodies_hold_largest,
+    admission.memory_holds_bodies,
     admission.prompt_fits_context,
     admission.waits_within_request,
     admission.tenant_tokens_allow_requests,

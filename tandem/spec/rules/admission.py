@@ -11,6 +11,9 @@ from tandem.spec.findings import Finding, Severity
 _BYTES_PER_TOKEN = 8
 """More than a token takes in JSON: English and code have 3 to 5 bytes, escaped scripts 6 a character."""
 
+_COPIES = 4
+"""How often a body may be there: as it came, parsed, and as two peers are sent it."""
+
 
 def scales_before_waiting(deployment: Deployment) -> Iterator[Finding]:
     """Warn where requests wait before tasks are added: one tenant alone runs four fifths of what a task takes."""
@@ -39,6 +42,35 @@ def body_holds_context(deployment: Deployment) -> Iterator[Finding]:
             got=str(admission.body_kib),
             allowed=f"at least {needed}, {_BYTES_PER_TOKEN} bytes for each of {longest} tokens",
             change="raise it, or lower model.max_model_len or gateway.admission.prompt_tokens",
+            severity=Severity.WARNING,
+        )
+
+
+def bodies_hold_largest(deployment: Deployment) -> Iterator[Finding]:
+    """Refuse a bound of all bodies under which the largest one never fits."""
+    admission = deployment.gateway.admission
+    one_tenant = admission.bodies_mib * 1024 * GREED // (GREED + 1)
+    if admission.body_kib > one_tenant:
+        yield Finding(
+            code="bodies-smaller-than-body",
+            path="gateway.admission.bodies_mib",
+            got=str(admission.bodies_mib),
+            allowed=f"so many that four fifths, which one tenant may hold, reach body_kib ({admission.body_kib})",
+            change="raise it, or lower body_kib",
+        )
+
+
+def memory_holds_bodies(deployment: Deployment) -> Iterator[Finding]:
+    """Warn where bodies may exhaust a task's memory."""
+    gateway = deployment.gateway
+    most = gateway.memory_mib // _COPIES
+    if gateway.admission.bodies_mib > most:
+        yield Finding(
+            code="bodies-exceed-memory",
+            path="gateway.admission.bodies_mib",
+            got=str(gateway.admission.bodies_mib),
+            allowed=f"at most {most}, a {_COPIES}th of gateway.memory_mib ({gateway.memory_mib})",
+            change="lower it, or raise memory_mib",
             severity=Severity.WARNING,
         )
 

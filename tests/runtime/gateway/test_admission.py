@@ -199,3 +199,18 @@ async def test_requests_are_counted_by_tenant_and_outcome(start: Start) -> None:
         for tenant, outcome in [("acme", "success"), ("acme", "throttled"), ("other", "refused")]
     }
     assert set(found.values()) == {1}
+
+
+async def test_bodies_that_would_exhaust_the_memory_are_refused_before_they_are_read(start: Start) -> None:
+    setup = await start("cs3", AdmissionConfig(bodies_bytes=10_000), tenants())
+    gate = setup.prefill.hold(CHAT_COMPLETIONS)
+    large = [{"role": "user", "content": "x" * 4000}]
+    asked = asyncio.create_task(status(setup, messages=large))
+    await until(setup, running=1, waiting=0)
+    assert await status(setup, messages=[{"role": "user", "content": "x" * 5000}]) == (429, "overloaded", "1")
+    asked_too = asyncio.create_task(status(setup, OTHER_KEY))
+    await until(setup, running=2, waiting=0)
+    gate.set()
+    assert set(await asyncio.gather(asked, asked_too)) == {(200, None, None)}
+    assert setup.gateway.bodies.held == 0
+    assert await status(setup, messages=large) == (200, None, None)

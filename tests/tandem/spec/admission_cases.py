@@ -49,4 +49,19 @@ ADMISSION = [
         right={"gateway__admission": {"tenant": {"concurrency": 4}}, "gateway__max_count": 4},
         severity=Severity.WARNING,
     ),
+    Case(
+        rule="bodies_hold_largest",
+        code="bodies-smaller-than-body",
+        path="gateway.admission.bodies_mib",
+        wrong={"gateway__admission": {"bodies_mib": 16, "body_kib": 13108}},
+        right={"gateway__admission": {"bodies_mib": 16, "body_kib": 13107}},
+    ),
+    Case(
+        rule="memory_holds_bodies",
+        code="bodies-exceed-memory",
+        path="gateway.admission.bodies_mib",
+        wrong={"gateway__admission": {"bodies_mib": 513}},
+        right={"gateway__admission": {"bodies_mib": 512}},
+        severity=Severity.WARNING,
+    ),
 ]
