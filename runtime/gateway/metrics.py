@@ -17,8 +17,8 @@ from runtime.handoff import metrics as names
 from runtime.handoff.metrics import Metric
 
 _COUNTED: Final = (
-    *(names.REQUESTS, names.ERRORS, names.THROTTLES, names.CLIENTS_GONE, names.KV_TRANSFER_BYTES),
-    *(names.FIRST_TOKENS_COMPARED, names.FIRST_TOKENS_OTHER),
+    *(names.REQUESTS, names.ERRORS, names.THROTTLES, names.CLIENT_ERRORS, names.CLIENTS_GONE),
+    *(names.KV_TRANSFER_BYTES, names.FIRST_TOKENS_COMPARED, names.FIRST_TOKENS_OTHER),
 )
 
 
@@ -48,6 +48,7 @@ class Metrics:
         self._counts[names.REQUESTS] += 1
         self._counts[names.ERRORS] += failed
         self._counts[names.THROTTLES] += status == 429
+        self._counts[names.CLIENT_ERRORS] += 400 <= status < 499 and status != 429
         self._counts[names.CLIENTS_GONE] += status == CLIENT_GONE
         self._counts[names.KV_TRANSFER_BYTES] += record.kv_bytes
         self._counts[names.FIRST_TOKENS_COMPARED] += record.phases.first_token is not None

@@ -1,7 +1,8 @@
 """Name the CloudWatch metrics that Tandem's programs publish and that its alarms, dashboard and scaling read.
 
 Each program prints one document of CloudWatch's embedded metric format for each clock minute, so that over a period of
-sixty seconds every program counts once. A gauge is its mean over that minute: ``Sum`` adds up what all programs hold.
+sixty seconds every program counts once. Requests have the names that CloudWatch has in ``AWS/Bedrock``, but that
+``Invocations`` are all of them. A gauge is its mean over that minute: ``Sum`` adds up what all programs hold.
 """
 
 from __future__ import annotations
@@ -48,16 +49,21 @@ ACTIVE_STREAMS: Final = Metric("ActiveStreams", Unit.COUNT, "Sum", "requests und
 RESERVATION_FILL: Final = Metric(
     "ReservationFill", Unit.NONE, "Maximum", "share of the decode endpoint's KV memory that is reserved, 0 to 1"
 )
-REQUESTS: Final = Metric("Requests", Unit.COUNT, "Sum", "chat completions that ended, however they did")
-ERRORS: Final = Metric("Errors", Unit.COUNT, "Sum", "those that ended with a status of 500 or more, or broke off")
-THROTTLES: Final = Metric("Throttles", Unit.COUNT, "Sum", "those that ended with status 429")
+REQUESTS: Final = Metric("Invocations", Unit.COUNT, "Sum", "chat completions that ended, however they did")
+ERRORS: Final = Metric(
+    "InvocationServerErrors", Unit.COUNT, "Sum", "those that ended with a status of 500 or more, or broke off"
+)
+THROTTLES: Final = Metric("InvocationThrottles", Unit.COUNT, "Sum", "those that ended with status 429")
+CLIENT_ERRORS: Final = Metric(
+    "InvocationClientErrors", Unit.COUNT, "Sum", "those that ended with another status of 400 to 498"
+)
 CLIENTS_GONE: Final = Metric("ClientsGone", Unit.COUNT, "Sum", "those whose client left before the end")
 KV_TRANSFER_BYTES: Final = Metric("KvTransferBytes", Unit.BYTES, "Sum", "KV read from prefill workers")
 FIRST_TOKENS_COMPARED: Final = Metric(
     "FirstTokensCompared", Unit.COUNT, "Sum", "answers without chance whose first token was held against prefill's"
 )
 FIRST_TOKENS_OTHER: Final = Metric("FirstTokensOther", Unit.COUNT, "Sum", "those that began with another token")
-REQUEST_TIME: Final = Metric("RequestTime", Unit.MILLISECONDS, "p99", "from a request to the end of its answer")
+REQUEST_TIME: Final = Metric("InvocationLatency", Unit.MILLISECONDS, "p99", "from a request to the end of its answer")
 TIME_TO_FIRST_TOKEN: Final = Metric(
     "TimeToFirstToken", Unit.MILLISECONDS, "p99", "from a streamed request to the first bytes of its answer"
 )
@@ -100,6 +106,7 @@ GATEWAY: Final = (
     REQUESTS,
     ERRORS,
     THROTTLES,
+    CLIENT_ERRORS,
     CLIENTS_GONE,
     KV_TRANSFER_BYTES,
     FIRST_TOKENS_COMPARED,

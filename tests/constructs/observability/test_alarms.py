@@ -95,7 +95,8 @@ def test_silence_is_no_alarm_but_the_probes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "counted", "percent"), [("RequestsFail", "Errors", 1), ("ClientsThrottled", "Throttles", 5)]
+    ("name", "counted", "percent"),
+    [("RequestsFail", "InvocationServerErrors", 1), ("ClientsThrottled", "InvocationThrottles", 5)],
 )
 def test_shares_are_of_all_requests_and_need_three_minutes_of_five(name: str, counted: str, percent: int) -> None:
     alarm = _alarms()[name]
@@ -103,7 +104,7 @@ def test_shares_are_of_all_requests_and_need_three_minutes_of_five(name: str, co
     named = {
         each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in alarm["Metrics"] if "MetricStat" in each
     }
-    assert (expression, named) == ("IF(all > 0, 100 * some / all, 0)", {"some": counted, "all": "Requests"})
+    assert (expression, named) == ("IF(all > 0, 100 * some / all, 0)", {"some": counted, "all": "Invocations"})
     assert (alarm["Threshold"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (percent, 3, 5)
 
 

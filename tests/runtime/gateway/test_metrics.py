@@ -33,11 +33,16 @@ async def test_a_streamed_answer_is_counted_with_its_phases(cs3: Setup) -> None:
     async with cs3.ask(stream=True) as answer:
         await answer.read()
     counted = _taken(cs3)
-    assert (counted["Deployment"], counted["Requests"], counted["Errors"], counted["Throttles"]) == ("small", 1, 0, 0)
+    assert (
+        counted["Deployment"],
+        counted["Invocations"],
+        counted["InvocationServerErrors"],
+        counted["InvocationThrottles"],
+    ) == ("small", 1, 0, 0)
     assert counted["KvTransferBytes"] == 921600
     [first] = counted["TimeToFirstToken"]
     assert sum(counted[metric.name][0] for metric in names.PHASES.values()) == pytest.approx(first, abs=0.01)
-    assert counted["RequestTime"][0] >= first
+    assert counted["InvocationLatency"][0] >= first
     assert counted["ActiveStreams"] > 0
     assert counted["QueuedPromptTokens"] > 0
     assert counted["PromptTokens"] == cs3.decode.body(RESERVATIONS)["prompt_tokens"]
@@ -51,17 +56,17 @@ async def test_a_period_begins_anew_and_says_nothing_of_what_was_not_measured(cs
         await answer.read()
     _taken(cs3)
     counted = _taken(cs3)
-    assert (counted["Requests"], counted["QueuedPromptTokens"], counted["ActiveStreams"]) == (0, 0, 0)
+    assert (counted["Invocations"], counted["QueuedPromptTokens"], counted["ActiveStreams"]) == (0, 0, 0)
     assert counted["_aws"]["Timestamp"] == 120_000
     named = {metric["Name"] for metric in counted["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert named.isdisjoint({"TimeToFirstToken", "RequestTime", "ReservationFill", "PrefillTime"})
+    assert named.isdisjoint({"TimeToFirstToken", "InvocationLatency", "ReservationFill", "PrefillTime"})
 
 
 async def test_a_whole_answer_has_no_time_to_first_token(cs3: Setup) -> None:
     async with cs3.ask() as answer:
         await answer.read()
     counted = _taken(cs3)
-    assert (counted["Requests"], len(counted["RequestTime"])) == (1, 1)
+    assert (counted["Invocations"], len(counted["InvocationLatency"])) == (1, 1)
     assert "TimeToFirstToken" not in counted
     assert sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="success") == 1
 
@@ -74,10 +79,17 @@ async def test_refusals_and_failures_are_told_apart(cs3: Setup) -> None:
     async with cs3.ask() as answer:
         assert answer.status == 502
     counted = _taken(cs3)
-    assert (counted["Requests"], counted["Throttles"], counted["Errors"]) == (2, 1, 1)
+    assert (counted["Invocations"], counted["InvocationThrottles"], counted["InvocationServerErrors"]) == (2, 1, 1)
     assert counted["PromptTokens"] == 0  # nothing was prefilled, so none of it calls for hosts
     assert sample(cs3, "tandem_gateway_errors_total", code="capacity") == 1
     assert sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="error") == 2
+
+
+async def test_what_the_client_is_to_blame_for_is_counted_apart(cs3: Setup) -> None:
+    async with cs3.ask(messages=[]) as answer:
+        assert answer.status == 400
+    counted = _taken(cs3)
+    assert (counted["Invocations"], counted["InvocationClientErrors"], counted["InvocationServerErrors"]) == (1, 1, 0)
 
 
 async def test_a_stream_that_breaks_off_is_an_error_though_its_status_was_200(cs3: Setup) -> None:
@@ -85,7 +97,7 @@ async def test_a_stream_that_breaks_off_is_an_error_though_its_status_was_200(cs
     cs3.decode.chunks = cs3.decode.chunks[:1]
     async with cs3.ask(stream=True) as answer:
         await answer.read()
-    assert _taken(cs3)["Errors"] == 1
+    assert _taken(cs3)["InvocationServerErrors"] == 1
 
 
 async def test_a_peer_s_own_codes_make_no_labels(cs3: Setup) -> None:
@@ -114,7 +126,7 @@ async def test_gauges_rise_while_a_request_waits_for_prefill(cs3: Setup) -> None
     gate.set()
     await task
     assert (cs3.metrics.queued.level, cs3.metrics.streams.level) == (0, 0)
-    assert _taken(cs3)["Requests"] == 1  # no other route counts
+    assert _taken(cs3)["Invocations"] == 1  # no other route counts
 
 
 @pytest.mark.parametrize("provider", ["cs3", "vllm", "openai"])
@@ -135,7 +147,7 @@ def test_a_minute_of_many_requests_is_sampled_whole_and_counted_exactly(cs3: Set
         record.phases.first_bytes(None)
         cs3.metrics.ended(record, 200)
     counted = _taken(cs3)
-    assert counted["Requests"] == 250
+    assert counted["Invocations"] == 250
     kept = [counted[metric.name] for metric in (names.TIME_TO_FIRST_TOKEN, *names.PHASES.values())]
     assert {len(values) for values in kept} == {emf.MAX_VALUES}
     for first, *phases in zip(*kept, strict=True):

@@ -19,7 +19,7 @@ def test_a_document_names_its_metrics_with_unit_and_dimensions() -> None:
                     "Namespace": "Tandem",
                     "Dimensions": [["Deployment", "Stage"]],
                     "Metrics": [
-                        {"Name": "Requests", "Unit": "Count"},
+                        {"Name": "Invocations", "Unit": "Count"},
                         {"Name": "TimeToFirstToken", "Unit": "Milliseconds"},
                     ],
                 }
@@ -29,6 +29,6 @@ def test_a_document_names_its_metrics_with_unit_and_dimensions() -> None:
         "Deployment": "small",
         "Stage": "prefill",
         "provider": "efa",
-        "Requests": 3,
+        "Invocations": 3,
         "TimeToFirstToken": [1.5, 2.5],
     }

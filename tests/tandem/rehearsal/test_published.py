@@ -32,7 +32,7 @@ _EXPIRED = {"Namespace": "Tandem", "MetricName": "KvLeaseExpired", "Dimensions":
 _ERRORS = {"Namespace": "AWS/ApplicationELB", "MetricName": "HTTPCode_Target_5XX_Count", "Dimensions": []}
 _QUERY = {"Id": "expired", "ReturnData": True, "MetricStat": {"Metric": _EXPIRED, "Period": 60, "Stat": "Sum"}}
 _ROWS = [
-    ["Tandem", "Throttles", "Deployment", "small", {"stat": "Sum"}],
+    ["Tandem", "InvocationThrottles", "Deployment", "small", {"stat": "Sum"}],
     ["AWS/ECS", "CPUUtilization", "ServiceName", "gateway"],
     [{"expression": "a + b"}],
 ]
@@ -81,8 +81,8 @@ def test_what_is_read_and_printed_is_listed(reading: Api) -> None:
     noise = ("prefill: ready", "[1, 2]", '{"event": "request"}', "{")
     assert require_published(reading, [*noise, *_ALL]) == [
         "DecodeEndpointUp{Deployment=small}",
+        "InvocationThrottles{Deployment=small}",
         "KvLeaseExpired{Deployment=small, Stage=prefill}",
-        "Throttles{Deployment=small}",
     ]
 
 
@@ -101,8 +101,8 @@ def test_another_deployment_s_or_stage_s_metric_is_not_the_one_that_is_read(read
 
 def test_a_metric_whose_value_is_absent_is_not_published(reading: Api) -> None:
     document = json.loads(_ALL[0])
-    del document["Throttles"]
-    with pytest.raises(UnpublishedError, match="Throttles"):
+    del document["InvocationThrottles"]
+    with pytest.raises(UnpublishedError, match="InvocationThrottles"):
         require_published(reading, [json.dumps(document), *_ALL[1:]])
 
 
