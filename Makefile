@@ -60,7 +60,7 @@ check: setup ## style, types and the direction of imports
 	@ruff check . && ruff format --check -q . && mypy && lint-imports
 
 test-unit: setup
-	@pytest
+	@pytest -n auto --dist loadgroup
 
 test-rehearsal: setup ## whole rehearsals, broken deployments among them; the contract kept and broken; real processes that die
 	@pytest -m rehearsal
