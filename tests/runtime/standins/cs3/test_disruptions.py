@@ -28,7 +28,7 @@ WORKER_HOST = "127.77.0.3"
 async def test_a_client_that_leaves_ends_its_answer(gateway: Gateway, stream: bool) -> None:
     before = await gateway.metric(OUTCOMES + '{code="cancelled"}')
     params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
-    body = chat_body(params, max_tokens=5000, temperature=1, seed=1, stream=stream)
+    body = chat_body(params, max_tokens=5000, temperature=2, seed=1, stream=stream)
     url, headers = gateway.emulator + contract.CHAT_COMPLETIONS, {"Authorization": f"Bearer {DECODE_KEY}"}
     if stream:
         async with gateway.http.post(url, json=body, headers=headers) as response:

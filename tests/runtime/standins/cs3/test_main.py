@@ -96,7 +96,7 @@ async def test_a_signal_ends_an_answer_and_the_program_with_status_0(
     with emulator(tmp_path / "emulator.log") as (process, url):
         mortal = Gateway(http, url, gateway.worker)
         params = signed(await mortal.prefill(), await mortal.reserve(max_tokens=5000))
-        body = chat_body(params, max_tokens=5000, temperature=1, seed=1, stream=True)
+        body = chat_body(params, max_tokens=5000, temperature=2, seed=1, stream=True)
         headers = {"Authorization": f"Bearer {DECODE_KEY}"}
         async with http.post(url + contract.CHAT_COMPLETIONS, json=body, headers=headers) as response:
             await response.content.readline()

@@ -94,7 +94,7 @@ async def test_an_answer_ends_at_the_time_limit_and_frees_what_it_held(gateway: 
     ended = 'tandem_decode_requests_total{code="deadline_exceeded"}'
     before = await gateway.metric(ended)
     params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
-    body = chat_body(params, max_tokens=5000, temperature=1, seed=1, stream=stream)
+    body = chat_body(params, max_tokens=5000, temperature=2, seed=1, stream=stream)
     status, text = await _limited(gateway, body, "3000")
     assert status == (200 if stream else 504)
     last = text.strip().rpartition("data: ")[2]
