@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--failures", type=_hours, metavar="HOURS", help="let each prefill host fail once in so many hours on average"
     )
+    simulate.add_argument(
+        "--decode-failures", type=_hours, metavar="HOURS", help="the same for each decode endpoint or decode host"
+    )
     simulate.add_argument("--tenants", type=_senders, default=1, metavar="N", help="tenants that share the requests")
     simulate.add_argument("--html", type=Path, metavar="OUT", help="draw the report into this file")
     simulate.add_argument("--output", choices=["text", "json"], default="text")
@@ -240,6 +243,7 @@ def _simulate(options: argparse.Namespace) -> int:
         trace=options.trace,
         apart=options.spread,
         failures=options.failures,
+        decode_failures=options.decode_failures,
         tenants=options.tenants,
         as_json=options.output == "json",
         html=options.html,

@@ -47,6 +47,7 @@ class Programs(Entry):
     step_seconds: Figure
     call_seconds: Figure
     reservation_seconds: Figure
+    endpoint_repair_seconds: Figure
 
 
 class Machines(Entry):

@@ -9,11 +9,15 @@ from runtime.gateway.routing.disaggregation import Handoff
 from tandem.simulation.job import Job
 
 Told = Callable[[Job], None]
+Broken = list[tuple[Job, int]]
+"""Jobs that were not done, each with how many tokens of its answer were made."""
 
 
 class Endpoint(Protocol):
     """Decode; each form tells the ``done`` that it was made with of every job that has its last token."""
 
+    up: bool
+    """Whether it is there."""
     in_flight: int
     handoffs: frozenset[Handoff]
     """What it can be given."""

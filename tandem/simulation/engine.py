@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tandem.catalog.models import Model
+from tandem.simulation.endpoint import Broken
 from tandem.simulation.job import Job
 from tandem.simulation.loop import Loop
 from tandem.simulation.meter import Meter
@@ -75,9 +76,11 @@ class Engine:
         if self._stride is None and self._waiting:
             self._begin()
 
-    def stop(self) -> list[Job]:
+    def stop(self) -> Broken:
         """End at once, and return the jobs that were not done; what was held is lost."""
-        lost = [*self._waiting, *self._prefilling, *(job for _, _, job in self._decoding)]
+        made = self._steps + self._gone()
+        lost = [(job, 0) for job in (*self._waiting, *self._prefilling)]
+        lost += [(job, max(0, job.answer - (due - made))) for due, _, job in self._decoding]
         self._waiting.clear()
         self._prefilling.clear()
         self._decoding.clear()
@@ -86,6 +89,11 @@ class Engine:
         self._epoch += 1
         self._prefixes = PrefixCache()
         return lost
+
+    def _gone(self) -> int:
+        """Return how many whole steps of those under way have gone by."""
+        began, seconds, steps, _ = self._stride or (0.0, math.inf, 1, [])
+        return int((self._loop.now - began) / seconds * steps)
 
     def _needs(self, job: Job) -> int:
         return job.prompt + job.answer if self._decodes else job.prompt

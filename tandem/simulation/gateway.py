@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from runtime.gateway.admission.line import Place
@@ -12,7 +12,7 @@ from runtime.gateway.routing import prefix
 from runtime.gateway.routing import worker as workers
 from runtime.gateway.routing.budget import RetryBudget
 from runtime.gateway.routing.disaggregation import Handoff, disaggregate
-from runtime.gateway.routing.failure import TRIES, Action, Leg, act
+from runtime.gateway.routing.failure import TRIES, Action, Leg, act, charged
 from runtime.handoff.contract import Code, HandoffError
 from tandem.simulation.endpoint import Endpoint
 from tandem.simulation.job import NEVER, Job
@@ -88,7 +88,10 @@ class Gateway:
 
     def _attempt(self, job: Job) -> None:
         self._turn += 1
-        candidates = [self._decoder(each, job) for each in self._fleet.endpoints if each not in job.tried]
+        candidates = [self._decoder(each, job) for each in self._others(job)]
+        if not candidates:
+            self._give_up(job, Code.DECODE_UNAVAILABLE)
+            return
         job.endpoint = endpoints.choose(candidates, turn=self._turn).choice
         try:
             job.endpoint.reserve(job)
@@ -162,16 +165,29 @@ class Gateway:
             raise HandoffError(Code.KV_STALE, "the READ ended later than the lease is known to hold: prefill again")
 
     def refused(self, job: Job) -> None:
-        """Go on with a job whose KV the endpoint could not use, for the reason that it left in ``error``."""
-        job.worker.abort(job)
+        """Go on with a job that its endpoint could not take, for the reason that it left in ``error``."""
+        self._abort(job)
         self._failed(job, Leg.DECODE, Code(job.error))
+
+    def broke(self, job: Job, made: int) -> None:
+        """Go on with a job whose endpoint went away after ``made`` tokens of its answer."""
+        self._abort(job)
+        if not made:
+            self._failed(job, Leg.DECODE, Code.DECODE_UNAVAILABLE)
+            return
+        self._failed(job.rest(made), Leg.STREAM, Code.DECODE_FAILED)
+
+    def _abort(self, job: Job) -> None:
+        if job.worker:
+            job.worker.abort(job)
 
     def lost(self, job: Job) -> None:
         """Go on with a job whose worker went away before its prompt was done."""
         self._left_prefill(job)
         if self._prefixes:
             self._prefixes.keep([worker for worker in self._fleet.workers if worker.up])
-        if self._does(job, Leg.PREFILL, Code.PREFILL_FAILED, Action.ANOTHER_WORKER):
+        possible = {Action.ANOTHER_WORKER} if job.attempt + 1 < TRIES else set()
+        if self._after(Leg.PREFILL, Code.PREFILL_FAILED, possible) is Action.ANOTHER_WORKER:
             self._prefill(job)
         else:
             job.endpoint.withdraw(job)
@@ -179,22 +195,36 @@ class Gateway:
 
     def _failed(self, job: Job, leg: Leg, code: Code) -> None:
         job.tried.append(job.endpoint)
-        elsewhere = len(job.tried) < len(self._fleet.endpoints)
-        if elsewhere and act(leg, code, {Action.ANOTHER_ENDPOINT}) is Action.ANOTHER_ENDPOINT:
-            self._again(job)
-        elif self._does(job, leg, code, Action.RESERVE_AGAIN):
-            job.tried = job.tried[-1:] if elsewhere else []
-            self._again(job)
-        else:
+        action = self._after(leg, code, self._possible(job))
+        if action is Action.GIVE_UP:
             self._give_up(job, code)
+            return
+        if not self._others(job):
+            job.tried.clear()
+        job.once_more = job.once_more or action is Action.ONCE_MORE
+        self._again(job)
 
-    def _does(self, job: Job, leg: Leg, code: Code, action: Action) -> bool:
-        """Tell whether the table has ``action`` for this, and job and budget allow it."""
-        if job.attempt + 1 >= TRIES or act(leg, code, {action}) is not action:
-            return False
+    def _possible(self, job: Job) -> set[Action]:
+        if job.attempt + 1 >= TRIES:
+            return set()
+        possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
+        if self._others(job):
+            possible.add(Action.ANOTHER_ENDPOINT)
+        elif not job.once_more:
+            possible.add(Action.ONCE_MORE)
+        return possible
+
+    def _others(self, job: Job) -> list[Endpoint]:
+        return [each for each in self._fleet.endpoints if each.up and each not in job.tried]
+
+    def _after(self, leg: Leg, code: Code, possible: Collection[Action]) -> Action:
+        """Return what the table has for this, where the budget allows it."""
+        action = act(leg, code, possible)
+        if action is Action.GIVE_UP or not charged(leg, code):
+            return action
         left = self._budget.spend(self._loop.now)
         self._budget = left or self._budget
-        return left is not None
+        return action if left else Action.GIVE_UP
 
     def _again(self, job: Job) -> None:
         job.attempt += 1

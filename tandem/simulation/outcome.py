@@ -70,16 +70,17 @@ class Book:
 
     def answered(self, job: Job, now: float) -> None:
         """Note a job that has its last token now."""
-        per_token = (now - job.first) / (job.answer - 1) if job.answer > 1 else np.nan
-        ttft = job.first - job.arrived + self.calls
+        whole = job.whole
+        per_token = (now - whole.first) / (whole.answer - 1) if whole.answer > 1 else np.nan
+        ttft = whole.first - whole.arrived + self.calls
         self.columns[:, job.index] = (
             ttft,
             per_token,
-            job.started - job.arrived,
-            job.prefilled - job.started,
-            job.first - job.prefilled,
+            whole.started - whole.arrived,
+            whole.prefilled - whole.started,
+            whole.first - whole.prefilled,
         )
-        self.cached[job.index] = job.cached
+        self.cached[job.index] = whole.cached
 
     def gave_up(self, job: Job) -> None:
         """Note a job that was refused for its ``error``."""

@@ -6,6 +6,7 @@ import math
 
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.lease import Leases, Notice
+from tandem.simulation.endpoint import Broken
 from tandem.simulation.engine import Engine
 from tandem.simulation.job import Job
 from tandem.simulation.link import Link
@@ -54,12 +55,16 @@ class PrefillWorker:
         if job.id in self._jobs:
             self._free(job.id)
 
-    def fail(self) -> list[Job]:
+    def fail(self) -> Broken:
         """Lose all KV, and return the jobs whose prompts were not done; readers find out by themselves."""
         self.healthy, self._failed_at = False, self._loop.now
         self._leases = Leases(self._lease_seconds)
         self._jobs.clear()
         return self.engine.stop()
+
+    def repaired(self) -> None:
+        """Be there again, with nothing of before."""
+        self.healthy = True
 
     def _expire(self) -> None:
         for ended in self._leases.expire(now=self._loop.now):

@@ -66,7 +66,10 @@ class _Run:
         ]
         follow(self.loop, groups, self._gateways, self._fleet, trace.span)
         if site.outages:
-            schedule(self.loop, self._fleet.workers, site.outages, trace.span)
+            schedule(self.loop, self._fleet.workers, site.outages, trace.span, _lost)
+        if site.decode_outages:
+            decoders = [each for each in endpoints if isinstance(each, WaferEndpoint | WorkerEndpoint)]
+            schedule(self.loop, decoders, site.decode_outages, trace.span, _broke)
         self._count = 0
         self._next(None)
 
@@ -108,7 +111,7 @@ class _Run:
                 for _ in range(pool.count):
                     engine = self._engine(pool, part, count, site.decode_max_num_seqs, self._decoded, decodes=True)
                     ingress = Link(pool.egress, self._meters.of("EFA into decode", count))
-                    yield WorkerEndpoint(self.loop, site.model, engine, ingress)
+                    yield WorkerEndpoint(self.loop, site.model, engine, ingress, _refused)
 
     def _engine(self, pool: Pool, part: str, count: int, seqs: int, done: Told, *, decodes: bool = False) -> Engine:
         limits = Limits(
@@ -155,3 +158,11 @@ def _prefilled(job: Job) -> None:
 
 def _refused(job: Job) -> None:
     job.gateway.refused(job)
+
+
+def _lost(job: Job, _: int) -> None:
+    job.gateway.lost(job)
+
+
+def _broke(job: Job, made: int) -> None:
+    job.gateway.broke(job, made)

@@ -86,6 +86,9 @@ class Site:
     tenants: int = 1
     """How many send the requests, each as many."""
     outages: Outages | None = None
+    """Of prefill workers."""
+    decode_outages: Outages | None = None
+    """Of endpoints and decode workers."""
 
 
 def fastest_token(site: Site) -> float:

@@ -22,6 +22,7 @@ class TextEndpoint:
         self._compute = Link(side.flops, meters.of("endpoint's prefill", 1))
         self._memory, self._held, self._token = side.kv_bytes, 0.0, 1 / side.tokens_per_second
         self.in_flight, self.handoffs, self.caches = 0, frozenset({Handoff.TEXT}), False
+        self.up = True
 
     @property
     def fill(self) -> float:

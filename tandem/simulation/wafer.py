@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from runtime.gateway.routing.disaggregation import Handoff
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.reservation import Reservations
 from tandem.catalog.models import Model
-from tandem.simulation.endpoint import Told
+from tandem.simulation.endpoint import Broken, Told
 from tandem.simulation.job import Job
 from tandem.simulation.link import Link
 from tandem.simulation.loop import Loop
@@ -23,13 +24,16 @@ class WaferEndpoint:
     def __init__(
         self, loop: Loop, model: Model, wafers: Wafers, context: int, meters: Meters, done: Told, failed: Told
     ) -> None:
-        ids = itertools.count()
         self._loop, self._model, self._context, self._done, self._failed = loop, model, context, done, failed
-        self._books = Reservations(memory=int(wafers.kv_bytes), ttl=wafers.ttl_seconds, new_id=lambda: str(next(ids)))
+        self._wafers, self._ids = wafers, map(str, itertools.count())
+        self._books = _books(wafers, self._ids)
         self._ingress = Link(wafers.ingress, meters.of("CS-3 ingress", wafers.endpoints))
         self._memory = meters.of("CS-3 memory", max(1.0, wafers.endpoints * wafers.kv_bytes))
         self._token = 1 / wafers.tokens_per_second
         self.in_flight, self.handoffs, self.caches = 0, frozenset({Handoff.KV}), False
+        self.up = True
+        self._taken: dict[Job, float] = {}
+        """When each job's next event is due."""
 
     @property
     def fill(self) -> float:
@@ -55,6 +59,8 @@ class WaferEndpoint:
         now = self._loop.now
         self._counted(job)
         try:
+            if not self.up:
+                raise HandoffError(Code.DECODE_UNAVAILABLE, "the endpoint went away: ask another one")
             held = self._books.consume(job.reservation, request_id=job.id, attempt=job.attempt, now=now)
         except HandoffError as error:
             self._refuse(job, error.code)
@@ -69,10 +75,39 @@ class WaferEndpoint:
         size = self._model.kv_bytes(job.prompt)
         # a READ streams through both links: it ends with the slower
         ends = max(job.worker.egress.send(size, now), self._ingress.send(size, now))
+        self._taken[job] = ends
         self._loop.at(ends, self._landed, (job, landed))
+
+    def fail(self) -> Broken:
+        """Lose all KV and every reservation, and return the jobs that were taken."""
+        self.up, self._books = False, _books(self._wafers, self._ids)
+        broken = [(job, self._made(job)) for job in self._taken]
+        for job in self._taken:
+            self._counted(job)
+        self._taken.clear()
+        self.in_flight -= len(broken)
+        return broken
+
+    def repaired(self) -> None:
+        """Be there again, with nothing of before."""
+        self.up = True
+
+    def _made(self, job: Job) -> int:
+        """Return how many tokens of a job's answer there are."""
+        since = self._loop.now - job.first
+        return min(job.answer - 1, 1 + int(since / self._token)) if since >= 0 else 0
+
+    def _is_due(self, job: Job) -> bool:
+        """Tell whether this moment's event is of what goes on here, not of what a failure ended."""
+        due = self._taken.get(job) == self._loop.now
+        if due:
+            del self._taken[job]
+        return due
 
     def _landed(self, read: tuple[Job, Told]) -> None:
         job, landed = read
+        if not self._is_due(job):
+            return
         try:
             landed(job)
         except HandoffError as error:
@@ -81,7 +116,8 @@ class WaferEndpoint:
             self._refuse(job, error.code)
             return
         job.first = self._loop.now + self._token
-        self._loop.at(self._loop.now + self._token * job.answer, self._ended, job)
+        self._taken[job] = self._loop.now + self._token * job.answer
+        self._loop.at(self._taken[job], self._ended, job)
 
     def _refuse(self, job: Job, code: Code) -> None:
         self.in_flight -= 1
@@ -89,6 +125,8 @@ class WaferEndpoint:
         self._failed(job)
 
     def _ended(self, job: Job) -> None:
+        if not self._is_due(job):
+            return
         self._books.finish(job.reservation)
         self._counted(job)
         self.in_flight -= 1
@@ -96,3 +134,7 @@ class WaferEndpoint:
 
     def _counted(self, job: Job) -> None:
         self._memory.add(job.held_at, self._loop.now, job.held)
+
+
+def _books(wafers: Wafers, ids: Iterator[str]) -> Reservations:
+    return Reservations(memory=int(wafers.kv_bytes), ttl=wafers.ttl_seconds, new_id=ids.__next__)

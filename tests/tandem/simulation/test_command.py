@@ -52,6 +52,18 @@ def test_an_unknown_figure_is_named(
     assert message in capsys.readouterr().err
 
 
+def test_machines_fail_as_often_as_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", EXAMPLE, "--trace", "synthetic:rate=2,seconds=600,answer=300", "--output", "json"]
+    told = []
+    for failures in ([], ["--failures", "0.01"], ["--decode-failures", "0.01"]):
+        assert main([*asked, *failures]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    sound, prefill, decode = told
+    assert sound["refused_share"] == 0
+    assert prefill["refused"].keys() == {"prefill_unavailable"}
+    assert decode["refused"].keys() == {"decode_unavailable"}
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "10001"])
 def test_a_number_of_tenants_of_no_use_is_told(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
