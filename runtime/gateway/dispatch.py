@@ -18,7 +18,7 @@ from runtime.gateway.prompt import described
 from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.retries import Retries, code_of
 from runtime.gateway.routing.disaggregation import Handoff, Thresholds, disaggregate
-from runtime.gateway.routing.failure import TRIES, Action, Leg
+from runtime.gateway.routing.failure import Action, Leg, available
 from runtime.gateway.upstream import Client, PeerError, Response, UnreachableError
 from runtime.gateway.workers import Pool, Prompt
 from runtime.handoff.contract import Code, HandoffError
@@ -195,16 +195,10 @@ class Run:
         self._once_more = self._once_more or action is Action.ONCE_MORE
 
     def _possible(self) -> set[Action]:
-        if self._attempt.number >= TRIES:
-            return set()
-        possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
-        if self._others():
-            possible.add(Action.ANOTHER_ENDPOINT)
-        elif not self._once_more:
-            possible.add(Action.ONCE_MORE)
-        if self._attempt.handoff is Handoff.KV and self._dispatch.fleet.usable(_takes_text):
-            possible.add(Action.TEXT)
-        return possible
+        allowed = available(self._attempt.number, others=self._others(), once_more=self._once_more)
+        if allowed and self._attempt.handoff is Handoff.KV and self._dispatch.fleet.usable(_takes_text):
+            allowed.add(Action.TEXT)
+        return allowed
 
     def _others(self) -> bool:
         return bool(self._dispatch.fleet.usable(self._fit, self._tried))

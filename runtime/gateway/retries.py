@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from runtime.gateway.phases import Phases
 from runtime.gateway.routing.budget import RetryBudget
-from runtime.gateway.routing.failure import Action, Leg, act, charged
+from runtime.gateway.routing.failure import Action, Leg, decide
 from runtime.gateway.upstream import PeerError
 from runtime.handoff.contract import Code, HandoffError
 
@@ -26,17 +26,10 @@ class Retries:
     def after(self, leg: Leg, error: Exception, possible: Collection[Action], phases: Phases) -> Action:
         """Return what is done about ``error``; ``GIVE_UP`` where nothing is possible, or the budget is spent."""
         code = code_of(error)
-        action = act(leg, code, possible)
-        if action is Action.GIVE_UP or (charged(leg, code) and not self._spent()):
-            return Action.GIVE_UP
-        phases.retried(leg, code, action)
+        action, self._budget = decide(leg, code, possible, self._budget, self._clock())
+        if action is not Action.GIVE_UP:
+            phases.retried(leg, code, action)
         return action
-
-    def _spent(self) -> bool:
-        """Take one retry from the budget; tell whether it held one."""
-        left = self._budget.spend(self._clock())
-        self._budget = left or self._budget
-        return left is not None
 
 
 def code_of(error: Exception) -> Code:

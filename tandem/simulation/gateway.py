@@ -12,7 +12,7 @@ from runtime.gateway.routing import prefix
 from runtime.gateway.routing import worker as workers
 from runtime.gateway.routing.budget import RetryBudget
 from runtime.gateway.routing.disaggregation import Handoff, disaggregate
-from runtime.gateway.routing.failure import TRIES, Action, Leg, act, charged
+from runtime.gateway.routing.failure import TRIES, Action, Leg, available, decide
 from runtime.handoff.contract import Code, HandoffError
 from tandem.simulation.endpoint import Endpoint
 from tandem.simulation.job import NEVER, Job
@@ -186,8 +186,8 @@ class Gateway:
         self._left_prefill(job)
         if self._prefixes:
             self._prefixes.keep([worker for worker in self._fleet.workers if worker.up])
-        possible = {Action.ANOTHER_WORKER} if job.attempt + 1 < TRIES else set()
-        if self._after(Leg.PREFILL, Code.PREFILL_FAILED, possible) is Action.ANOTHER_WORKER:
+        allowed = {Action.ANOTHER_WORKER} if job.attempt + 1 < TRIES else set()
+        if self._after(Leg.PREFILL, Code.PREFILL_FAILED, allowed) is Action.ANOTHER_WORKER:
             self._prefill(job)
         else:
             job.endpoint.withdraw(job)
@@ -195,7 +195,8 @@ class Gateway:
 
     def _failed(self, job: Job, leg: Leg, code: Code) -> None:
         job.tried.append(job.endpoint)
-        action = self._after(leg, code, self._possible(job))
+        allowed = available(job.attempt + 1, others=bool(self._others(job)), once_more=job.once_more)
+        action = self._after(leg, code, allowed)
         if action is Action.GIVE_UP:
             self._give_up(job, code)
             return
@@ -204,27 +205,12 @@ class Gateway:
         job.once_more = job.once_more or action is Action.ONCE_MORE
         self._again(job)
 
-    def _possible(self, job: Job) -> set[Action]:
-        if job.attempt + 1 >= TRIES:
-            return set()
-        possible = {Action.RESERVE_AGAIN, Action.CONTINUE}
-        if self._others(job):
-            possible.add(Action.ANOTHER_ENDPOINT)
-        elif not job.once_more:
-            possible.add(Action.ONCE_MORE)
-        return possible
-
     def _others(self, job: Job) -> list[Endpoint]:
         return [each for each in self._fleet.endpoints if each.up and each not in job.tried]
 
-    def _after(self, leg: Leg, code: Code, possible: Collection[Action]) -> Action:
-        """Return what the table has for this, where the budget allows it."""
-        action = act(leg, code, possible)
-        if action is Action.GIVE_UP or not charged(leg, code):
-            return action
-        left = self._budget.spend(self._loop.now)
-        self._budget = left or self._budget
-        return action if left else Action.GIVE_UP
+    def _after(self, leg: Leg, code: Code, allowed: Collection[Action]) -> Action:
+        action, self._budget = decide(leg, code, allowed, self._budget, self._loop.now)
+        return action
 
     def _again(self, job: Job) -> None:
         job.attempt += 1

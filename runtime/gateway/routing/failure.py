@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final
 
+from runtime.gateway.routing.budget import RetryBudget
 from runtime.handoff.contract import Code
 
 
@@ -82,3 +83,29 @@ def act(leg: Leg, code: Code, possible: Collection[Action]) -> Action:
 def charged(leg: Leg, code: Code) -> bool:
     """Tell whether a retry counts against the budget: of who is gone the work only moves, and a crash moves much."""
     return leg is not Leg.STREAM and code not in _GONE
+
+
+def available(begun: int, *, others: bool, once_more: bool) -> set[Action]:
+    """Return what a request that was ``begun`` so often allows that needs no worker and no text; none after ``TRIES``.
+
+    ``others`` says whether an endpoint is left that it has not tried, ``once_more`` whether it had its second chance.
+    """
+    if begun >= TRIES:
+        return set()
+    allowed = {Action.RESERVE_AGAIN, Action.CONTINUE}
+    if others:
+        allowed.add(Action.ANOTHER_ENDPOINT)
+    elif not once_more:
+        allowed.add(Action.ONCE_MORE)
+    return allowed
+
+
+def decide(
+    leg: Leg, code: Code, possible: Collection[Action], budget: RetryBudget, now: float
+) -> tuple[Action, RetryBudget]:
+    """Return what is done, and what is left of ``budget``; ``GIVE_UP`` where nothing is possible, or it is spent."""
+    action = act(leg, code, possible)
+    if action is Action.GIVE_UP or not charged(leg, code):
+        return action, budget
+    left = budget.spend(now)
+    return (action, left) if left else (Action.GIVE_UP, budget)
