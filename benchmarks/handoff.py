@@ -76,7 +76,7 @@ def produce(offers: Any, stop: Any) -> None:
     """Hold KV and poll, as a worker does while it has leases."""
     agent = NixlAgent(f"bench-producer-{os.getpid()}")
     count = -(-TOKENS // BLOCK)
-    row, scattered = tuple(range(1, count + 1)), tuple(random.Random(1).sample(range(count + 1, POOL), count))  # noqa: S311
+    row, scattered = tuple(range(1, count + 1)), tuple(random.Random(1).sample(range(count + 1, POOL), count))  # noqa: S311 - seeded
     cache = Cache.allocate(PAGED, POOL, [row])
     rng = np.random.default_rng(1)
     seals = {}

@@ -51,7 +51,7 @@ def _shares(stats: pstats.Stats, features: Mapping[str, Sequence[tuple[str, str]
 
 
 def _rows(stats: pstats.Stats) -> list[tuple[tuple[str, int, str], tuple[int, int, float, float, object]]]:
-    return list(stats.stats.items())  # type: ignore[attr-defined]
+    return list(stats.stats.items())  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def main() -> None:

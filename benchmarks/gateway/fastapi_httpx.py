@@ -20,7 +20,7 @@ PATH = "/v1/chat/completions"
 def application(peers: int) -> Any:
     """Return the proxy of the decode endpoint at port ``peers`` and the prefill worker at the next."""
     app = FastAPI()
-    client = httpx.AsyncClient(timeout=None, limits=httpx.Limits(max_connections=None), trust_env=False)  # noqa: S113
+    client = httpx.AsyncClient(timeout=None, limits=httpx.Limits(max_connections=None), trust_env=False)  # noqa: S113 - streams
 
     async def answer(request: Request) -> Response:
         body = await request.json()

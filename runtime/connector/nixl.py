@@ -37,7 +37,7 @@ class Seals(KVConnectorWorkerMetadata):  # type: ignore[misc]  # vLLM is not ins
         return Seals({**self.seals, **other.seals})
 
 
-class NixlConnector(VllmNixlConnector):  # type: ignore[misc]
+class NixlConnector(VllmNixlConnector):  # type: ignore[misc]  # likewise
     """Behave as vLLM's connector, and seal."""
 
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
