@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.gateway.routing.failure import TABLE, Action, Leg, act, charged
+from runtime.gateway.routing.budget import RetryBudget
+from runtime.gateway.routing.failure import TABLE, TRIES, Action, Leg, act, available, charged, decide
 from runtime.handoff.contract import Code
 
 EVERYTHING = frozenset(Action)
@@ -53,3 +54,25 @@ def test_a_crash_moves_work_and_only_refusals_count_against_the_budget() -> None
         (Leg.STREAM, Code.DECODE_UNAVAILABLE),
         (Leg.STREAM, Code.DECODE_FAILED),
     }
+
+
+def test_the_only_endpoint_gets_one_more_chance_and_nothing_goes_on_for_ever() -> None:
+    always = {Action.RESERVE_AGAIN, Action.CONTINUE}
+    assert available(1, others=True, once_more=False) == always | {Action.ANOTHER_ENDPOINT}
+    assert available(1, others=False, once_more=False) == always | {Action.ONCE_MORE}
+    assert available(1, others=False, once_more=True) == always
+    assert available(TRIES, others=True, once_more=False) == set()
+
+
+def test_a_retry_is_taken_from_the_budget_where_it_counts_until_none_is_left() -> None:
+    budget, taken = RetryBudget(), 0
+    while True:
+        action, left = decide(Leg.DECODE, Code.KV_STALE, EVERYTHING, budget, 0.0)
+        if action is Action.GIVE_UP:
+            break
+        assert left != budget
+        budget, taken = left, taken + 1
+    assert taken > 0
+    assert left == budget
+    assert decide(Leg.STREAM, Code.DECODE_FAILED, EVERYTHING, budget, 0.0) == (Action.CONTINUE, budget)
+    assert decide(Leg.DECODE, Code.KV_STALE, (), RetryBudget(), 0.0) == (Action.GIVE_UP, RetryBudget())
