@@ -85,6 +85,10 @@ class Gateway:
         STREAMS[reservation] = answer.body[fields.STREAM]
         return reservation
 
+    async def abort(self, params: object) -> Answered:
+        """Give up a request that was prefilled."""
+        return await self.ask("POST", contract.ABORT, {fields.KV_TRANSFER_PARAMS: params})
+
     async def prefill(self, messages: object = SHORT, stream: object = None) -> dict[str, Any]:
         """Let the worker prefill, with an invitation or without, and return its ``kv_transfer_params``."""
         ours = {fields.TANDEM: {fields.STREAM: stream}} if stream else {}

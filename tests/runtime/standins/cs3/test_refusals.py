@@ -29,10 +29,6 @@ def assert_refused(answer: Answered, code: Code) -> None:
     assert (answer.status, answer.code) == (STATUS[code], code.value), answer.body
 
 
-async def abort(gateway: Gateway, params: object) -> Answered:
-    return await gateway.ask("POST", contract.ABORT, {fields.KV_TRANSFER_PARAMS: params})
-
-
 def without(name: str) -> Change:
     return lambda params: {key: value for key, value in params.items() if key != name}
 
@@ -59,7 +55,7 @@ async def test_params_that_no_ticket_covers_change_nothing(
     bad = signed(params, reservation, **claims)
     bad = change(bad) if change else bad
     assert_refused(await gateway.decode(bad), code)
-    assert_refused(await abort(gateway, bad), code)
+    assert_refused(await gateway.abort(bad), code)
     # neither the reservation nor the blocks were touched: the rightful request still succeeds
     assert (await gateway.decode(signed(params, reservation))).status == 200
 
@@ -104,7 +100,7 @@ async def test_kv_that_is_not_what_the_worker_stated_is_not_decoded(
     assert_refused(await gateway.decode(signed(with_seal(params, change), reservation)), code)
     # refused before its reservation was used, or by a worker that could not be told
     for name in (reservation, "none"):
-        await abort(gateway, signed(params, name))
+        await gateway.abort(signed(params, name))
 
 
 async def test_a_seal_that_was_taken_away_is_noticed(gateway: Gateway) -> None:
@@ -137,7 +133,7 @@ async def test_a_replay_does_not_disturb_the_answer_under_way(gateway: Gateway) 
         while not await gateway.metric("tandem_decode_active"):
             await asyncio.sleep(0.01)
     assert_refused(await gateway.decode(params), Code.RESERVATION_UNKNOWN)
-    assert (await abort(gateway, params)).status == 202
+    assert (await gateway.abort(params)).status == 202
     assert (await first).status == 200
     assert await gateway.worker_metric("nixl_num_notifications_after_expiry_total") == late
 
@@ -148,7 +144,7 @@ async def test_another_engine_at_the_same_address_is_not_read_from(gateway: Gate
     foreign = signed(params | {fields.REMOTE_ENGINE_ID: "another"}, await gateway.reserve())
     assert_refused(await gateway.decode(foreign), Code.KV_FOREIGN)
     assert await gateway.worker_metric("kv_cache_usage_perc") > 0
-    assert (await abort(gateway, signed(params, "none"))).status == 202
+    assert (await gateway.abort(signed(params, "none"))).status == 202
 
 
 async def test_blocks_that_the_worker_cannot_have_are_not_read(gateway: Gateway) -> None:
@@ -167,7 +163,7 @@ async def test_too_few_blocks_are_not_read(gateway: Gateway) -> None:
 async def test_abort_frees_a_prefilled_request_and_its_reservation(gateway: Gateway) -> None:
     params = await gateway.ready()
     assert await gateway.worker_metric("kv_cache_usage_perc") > 0
-    assert (await abort(gateway, params)).status == 202
+    assert (await gateway.abort(params)).status == 202
     await gateway.until_free()
     assert_refused(await gateway.decode(params), Code.RESERVATION_UNKNOWN)
 
