@@ -14,7 +14,7 @@ import yaml
 
 from tandem.cli import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOYMENTS = sorted((ROOT / "deployments").glob("*.yaml"))
 REHEARSAL = ROOT / "deployments" / "rehearsal.yaml"
 SCHEMA = ROOT / "deployments" / "schema.json"
@@ -93,21 +93,22 @@ def test_no_findings_as_json_are_an_empty_list(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == []
 
 
-@pytest.mark.parametrize("command", ["validate", "rehearse"])
+@pytest.mark.parametrize(("command", "told"), [("validate", "out"), ("rehearse", "err")])
 @pytest.mark.parametrize("name", ["missing.yaml", "folder", "empty.yaml"])
 def test_a_file_of_no_use_is_a_finding(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, told: str, name: str
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.yaml").touch()
     assert main([command, str(tmp_path / name)]) == 1
-    assert capsys.readouterr().out.startswith(f"ERROR {'yaml-malformed' if 'empty' in name else 'file-unreadable'} at ")
+    printed = getattr(capsys.readouterr(), told)
+    assert printed.startswith(f"ERROR {'yaml-malformed' if 'empty' in name else 'file-unreadable'} at ")
 
 
 def test_a_deployment_with_errors_is_not_rehearsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = {"efa_zone": "eu-west-1a", "load_balancer_zones": ["us-east-2a", "us-east-2b"]}
     assert main(["rehearse", str(write(tmp_path, network=network))]) == 1
-    assert "ERROR " in capsys.readouterr().out
+    assert "ERROR " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [tmp_path / "deployment.yaml"]
 
 
