@@ -18,9 +18,9 @@ from benchmarks.gateway.peers import CACHE, Relay
 _PROFILE: Final = (CACHE / "profile").absolute()
 _OF_A_REQUEST: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "key": [("guard.py", "_authorize")],
-    "admission": [("turnstile.py", "turn")],
+    "admission": [("turnstile.py", "enter"), ("turnstile.py", "leave")],
     "reading and checking the body": [("chat.py", "parse"), ("chat.py", "read")],
-    "routing": [("fleet.py", "choose"), ("workers.py", "borrow"), ("prompt.py", "described")],
+    "routing": [("fleet.py", "choose"), ("workers.py", "lend"), ("prompt.py", "described")],
     "ticket": [("cs3.py", "_signed")],
     "trace context": [("tracing.py", name) for name in ("parent", "request", "leg", "passed_on")],
     "metrics": [("metrics.py", "ended")],

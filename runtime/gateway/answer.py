@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from time import time
 from types import MappingProxyType
-from typing import Protocol, Self
+from typing import Final, Protocol
 
 from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.journal import Journal
@@ -19,6 +19,7 @@ from runtime.gateway.upstream import PeerError, Response, UnreachableError
 from runtime.handoff.contract import Code, HandoffError
 
 _LENGTH = "length"
+_EVENTS = "text/event-stream"
 
 
 class Tries(Protocol):
@@ -32,7 +33,7 @@ class Tries(Protocol):
     async def begin(self, chat: Chat) -> None:
         """Have ``chat`` answered by whoever can; raise ``HandoffError`` or ``PeerError``."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Leave the decoder of the moment."""
 
     def ended(self) -> None:
@@ -51,39 +52,56 @@ class Tries(Protocol):
         """Return the prompt's token ids; raise ``UnreachableError`` or ``HandoffError``."""
 
 
+class Parts(Protocol):
+    """What can be taken part by part."""
+
+    async def take(self) -> bytes:
+        """Return the next part, empty at the end; raise ``UnreachableError``."""
+
+
 class NotAsked:
     """Be the response behind a stream of which nobody has been asked for anything."""
 
     status = 200
-    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "text/event-stream"})
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": _EVENTS})
 
     async def read(self) -> bytes:
         """Return nothing."""
         return b""
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield nothing."""
-        return
-        yield b""
+    async def take(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def leave(self) -> None:
+        """Free nothing."""
+
+
+NOT_ASKED: Final = NotAsked()
+
+
+def answered(tries: Tries) -> Response:
+    """Return the answer of whoever has begun to give it, and its rest from others where it breaks."""
+    streamed = tries.response.headers.get("Content-Type", "").startswith(_EVENTS)
+    return Followed(tries, tries.response) if tries.followed and streamed else Answer(tries)
+
+
+async def resumed(tries: Tries) -> Response:
+    """Return what follows the tokens that the client received; raise ``HandoffError`` or ``PeerError``."""
+    chat = tries.chat
+    head = {"id": f"chatcmpl-{chat.request_id}", "created": int(time()), "model": chat.body["model"]}
+    try:
+        return Followed(tries, await _remainder(tries, Progress(head, list(chat.received), spoken=True)))
+    except UnreachableError as error:
+        message = f"no worker tokenized the prompt ({error}): try again"
+        raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
 
 
 class Answer:
     """Implement ``Response`` over as many responses as it takes."""
 
-    def __init__(self, tries: Tries, begun: AsyncIterator[bytes] | None = None) -> None:
+    def __init__(self, tries: Tries) -> None:
         self._tries = tries
-        self._begun = begun
-
-    @classmethod
-    async def resumed(cls, tries: Tries) -> Self:
-        """Return what follows the tokens that the client received; raise ``HandoffError`` or ``PeerError``."""
-        chat = tries.chat
-        head = {"id": f"chatcmpl-{chat.request_id}", "created": int(time()), "model": chat.body["model"]}
-        try:
-            return cls(tries, await _remainder(tries, Progress(head, list(chat.received), spoken=True)))
-        except UnreachableError as error:
-            message = f"no worker tokenized the prompt ({error}): try again"
-            raise HandoffError(Code.PREFILL_UNAVAILABLE, message) from error
 
     @property
     def status(self) -> int:
@@ -101,7 +119,7 @@ class Answer:
             try:
                 body = await self._tries.response.read()
             except UnreachableError as error:
-                await self._tries.close()
+                self._tries.close()
                 self._tries.broke(error, Leg.DECODE)
                 await _begin(self._tries, self._tries.chat, error)
             else:
@@ -110,50 +128,55 @@ class Answer:
                 self._tries.ended()
                 return body
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Return the body as it comes, which raises ``UnreachableError`` where it breaks off and nobody can go on."""
-        if self._begun:
-            return self._followed(self._begun)
-        streamed = self.headers.get("Content-Type", "").startswith("text/event-stream")
-        if self._tries.followed and streamed:
-            return self._followed(self._tries.response.chunks())
-        return self._unfollowed()
-
-    async def _unfollowed(self) -> AsyncIterator[bytes]:
+    async def take(self) -> bytes:
+        """Return the next part; raise ``UnreachableError`` where it breaks off."""
         try:
-            async for chunk in self._tries.response.chunks():
-                yield chunk
+            part = await self._tries.response.take()
         except UnreachableError:
             self._tries.lost()
             raise
-        self._tries.ended()
+        if not part:
+            self._tries.ended()
+        return part
 
-    async def _followed(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        journal = Journal(shown=self._tries.chat.body.get("return_token_ids") is True)
-        oracle = self._tries.oracle
+    def leave(self) -> None:
+        """Leave whoever answers."""
+        self._tries.close()
+
+
+class Followed(Answer):
+    """Remember a stream as it passes, and go on with it elsewhere where it breaks."""
+
+    def __init__(self, tries: Tries, events: Parts) -> None:
+        super().__init__(tries)
+        self._events = events
+        self._journal = Journal(shown=tries.chat.body.get("return_token_ids") is True)
+        self._oracle = tries.oracle
+
+    async def take(self) -> bytes:
+        """Return whole events; raise ``UnreachableError`` where the stream breaks off and nobody can go on."""
+        journal = self._journal
         while True:
             try:
-                async for chunk in events:
-                    if oracle:
-                        oracle = oracle.push(chunk)
+                while not journal.failed and (chunk := await self._events.take()):
+                    if self._oracle:
+                        self._oracle = self._oracle.push(chunk)
                     if sent := journal.push(chunk):
-                        yield sent
-                    if journal.failed:
-                        break
+                        return sent
                 if journal.finished:
                     self._tries.ended()
-                    return
+                    return b""
                 error = UnreachableError("the stream ended before it said so")
             except UnreachableError as broken:
                 error = broken
-            events = await self._continued(journal, error)
+            self._events = await self._continued(error)
 
-    async def _continued(self, journal: Journal, error: UnreachableError) -> AsyncIterator[bytes]:
+    async def _continued(self, error: UnreachableError) -> Parts:
         """Return the rest of the stream, from whoever goes on with it; raise ``error`` where nobody can."""
-        received = self._tries.chat.received
+        journal, received = self._journal, self._tries.chat.received
         progress = None if journal.events is None else Progress.read(journal.events, received)
         journal.cut()
-        await self._tries.close()
+        self._tries.close()
         if progress is None:
             self._tries.lost()
             raise error
@@ -164,16 +187,47 @@ class Answer:
             raise error from refused
 
 
-async def _remainder(tries: Tries, progress: Progress) -> AsyncIterator[bytes]:
+class Ending:
+    """Hold events of which nobody need be asked."""
+
+    def __init__(self, events: Iterable[bytes]) -> None:
+        self._left = iter(events)
+
+    async def take(self) -> bytes:
+        """Return the next event."""
+        return next(self._left, b"")
+
+
+class Rewritten:
+    """Write the events of a response in other words."""
+
+    def __init__(self, response: Response, rewriter: Rewriter) -> None:
+        self._response = response
+        self._rewriter = rewriter
+        self._events = Events()
+
+    async def take(self) -> bytes:
+        """Return the next events; raise ``UnreachableError``."""
+        while received := await self._response.take():
+            try:
+                written = b"".join(self._rewriter.event(data) for data in self._events.push(received))
+            except (EventError, ValueError) as error:
+                raise UnreachableError(f"its answer is none: {error}") from error
+            if written:
+                return written
+        return b""
+
+
+async def _remainder(tries: Tries, progress: Progress) -> Parts:
     """Return the events after ``progress``; raise ``UnreachableError`` where nobody tokenizes, or as ``begin`` does."""
     prompt, chat = await tries.tokenize(), tries.chat
     rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=len(progress.ids))
     missing = rest(chat, progress, prompt, tries.limit(prompt.max_model_len - len(prompt.ids)))
     if missing is None:
         reason = None if progress.finish_reason else _LENGTH
-        return _each(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))
+        return Ending(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))
     await tries.begin(missing)
-    return _rewritten(tries.response, rewriter)
+    return Rewritten(tries.response, rewriter)
 
 
 async def _begin(tries: Tries, chat: Chat, error: UnreachableError) -> None:
@@ -181,19 +235,3 @@ async def _begin(tries: Tries, chat: Chat, error: UnreachableError) -> None:
         await tries.begin(chat)
     except (HandoffError, PeerError) as refused:
         raise error from refused
-
-
-async def _each(events: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for event in events:
-        yield event
-
-
-async def _rewritten(response: Response, rewriter: Rewriter) -> AsyncIterator[bytes]:
-    events = Events()
-    async for received in response.chunks():
-        try:
-            written = b"".join(rewriter.event(data) for data in events.push(received))
-        except (EventError, ValueError) as error:
-            raise UnreachableError(f"its answer is none: {error}") from error
-        if written:
-            yield written

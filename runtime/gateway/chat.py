@@ -71,6 +71,7 @@ def read(
     max_model_len: int,
     most_prompt_tokens: int | None = None,
     path: str = contract.CHAT_COMPLETIONS,
+    deadline: Deadline = NEVER,
 ) -> Chat:
     """Check and strip a request's body.
 
@@ -102,6 +103,7 @@ def read(
         prompt_tokens=prompt_tokens,
         path=path,
         received=received,
+        deadline=deadline,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from runtime.gateway.attempt import Attempt
@@ -13,7 +12,6 @@ from runtime.gateway.upstream import Client, NotSentError, Response, Unreachable
 from runtime.handoff.contract import Code, HandoffError
 
 
-@asynccontextmanager
 async def decode(
     client: Client,
     url: str,
@@ -22,24 +20,31 @@ async def decode(
     attempt: Attempt,
     *,
     pin: str | None = None,
-) -> AsyncIterator[Response]:
-    """Yield an answer of status 200; raise ``HandoffError`` or ``PeerError``. Its head ends the phase ``decode``.
+) -> Response:
+    """Return an answer of status 200; raise ``HandoffError`` or ``PeerError``. Its head ends the phase ``decode``.
 
     Raise ``NotSentError`` where a pinned peer has seen nothing of the request: it may be another run of it by now.
     """
     attempt.leg = Leg.DECODE
     asked = {**body, "return_token_ids": True} if attempt.followed else body
-    async with AsyncExitStack() as stack:
-        with attempt.phases.measure("decode"):
-            told = headers(key, attempt.name, attempt.deadline)  # here, as the span is told as well
-            try:
-                sent = client.send("POST", url, headers=told, body=encode(asked), pin=pin)
-                response = await stack.enter_async_context(sent)
-                if response.status != 200:
-                    raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)
-            except UnreachableError as error:
-                if pin and isinstance(error, NotSentError):
-                    raise
-                message = f"the decode endpoint cannot be reached ({error}): try again"
-                raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
-        yield response
+    with attempt.phases.measure("decode"):
+        told = headers(key, attempt.name, attempt.deadline)  # here, as the span is told as well
+        try:
+            return await _ask(client, url, told, encode(asked), pin)
+        except UnreachableError as error:
+            if pin and isinstance(error, NotSentError):
+                raise
+            message = f"the decode endpoint cannot be reached ({error}): try again"
+            raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
+
+
+async def _ask(client: Client, url: str, told: Mapping[str, str], body: bytes, pin: str | None) -> Response:
+    exchange = await client.ask("POST", url, headers=told, body=body, pin=pin)
+    try:
+        await exchange.head()
+        if exchange.status != 200:
+            raise await refusal(exchange, peer="decode endpoint", failed=Code.DECODE_FAILED)
+    except BaseException:
+        exchange.leave()
+        raise
+    return exchange

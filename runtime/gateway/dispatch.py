@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from runtime.gateway.answer import Answer, NotAsked
+from runtime.gateway.answer import NOT_ASKED, answered, resumed
 from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import RECEIVED, Chat
 from runtime.gateway.continuation.resume import Tokenized
@@ -52,20 +50,19 @@ class Dispatch:
         self._began = self._began or lack is None
         return lack
 
-    @asynccontextmanager
-    async def answer(self, chat: Chat, phases: Phases) -> AsyncIterator[Response]:
-        """Yield an answer that goes on where one decoder breaks and another can; see ``Provider``."""
+    async def answer(self, chat: Chat, phases: Phases) -> Response:
+        """Return an answer that goes on where one decoder breaks and another can; see ``Provider``."""
         self.retries.requested()
         run = Run(self, chat, phases)
         try:
             if chat.received:
                 run.resume()
-                yield await Answer.resumed(run)
-            else:
-                await run.begin(chat)
-                yield Answer(run)
-        finally:
-            await run.close()
+                return await resumed(run)
+            await run.begin(chat)
+            return answered(run)
+        except BaseException:
+            run.close()
+            raise
 
 
 class Run:
@@ -73,14 +70,13 @@ class Run:
 
     def __init__(self, dispatch: Dispatch, chat: Chat, phases: Phases) -> None:
         self.chat = chat
-        self.response: Response = NotAsked()
+        self.response: Response = NOT_ASKED
         self.decoder: Decoder
         self.followed = False
         """Whether the answer of the moment tells the ids of its tokens."""
         self.oracle: Oracle | None = None
         self._dispatch = dispatch
         self._phases = phases
-        self._stack = AsyncExitStack()
         self._text_only = self._resuming = self._once_more = False
         self._tried: set[str] = set()
         self._attempt = Attempt(
@@ -100,7 +96,6 @@ class Run:
             try:
                 return await self._enter(chat)
             except (HandoffError, PeerError) as error:
-                await self.close()
                 self._after(error)
 
     def resume(self) -> None:
@@ -110,9 +105,12 @@ class Run:
             raise HandoffError(Code.INVALID_REQUEST, _NOT_RESUMABLE)
         self._resuming, self.decoder = True, able[0]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Leave the decoder of the moment, which frees what the request holds."""
-        await self._stack.aclose()
+        if self.response is not NOT_ASKED:
+            self.response.leave()
+            self.response = NOT_ASKED
+            self._dispatch.fleet.left(self.decoder)
 
     def limit(self, room: int) -> int:
         """Return how many tokens the answer may have where the context has ``room`` for so many."""
@@ -159,9 +157,12 @@ class Run:
             handoff=self._handoff(chat),
         )
         self._attempt.followed = self.followed = self.decoder.follows(self.chat.body)
-        self._stack = AsyncExitStack()
-        self._stack.enter_context(fleet.holding(self.decoder))
-        self.response = await self._stack.enter_async_context(self.decoder.run(chat, self._attempt))
+        fleet.asked(self.decoder)
+        try:
+            self.response = await self.decoder.run(chat, self._attempt)
+        except BaseException:
+            fleet.left(self.decoder)
+            raise
         fleet.began(self.decoder, self._attempt.prompt)
         foretold = self._attempt.foretold if greedy(self.chat.body) else ""
         self.oracle = Oracle(foretold, self._phases.compared) if foretold else None

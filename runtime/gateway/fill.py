@@ -49,7 +49,8 @@ async def _watch(client: Client, endpoint: str, filled: Callable[[float], None],
 async def _ask(client: Client, endpoint: str, key: str) -> bytes:
     url = endpoint + contract.CAPABILITIES
     sent = headers(key, "reservation-fill")
-    async with client.send("GET", url, headers=sent, silence=_SILENCE_SECONDS) as response:
+    with await client.ask("GET", url, headers=sent, silence=_SILENCE_SECONDS) as response:
+        await response.head()
         if response.status != 200:
             raise UnreachableError(f"{contract.CAPABILITIES} was answered with status {response.status}")
         return await response.read()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from runtime.gateway.breakers import Breakers
@@ -62,16 +61,16 @@ class Fleet:
         first = min(each.tier for each in self._known())
         return endpoint.choose(candidates, turn=self._turn, first_tier=first)
 
-    @contextmanager
-    def holding(self, decoder: Decoder) -> Iterator[None]:
-        """Count a request at a decoder as long as the block lasts."""
+    def asked(self, decoder: Decoder) -> None:
+        """Note that a decoder is given a request, until it is ``left``."""
         self._breakers.asked(decoder.name)
         self._in_flight[decoder.name] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[decoder.name] -= 1
-            self._in_flight += Counter()  # forget those that are idle, so that departed ones do not pile up
+
+    def left(self, decoder: Decoder) -> None:
+        """Note that a decoder has one request less."""
+        self._in_flight[decoder.name] -= 1
+        if not self._in_flight[decoder.name]:
+            del self._in_flight[decoder.name]  # so that departed ones do not pile up
 
     def filled(self, name: str, share: float) -> None:
         """Note which share of its memory a decoder has reserved, 0 to 1."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from runtime.handoff.metrics import PERIOD_SECONDS
 
@@ -19,15 +18,14 @@ class Gauge:
         self._area = 0.0
         self._raised = 0.0
 
-    @contextmanager
-    def holding(self, amount: float) -> Iterator[None]:
-        """Raise the level by ``amount`` during the block."""
+    def rise(self, amount: float) -> None:
+        """Raise the level by ``amount``."""
         self._change(amount)
         self._raised += amount
-        try:
-            yield
-        finally:
-            self._change(-amount)
+
+    def fall(self, amount: float) -> None:
+        """Lower the level by ``amount``."""
+        self._change(-amount)
 
     def take_mean(self) -> float:
         """Return the mean over a whole period, what lies before the last call as zero, and begin the next one.

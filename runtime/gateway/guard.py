@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import traceback
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ class Guard:
         """Answer a request, whatever it is."""
         if request.raw_path in OPEN:
             return await self._unlogged(request)
-        record = Record(uuid.uuid4().hex, request.method, request.path)
+        record = Record(os.urandom(16).hex(), request.method, request.path)
         record.parent = tracing.parent(request.headers)
         request.labels[fields.REQUEST_ID_HEADER] = record.request_id
         if request.path.startswith(refusal.BEDROCK):
@@ -87,13 +87,15 @@ class Guard:
             return refusal.by_router(request.path, request.method, error)
 
     async def _answer(self, request: Request, record: Record) -> Answer | Stream:
-        size = expected(request, self.body_bytes)
         try:
-            with self.bodies.holding(_UNKNOWN, size):  # a signature covers the body, so it is read before all else
-                tenant = await self._authorize(request)
+            tenant = await self._authorize(request)
             record.tenant = tenant.id
-            with self.bodies.holding(tenant.id, size):
+            size = expected(request, self.body_bytes)
+            self.bodies.take(tenant.id, size)
+            try:
                 return await self.routes.find(request)(Call(request, record, tenant))
+            finally:
+                self.bodies.give_back(tenant.id, size)
         except _GONE:
             raise
         except HandoffError as error:
@@ -121,14 +123,18 @@ class Guard:
         return tenant
 
     async def _signer(self, request: Request) -> Tenant:
-        """Return the tenant that signed the request, as AWS's clients do where they are given no bearer token."""
+        """Return the tenant that signed the request, as AWS's clients do where they are given no bearer token.
+
+        A signature covers the body, so it is read before it is known whose it is.
+        """
         signers = tenants.signers(self.known())
-        signed = Signed(
-            method=request.method,
-            target=request.target,
-            headers=dict(request.headers),
-            body=await read_body(request, self.body_bytes),
-        )
+        size = expected(request, self.body_bytes)
+        self.bodies.take(_UNKNOWN, size)
+        try:
+            body = await read_body(request, self.body_bytes)
+        finally:
+            self.bodies.give_back(_UNKNOWN, size)
+        signed = Signed(method=request.method, target=request.target, headers=dict(request.headers), body=body)
         secrets = {key: secret for key, (_, secret) in signers.items()}
         key = signature.verify(signed, region=self.region, secret_of=secrets.get, now=datetime.now(UTC))
         return signers[key][0]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from opentelemetry.trace import Span
 
 from runtime.gateway import chat as bodies
 from runtime.gateway import tracing
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.body import read_body
+from runtime.gateway.chat import Chat
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.guard import HEALTH, OPENAPI, READY, Call, Guard
 from runtime.gateway.http.message import Answer, Request, json_answer
@@ -25,11 +26,11 @@ from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.refusal import BEDROCK, unreadable
+from runtime.gateway.relay import Relay, Relayed
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.sse import Tail
-from runtime.gateway.stopping import Stopping
 from runtime.gateway.tenants import Tenant
-from runtime.gateway.time_limit import in_time
+from runtime.gateway.time_limit import Stopping, TimeLimit
 from runtime.gateway.turnstile import Turnstile
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract, fields
@@ -137,63 +138,81 @@ class Gateway:
             self._metrics.ended(record, status)
 
     async def _complete(self, call: Call) -> Answer | Stream:
-        record = call.record
         body = bodies.parse(await read_body(call.request, self._config.admission.body_bytes))
-        record.stream = body.get("stream") is True
-        async with self._asked(body, call) as upstream:
-            if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
-                return await _relay_stream(call.request, upstream, record)
-            return await _relay_whole(upstream, record)
+        call.record.stream = body.get("stream") is True
+        return await self._asked(body, call, _relay)
 
-    @asynccontextmanager
-    async def _asked(self, body: Mapping[str, Any], call: Call) -> AsyncIterator[Response]:
-        """Have a chat completion answered when its turn comes, whichever API it came by."""
-        request, record, tenant = call.request, call.record, call.tenant
+    async def _asked(self, body: Mapping[str, Any], call: Call, relay: Relay[Relayed]) -> Relayed:
+        """Have a chat completion answered when its turn comes, whichever API it came by, and ``relay`` the answer."""
         now = asyncio.get_running_loop().time()
-        asked = Deadline.read(request.headers.get(fields.TIME_LIMIT_HEADER), now)
-        deadline = asked.within(now + self._config.admission.request_seconds)
-        record.ends_at, record.stopping = deadline.at, self.stopping
-        chat = bodies.read(
+        asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
+        ends_at = asked.earlier(now + self._config.admission.request_seconds)
+        chat = self._read(body, call, Deadline(ends_at))
+        limit = TimeLimit(ends_at, self.stopping)
+        self._metrics.streams.rise(1)
+        try:
+            with limit, tracing.request(call.record.parent) as span:
+                return await self._traced(chat, call, limit, relay, span)
+        finally:
+            self._metrics.streams.fall(1)
+            limit.end()
+
+    def _read(self, body: Mapping[str, Any], call: Call, deadline: Deadline) -> Chat:
+        return bodies.read(
             body,
-            request_id=record.request_id,
-            tenant=tenant.id,
+            request_id=call.record.request_id,
+            tenant=call.tenant.id,
             model=self._config.model,
             max_model_len=self._config.max_model_len,
             most_prompt_tokens=self._config.admission.prompt_tokens,
-            path=contract.COMPLETIONS if request.path == contract.COMPLETIONS else contract.CHAT_COMPLETIONS,
+            path=contract.COMPLETIONS if call.request.path == contract.COMPLETIONS else contract.CHAT_COMPLETIONS,
+            deadline=deadline,
         )
-        chat = replace(chat, deadline=deadline)
-        with self._metrics.streams.holding(1), tracing.request(record.parent) as span:
-            record.trace_id = tracing.trace_id(span)
+
+    async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, relay: Relay[Relayed], span: Span) -> Relayed:
+        call.record.trace_id = tracing.trace_id(span)
+        try:
+            return await self._in_turn(chat, call, limit, relay)
+        finally:
+            if span.is_recording():
+                span.set_attributes(call.record.described)
+
+    async def _in_turn(self, chat: Chat, call: Call, limit: TimeLimit, relay: Relay[Relayed]) -> Relayed:
+        record = call.record
+        place = await self._turnstile.enter(call.tenant, chat.tokens, record.phases)
+        try:
+            upstream = await self._provider.answer(chat, record.phases)
             try:
-                async with AsyncExitStack() as stack:
-                    async with in_time(record):
-                        turn = self._turnstile.turn(tenant, chat.tokens, record.phases)
-                        await stack.enter_async_context(turn)
-                        upstream = await stack.enter_async_context(self._provider.answer(chat, record.phases))
-                    record.kv_bytes = _kv_bytes(upstream)
-                    yield upstream
+                record.kv_bytes = _kv_bytes(upstream)
+                return await relay(upstream, call, limit)
             finally:
-                span.set_attributes(record.described)
+                upstream.leave()
+        finally:
+            self._turnstile.leave(place)
+
+
+async def _relay(upstream: Response, call: Call, limit: TimeLimit) -> Answer | Stream:
+    if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
+        return await _relay_stream(upstream, call.request, call.record, limit)
+    return await _relay_whole(upstream, call.record)
 
 
 async def _relay_whole(upstream: Response, record: Record) -> Answer:
     try:
-        async with in_time(record):
-            body = await upstream.read()
+        body = await upstream.read()
     except UnreachableError as error:
         raise _broken(error) from error
     record.bytes_out = len(body)
     return Answer(body, headers=_headers(upstream, record))
 
 
-async def _relay_stream(request: Request, upstream: Response, record: Record) -> Stream:
+async def _relay_stream(upstream: Response, request: Request, record: Record, limit: TimeLimit) -> Stream:
     """Copy bytes as they come; a write waits while the client is slow, and so does the peer."""
     response = request.stream(_headers(upstream, record))
     tail = Tail()
     try:
-        async with in_time(record):
-            async for chunk in upstream.chunks():
+        with limit:
+            while chunk := await upstream.take():
                 if not record.bytes_out:
                     record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
                 tail.push(chunk)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from runtime.gateway import tracing
 from runtime.gateway.oracle import Verdict
@@ -36,17 +34,12 @@ class Phases:
         self._started = time.perf_counter()
         self._decoding = self._started
 
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
+    def measure(self, name: str) -> Measured:
         """Measure a block, whether it ends well or not."""
-        start = time.perf_counter()
+        measured = Measured(self, name)
         if name == "decode":
-            self._decoding = start
-        try:
-            with tracing.leg(name):
-                yield
-        finally:
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + _since(start)
+            self._decoding = measured.start
+        return measured
 
     def decided(self, what: str, reason: str) -> None:
         """Note why a policy chose as it did; of several tries the last counts."""
@@ -95,6 +88,27 @@ class Phases:
         """Return a ``Server-Timing`` value: the gateway's own phases, then the endpoint's as it sent them."""
         own = [f"{name};dur={self.milliseconds[name]:.3f}" for name in _OWN if name in self.milliseconds]
         return ", ".join([*own, endpoint] if endpoint else own)
+
+
+class Measured:
+    """Measure what happens within it as one phase, which is a span where spans are taken."""
+
+    __slots__ = ("_name", "_phases", "_span", "start")
+
+    def __init__(self, phases: Phases, name: str) -> None:
+        self._phases, self._name = phases, name
+        self._span = tracing.leg(name)
+        self.start = time.perf_counter()
+
+    def __enter__(self) -> None:
+        if self._span:
+            self._span.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._span:
+            self._span.__exit__(*raised)
+        spent = self._phases.milliseconds
+        spent[self._name] = spent.get(self._name, 0.0) + _since(self.start)
 
 
 def _within(waited: float, endpoint: str) -> dict[str, float]:

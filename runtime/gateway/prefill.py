@@ -37,44 +37,53 @@ class Prefill:
         ``stream`` is the decode endpoint's invitation to offer it KV before that; only one worker is told of it.
         """
         attempt.leg = Leg.PREFILL
-        with attempt.phases.measure("prefill"), self._queued.holding(chat.prompt_tokens):
-            while True:
-                try:
-                    return await self._at_a_worker(chat, attempt, None if attempt.failed_workers else stream)
-                except (HandoffError, PeerError) as error:
-                    another = self._another(attempt)
-                    if self._retries.after(Leg.PREFILL, error, another, attempt.phases) is Action.GIVE_UP:
-                        raise
+        self._queued.rise(chat.prompt_tokens)
+        try:
+            with attempt.phases.measure("prefill"):
+                return await self._at_workers(chat, attempt, stream)
+        finally:
+            self._queued.fall(chat.prompt_tokens)
+
+    async def _at_workers(self, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
+        while True:
+            try:
+                return await self._at_a_worker(chat, attempt, None if attempt.failed_workers else stream)
+            except (HandoffError, PeerError) as error:
+                another = self._another(attempt)
+                if self._retries.after(Leg.PREFILL, error, another, attempt.phases) is Action.GIVE_UP:
+                    raise
 
     def _another(self, attempt: Attempt) -> tuple[Action, ...]:
         failed = attempt.failed_workers
         return (Action.ANOTHER_WORKER,) if len(failed) < _WORKERS and self.pool.usable(failed) else ()
 
     async def _at_a_worker(self, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
-        with self.pool.borrow(attempt.prompt, but=attempt.failed_workers) as decision:
-            worker = decision.choice
-            attempt.phases.decided("worker", decision.reason)
-            attempt.phases.worker = str(worker)
-            try:
-                params = await self._ask(worker, chat, attempt, stream)
-            except (HandoffError, PeerError) as error:
-                if code_of(error) in _THEIR_FAULT:
-                    self.pool.failed(worker)
-                    attempt.failed_workers.add(worker)
-                raise
-            self.pool.succeeded(worker)
-            return params
+        decision = self.pool.lend(attempt.prompt, but=attempt.failed_workers)
+        worker = decision.choice
+        attempt.phases.decided("worker", decision.reason)
+        attempt.phases.worker = str(worker)
+        try:
+            params = await self._ask(worker, chat, attempt, stream)
+        except (HandoffError, PeerError) as error:
+            if code_of(error) in _THEIR_FAULT:
+                self.pool.failed(worker)
+                attempt.failed_workers.add(worker)
+            raise
+        finally:
+            self.pool.give_back(worker, attempt.prompt)
+        self.pool.succeeded(worker)
+        return params
 
     async def _ask(self, worker: Worker, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
         body = bodies.encode(bodies.for_prefill(chat.body, stream))
         sent = headers(worker.key, attempt.name, attempt.deadline)
+        url = worker.url + chat.path
         try:
-            async with self._client.send(
-                "POST", worker.url + chat.path, headers=sent, body=body, pin=worker.digest
-            ) as response:
-                if response.status != 200:
-                    raise await refusal(response, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
-                answer = await _json(response)
+            with await self._client.ask("POST", url, headers=sent, body=body, pin=worker.digest) as exchange:
+                await exchange.head()
+                if exchange.status != 200:
+                    raise await refusal(exchange, peer=f"prefill worker {worker}", failed=Code.PREFILL_FAILED)
+                answer = await _json(exchange)
                 attempt.foretold = first_text(answer)
                 return handoff(answer, worker)
         except UnreachableError as error:

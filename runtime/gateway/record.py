@@ -8,7 +8,6 @@ from opentelemetry.context import Context
 
 from runtime.gateway import log
 from runtime.gateway.phases import Phases
-from runtime.gateway.stopping import Stopping
 
 CLIENT_GONE = 499
 """The status logged where the client left before its answer; it never sees one (nginx's number)."""
@@ -24,9 +23,6 @@ class Record:
     phases: Phases = field(default_factory=Phases)
     tenant: str | None = None
     stream: bool = False
-    ends_at: float | None = None
-    """When the request must have been answered, in the loop's seconds; None: whenever."""
-    stopping: Stopping = field(default_factory=Stopping)
     bytes_out: int = 0
     kv_bytes: int = 0
     code: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry import context, trace
@@ -22,6 +22,8 @@ REQUEST: Final = "chat"
 """The span of a whole request; those of its legs have the names of their phases."""
 
 _CONTEXT: Final = TraceContextTextMapPropagator()
+_NOWHERE: Final = Context()
+_UNTRACED: Final = nullcontext(trace.INVALID_SPAN)
 _tracer: Tracer | None = None
 """What makes spans; None where nobody takes them: making them cost a tenth of a short request's time."""
 
@@ -50,37 +52,26 @@ async def exporting(environment: Mapping[str, str]) -> AsyncIterator[None]:
 
 def parent(headers: Mapping[str, str]) -> Context:
     """Return the trace that a client's headers name; an empty context where they name none."""
-    return _CONTEXT.extract(headers, Context())
+    return _CONTEXT.extract(headers, Context()) if "traceparent" in headers else _NOWHERE
 
 
-@contextmanager
-def request(client: Context) -> Iterator[Span]:
+def request(client: Context) -> AbstractContextManager[Span]:
     """Trace a request within its client's trace."""
-    if _tracer is None:
-        joined = context.attach(client)
-        try:
-            yield trace.get_current_span(client)
-        finally:
-            context.detach(joined)
-        return
-    with _span(_tracer, REQUEST, SpanKind.SERVER, client) as span:
-        yield span
+    if _tracer is not None:
+        return _span(_tracer, REQUEST, SpanKind.SERVER, client)
+    return _joined(client) if client else _UNTRACED
 
 
-@contextmanager
-def leg(name: str) -> Iterator[None]:
-    """Trace one leg of the request under way."""
-    if _tracer is None:
-        yield
-        return
-    with _span(_tracer, name, SpanKind.CLIENT, None):
-        yield
+def leg(name: str) -> AbstractContextManager[Span] | None:
+    """Trace one leg of the request under way; None where nobody takes spans."""
+    return None if _tracer is None else _span(_tracer, name, SpanKind.CLIENT, None)
 
 
 def passed_on() -> dict[str, str]:
     """Return the headers by which a peer joins the trace: none where there is none."""
     carrier: dict[str, str] = {}
-    _CONTEXT.inject(carrier)
+    if context.get_current():
+        _CONTEXT.inject(carrier)
     return carrier
 
 
@@ -88,6 +79,15 @@ def trace_id(span: Span) -> str | None:
     """Return the span's trace as 32 hexadecimal digits, None where it is not kept."""
     context = span.get_span_context()
     return format(context.trace_id, "032x") if context.trace_flags.sampled else None
+
+
+@contextmanager
+def _joined(client: Context) -> Iterator[Span]:
+    joined = context.attach(client)
+    try:
+        yield trace.get_current_span(client)
+    finally:
+        context.detach(joined)
 
 
 @contextmanager

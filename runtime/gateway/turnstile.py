@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final
 
 from runtime.gateway.admission.config import AdmissionConfig
@@ -42,9 +41,8 @@ class Turnstile:
         """How many requests wait."""
         return self._admission.waiting
 
-    @asynccontextmanager
-    async def turn(self, tenant: Tenant, cost: int, phases: Phases) -> AsyncIterator[None]:
-        """Wait until a request of ``cost`` tokens may run, and hold its place during the block.
+    async def enter(self, tenant: Tenant, cost: int, phases: Phases) -> Place:
+        """Wait until a request of ``cost`` tokens may run, and return its place, to be left.
 
         Raise ``HandoffError`` (``rate_limit_exceeded``, ``overloaded``), with the time after which to come again.
         """
@@ -52,32 +50,38 @@ class Turnstile:
         place = self._admission.offer(tenant.id, limits, cost, time.monotonic())
         if isinstance(place, Refused):
             raise _refusal(place)
-        turn = self._turns[place] = asyncio.get_running_loop().create_future()
         self._begin()
-        try:
-            if not place.running:
-                with phases.measure("queue"):
-                    await self._wait(place, turn)
-            yield
-        finally:
-            if self._turns.pop(place, None):
-                self._admission.leave(place)
-            self._begin()
+        if not place.running:
+            with phases.measure("queue"):
+                await self._wait(place)
+        return place
 
-    async def _wait(self, place: Place, turn: asyncio.Future[None]) -> None:
+    def leave(self, place: Place) -> None:
+        """Give the place to whoever comes next."""
+        self._admission.leave(place)
+        self._begin()
+
+    async def _wait(self, place: Place) -> None:
+        turn = self._turns[place] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._config.capacity.wait_seconds):
                 await turn
         except TimeoutError:
             if place.running:
                 return  # its turn came in the same moment
-            del self._turns[place]
-            raise _refusal(self._admission.expire(place, time.monotonic())) from None
+            refused = self._admission.expire(place, time.monotonic())
+            self._begin()
+            raise _refusal(refused) from None
+        except asyncio.CancelledError:
+            self.leave(place)
+            raise
+        finally:
+            self._turns.pop(place, None)
 
     def _begin(self) -> None:
         for place in self._admission.begin():
-            turn = self._turns[place]
-            if not turn.done():  # else its client has left, and takes the place away itself
+            turn = self._turns.get(place)
+            if turn and not turn.done():  # else it never waited, or its client has left, and takes it away itself
                 turn.set_result(None)
 
 

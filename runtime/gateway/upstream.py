@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from runtime.gateway import tracing
 from runtime.gateway.routing.deadline import NEVER, Deadline
@@ -26,7 +25,7 @@ class NotSentError(UnreachableError):
 
 
 class Response(Protocol):
-    """A peer's answer whose head has been received."""
+    """A peer's answer whose head has been received; it is to be left, whatever becomes of it."""
 
     @property
     def status(self) -> int:
@@ -39,14 +38,28 @@ class Response(Protocol):
     async def read(self) -> bytes:
         """Return the whole body; raise ``UnreachableError``."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes; raise ``UnreachableError``."""
+    async def take(self) -> bytes:
+        """Return what has come of the body since, empty at its end; raise ``UnreachableError`` where it broke off."""
+
+    def leave(self) -> None:
+        """Give the answer up: whatever is held for it is freed, and a peer that has not ended it notices."""
+
+
+class Exchange(Response, Protocol):
+    """A request that was sent, and its answer once there is a ``head``; as a context it leaves itself."""
+
+    async def head(self) -> None:
+        """Wait until the answer has a status and headers; raise ``UnreachableError``."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Client(Protocol):
     """Send requests to peers."""
 
-    def send(
+    async def ask(
         self,
         method: str,
         url: str,
@@ -55,12 +68,11 @@ class Client(Protocol):
         body: bytes = b"",
         silence: float = SILENCE_SECONDS,
         pin: str | None = None,
-    ) -> AbstractAsyncContextManager[Response]:
-        """Send a request and yield the answer; raise ``UnreachableError``.
+    ) -> Exchange:
+        """Send a request; raise ``NotSentError``.
 
-        ``pin`` is the digest of the one certificate that is trusted; without it, authorities and names count.
-
-        Leaving the context before the body's end, or being cancelled, closes the connection: so a peer notices.
+        ``pin`` is the digest of the one certificate that is trusted; without it, authorities and names count. An
+        exchange that is left before the answer's end closes its connection: so a peer notices.
         """
 
 

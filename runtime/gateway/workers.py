@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from runtime.gateway.breakers import Breakers
@@ -104,19 +103,20 @@ class Pool:
         self._cached.keep(known)
         return [each for each in known if each not in but and self._breakers.admits(each.run)]
 
-    @contextmanager
-    def borrow(self, prompt: Prompt, *, but: Collection[Worker] = ()) -> Iterator[Decision[Worker]]:
-        """Lend a worker for one prompt; raise ``HandoffError`` where none may be asked."""
+    def lend(self, prompt: Prompt, *, but: Collection[Worker] = ()) -> Decision[Worker]:
+        """Return the worker for one prompt, to be given back; raise ``HandoffError`` where none may be asked."""
         decision = self._choose(prompt, but)
         chosen = decision.choice
         self._breakers.asked(chosen.run)
         self._cached.record(chosen, prompt.blocks)
         self._queued[chosen] += prompt.tokens
-        try:
-            yield decision
-        finally:
-            self._queued[chosen] -= prompt.tokens
-            self._queued += Counter()  # forget workers that are idle, so that departed ones do not pile up
+        return decision
+
+    def give_back(self, worker: Worker, prompt: Prompt) -> None:
+        """Note that a worker has answered, or will not."""
+        self._queued[worker] -= prompt.tokens
+        if not self._queued[worker]:
+            del self._queued[worker]  # so that departed ones do not pile up
 
     def succeeded(self, worker: Worker) -> None:
         """Note that a worker did what it was asked."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from runtime.gateway.admission.policy import GREED
@@ -24,20 +22,17 @@ class Bodies:
         self._most = most
         self._own: Counter[str] = Counter()
 
-    @contextmanager
-    def holding(self, tenant: str, size: int) -> Iterator[None]:
-        """Count a body as long as the block lasts; raise ``HandoffError`` (``overloaded``) where it has no room."""
+    def take(self, tenant: str, size: int) -> None:
+        """Count a body; raise ``HandoffError`` (``overloaded``) where it has no room."""
         if size and self._own[tenant] + size > GREED * (self._most - self.held - size):
             message = f"requests under way hold {self.held} bytes of bodies: try again in {RETRY_AFTER_SECONDS} s"
             raise HandoffError(Code.OVERLOADED, message, retry_after=RETRY_AFTER_SECONDS)
-        self._change(tenant, size)
-        try:
-            yield
-        finally:
-            self._change(tenant, -size)
-
-    def _change(self, tenant: str, size: int) -> None:
         self.held += size
         self._own[tenant] += size
+
+    def give_back(self, tenant: str, size: int) -> None:
+        """Count a body no more."""
+        self.held -= size
+        self._own[tenant] -= size
         if not self._own[tenant]:
             del self._own[tenant]

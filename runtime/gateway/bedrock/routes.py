@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -20,7 +19,8 @@ from runtime.gateway.http.message import Answer, json_answer
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
 from runtime.gateway.record import Record
-from runtime.gateway.time_limit import in_time
+from runtime.gateway.relay import Ask
+from runtime.gateway.time_limit import TimeLimit
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
@@ -35,9 +35,6 @@ _BREAKS: Final = (
     AttributeError,
 )
 _DONE: Final = b"[DONE]"
-
-Ask = Callable[[Mapping[str, Any], Call], AbstractAsyncContextManager[Response]]
-"""Have a chat completion answered; raise ``HandoffError`` or ``PeerError``."""
 
 
 class Writer(Protocol):
@@ -95,35 +92,12 @@ class BedrockRuntime:
 
     async def _complete(self, call: Call, chat_body: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         body = chat_body(await self._body(call), model=self.model, stream=False)
-        async with self.ask(body, call) as upstream:
-            try:
-                async with in_time(call.record):
-                    raw = await upstream.read()
-                call.record.bytes_out = len(raw)
-                completion = json.loads(raw)
-            except (UnreachableError, ValueError, RecursionError) as error:
-                raise _broken(error) from error
-        if not isinstance(completion, dict):
-            raise HandoffError(Code.DECODE_FAILED, "the decode endpoint answered with no chat completion")
-        return completion
+        return await self.ask(body, call, _completion)
 
     async def _stream(self, kind: _Streamed, call: Call) -> Stream:
-        record = call.record
-        record.stream = True
+        call.record.stream = True
         body = kind.chat_body(await self._body(call), model=self.model, stream=True)
-        async with self.ask(body, call) as upstream:
-            response = call.request.stream({"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
-            try:
-                async with in_time(record):
-                    await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
-            except _BREAKS as error:
-                failure = error if isinstance(error, HandoffError) else _broken(error)
-                record.code = failure.code.value
-                kind_of_fault = fault.TIMED_OUT if failure.code is Code.DEADLINE_EXCEEDED else fault.MODEL_STREAM
-                response.end_with(eventstream.exception(kind_of_fault.event, str(failure)))
-                return response
-            response.end()
-            return response
+        return await self.ask(body, call, partial(_events, kind))
 
     async def _body(self, call: Call) -> dict[str, Any]:
         if (named := call.request.names["model"]) != self.model:
@@ -131,10 +105,39 @@ class BedrockRuntime:
         return bodies.parse(await read_body(call.request, self.body_bytes))
 
 
+async def _completion(upstream: Response, call: Call, _: TimeLimit) -> dict[str, Any]:
+    """Return a whole chat completion; raise ``HandoffError`` (``decode_failed``) where there is none."""
+    try:
+        raw = await upstream.read()
+        call.record.bytes_out = len(raw)
+        completion = json.loads(raw)
+    except (UnreachableError, ValueError, RecursionError) as error:
+        raise _broken(error) from error
+    if not isinstance(completion, dict):
+        raise HandoffError(Code.DECODE_FAILED, "the decode endpoint answered with no chat completion")
+    return completion
+
+
+async def _events(kind: _Streamed, upstream: Response, call: Call, limit: TimeLimit) -> Stream:
+    record = call.record
+    response = call.request.stream({"Content-Type": eventstream.CONTENT_TYPE, **kind.headers})
+    try:
+        with limit:
+            await _relay(upstream, kind.writer(lambda: round(record.phases.total_ms)), response, record)
+    except _BREAKS as error:
+        failure = error if isinstance(error, HandoffError) else _broken(error)
+        record.code = failure.code.value
+        kind_of_fault = fault.TIMED_OUT if failure.code is Code.DEADLINE_EXCEEDED else fault.MODEL_STREAM
+        response.end_with(eventstream.exception(kind_of_fault.event, str(failure)))
+        return response
+    response.end()
+    return response
+
+
 async def _relay(upstream: Response, writer: Writer, response: Stream, record: Record) -> None:
     """Write an answer's events as they come; raise where it breaks off, or is none."""
     events = Events()
-    async for received in upstream.chunks():
+    while received := await upstream.take():
         if not record.bytes_out:
             record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
         sent = b"".join(event for data in events.push(received) for event in _written(data, writer))

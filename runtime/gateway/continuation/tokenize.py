@@ -15,28 +15,32 @@ from runtime.gateway.workers import Pool, Prompt, Worker
 _PATH: Final = "/tokenize"
 _FIELDS: Final = ("model", "messages", "tools", "chat_template_kwargs")
 _SILENCE_SECONDS: Final = 10.0
+_NO_WORK: Final = Prompt(tokens=0)
 
 
 async def tokenize(pool: Pool, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
     """Ask one worker after the other; raise ``UnreachableError`` where none can tell, ``HandoffError`` if none is."""
     asked: set[Worker] = set()
     while True:
-        with pool.borrow(Prompt(tokens=0), but=asked) as decision:
-            asked.add(decision.choice)
-            try:
-                return await _ask(decision.choice, client, chat, attempt)
-            except UnreachableError:
-                pool.failed(decision.choice)
-                if not pool.usable(asked):
-                    raise
+        worker = pool.lend(_NO_WORK, but=asked).choice
+        asked.add(worker)
+        try:
+            return await _ask(worker, client, chat, attempt)
+        except UnreachableError:
+            pool.failed(worker)
+            if not pool.usable(asked):
+                raise
+        finally:
+            pool.give_back(worker, _NO_WORK)
 
 
 async def _ask(worker: Worker, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
     body = {name: chat.body[name] for name in _FIELDS if name in chat.body}
     sent = headers(worker.key, attempt.name, attempt.deadline)
-    async with client.send(
+    with await client.ask(
         "POST", worker.url + _PATH, headers=sent, body=bodies.encode(body), silence=_SILENCE_SECONDS, pin=worker.digest
     ) as response:
+        await response.head()
         answer = await response.read()
         try:
             told = json.loads(answer)

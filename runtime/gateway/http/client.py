@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,6 +32,13 @@ class Origin(NamedTuple):
     pin: str | None
 
 
+class Target(NamedTuple):
+    """Hold what of a URL goes into a request's head."""
+
+    host: str
+    path: str
+
+
 class HttpClient:
     """Made and closed within one running loop; ``trust`` is for peers without a pin, by default the system's."""
 
@@ -54,8 +61,7 @@ class HttpClient:
         for each in left:
             await each.lost
 
-    @asynccontextmanager
-    async def send(
+    async def ask(
         self,
         method: str,
         url: str,
@@ -64,18 +70,13 @@ class HttpClient:
         body: bytes = b"",
         silence: float = SILENCE_SECONDS,
         pin: str | None = None,
-    ) -> AsyncIterator[PeerResponse]:
-        """Send a request and yield the answer; see ``upstream.Client``."""
-        origin, request = _written(method, url, headers, body, pin)
+    ) -> PeerConnection:
+        """Send a request and return what its answer comes by; see ``upstream.Client``."""
+        origin, target = _parts(url, pin)
+        request = _written(method, target, headers, body)
         connection = self._kept(origin) or await self._connect(origin)
-        try:
-            connection.ask(request, silence)
-            await connection.head()
-            yield PeerResponse(connection)
-        finally:
-            connection.leave()
-            if connection.reusable:
-                self._keep(origin, connection)
+        connection.ask(request, silence)
+        return connection
 
     def _kept(self, origin: Origin) -> PeerConnection | None:
         """Return the connection that was used last, which is the likeliest to be alive."""
@@ -89,6 +90,8 @@ class HttpClient:
         return None
 
     def _keep(self, origin: Origin, connection: PeerConnection) -> None:
+        if not connection.reusable:
+            return
         loop = asyncio.get_running_loop()
         self._idle.setdefault(origin, []).append((loop.time(), connection))
         if self._sweep is None:
@@ -112,7 +115,11 @@ class HttpClient:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 transport, connection = await asyncio.get_running_loop().create_connection(
-                    PeerConnection, origin.host, origin.port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
+                    lambda: PeerConnection(partial(self._keep, origin)),
+                    origin.host,
+                    origin.port,
+                    ssl=tls,
+                    happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
                 )
         except TimeoutError as error:
             raise NotSentError(f"no connection within {_CONNECT_SECONDS:g} s") from error
@@ -126,36 +133,23 @@ class HttpClient:
         return connection
 
 
-class PeerResponse:
-    """Implement ``upstream.Response``."""
-
-    def __init__(self, connection: PeerConnection) -> None:
-        self._connection = connection
-        self.status = connection.status
-        self.headers: Mapping[str, str] = connection.headers
-
-    async def read(self) -> bytes:
-        """Return the whole body."""
-        return b"".join([part async for part in self.chunks()])
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
-        while part := await self._connection.take():
-            yield part
-
-
-def _written(method: str, url: str, headers: Mapping[str, str], body: bytes, pin: str | None) -> tuple[Origin, bytes]:
-    """Return whom to ask, and the request's bytes; raise ``ValueError`` where it cannot be written."""
+@lru_cache(maxsize=1024)
+def _parts(url: str, pin: str | None) -> tuple[Origin, Target]:
+    """Return whom to ask for what."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     origin = Origin(secure, parts.hostname or "", parts.port or (443 if secure else 80), pin)
-    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    if _UNSENDABLE.search("".join([target, *headers.values()])):
+    return origin, Target(parts.netloc, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/")
+
+
+def _written(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return a request's bytes; raise ``ValueError`` where it cannot be written."""
+    if _UNSENDABLE.search("".join([target.path, *headers.values()])):
         raise ValueError("a header's value, or the path, holds an end of line: a key may be written wrongly")
     given = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     size = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
-    head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{_ALWAYS}{given}{size}\r\n"
-    return origin, head.encode() + body
+    head = f"{method} {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{_ALWAYS}{given}{size}\r\n"
+    return head.encode() + body
 
 
 def _digest(transport: asyncio.BaseTransport) -> str:

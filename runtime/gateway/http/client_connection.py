@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from runtime.gateway.http.message import Answer, Request
 from runtime.gateway.http.request_parser import LimitError, RequestParser, UnreadableError
 from runtime.gateway.http.stream import Stream
+from runtime.gateway.http.watch import Watch
 
 if TYPE_CHECKING:
     from runtime.gateway.http.server import Server
@@ -39,7 +40,8 @@ class ClientConnection(asyncio.Protocol):
         self._writable.set()
         self._requests: deque[tuple[Request, bool]] = deque()
         self._came: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._watch = Watch(self._late)
+        self._then: Callable[[], None] = self._too_slow
         self._ended = self._keep = self._answering = False
         self.task: asyncio.Task[None] | None = None
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -55,12 +57,12 @@ class ClientConnection(asyncio.Protocol):
         """Begin, with an idle connection."""
         self.transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
-        self._watch(IDLE_SECONDS, self.transport.close)
+        self._within(IDLE_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the handler under way: it frees what peers hold for it."""
         self._server.connections.discard(self)
-        self._unwatch()
+        self._watch.close()
         self._writable.set()
         if self.task is not None:
             self.task.cancel()
@@ -90,12 +92,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _begun(self) -> None:
         if not self.busy:
-            self._watch(HEAD_SECONDS, self._too_slow)
+            self._within(HEAD_SECONDS, self._too_slow)
 
     def _asked(self) -> None:
         """Have a request answered, its body still to come."""
         if not self.busy:
-            self._unwatch()
+            self._watch.off()
         read = self._parser
         request = Request(read.method, read.target, read.headers, read.body, self._begin)
         if read.headers.get("expect", "").lower() == "100-continue":
@@ -138,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
                 self._end(request)
                 return
             if not self._requests:
-                self._watch(IDLE_SECONDS, self.transport.close)
+                self._within(IDLE_SECONDS, self.transport.close)
 
     @property
     def _kept(self) -> bool:
@@ -156,8 +158,8 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self, request: Request, headers: Mapping[str, str]) -> Stream:
         chunked = self._parser.chunked
         framed = {"Transfer-Encoding": "chunked"} if chunked else {}
-        self.transport.write(self._head(200, {**headers, **framed, **request.labels}))
-        return Stream(self.transport, self._writable, chunked=chunked)
+        head = self._head(200, {**headers, **framed, **request.labels})
+        return Stream(self.transport, self._writable, head, chunked=chunked)
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
@@ -183,7 +185,7 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self) -> None:
         if self.transport.is_closing():
             return
-        self._watch(_LINGER_SECONDS, self.transport.close)
+        self._within(_LINGER_SECONDS, self.transport.close)
         self.transport.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -191,12 +193,10 @@ class ClientConnection(asyncio.Protocol):
     def _too_slow(self) -> None:
         self._refuse(408, "SlowHead")
 
-    def _watch(self, seconds: float, then: Callable[[], None]) -> None:
+    def _within(self, seconds: float, then: Callable[[], None]) -> None:
         """Do something later unless something else is to be waited for by then."""
-        self._unwatch()
-        self._timer = self._loop.call_later(seconds, then)
+        self._then = then
+        self._watch.until(self._loop.time() + seconds)
 
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _late(self) -> None:
+        self._then()

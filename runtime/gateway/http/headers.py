@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 
 class Headers(Mapping[str, str]):
@@ -16,8 +17,15 @@ class Headers(Mapping[str, str]):
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._values[key] = f"{self._values[key]}, {text}" if key in self._values else text
 
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """Return a value, ``default`` where there is none."""
+        return self._values.get(name.lower(), default)
+
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

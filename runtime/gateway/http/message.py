@@ -100,7 +100,7 @@ class Body:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Hold a request; ``target`` is as it came, ``path`` is decoded and without a query.
+    """Hold a request; ``target`` is as it came, ``raw_path`` without its query, ``path`` is that decoded.
 
     ``labels`` are headers for whatever it is answered with; ``names`` are the parts of its path that the route names.
     """
@@ -113,16 +113,12 @@ class Request:
     """Begin to answer by a stream of status 200 with these headers."""
     labels: dict[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    raw_path: str = field(init=False)
+    path: str = field(init=False)
 
-    @property
-    def raw_path(self) -> str:
-        """The path as it came, without the query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def path(self) -> str:
-        """The path, decoded."""
-        return unquote(self.raw_path)
+    def __post_init__(self) -> None:
+        self.raw_path = self.target.partition("?")[0]
+        self.path = unquote(self.raw_path)
 
     def stream(self, headers: Mapping[str, str]) -> Stream:
         """Begin an answer that is written as it comes."""

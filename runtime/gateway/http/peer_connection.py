@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from typing import Final, Self, cast
 
 import httptools
 
 from runtime.gateway.http.headers import Headers
+from runtime.gateway.http.watch import Watch
 from runtime.gateway.upstream import UnreachableError
 
 _MOST_HELD: Final = 2**17
@@ -17,37 +19,40 @@ _BODILESS: Final = frozenset({204, 304})
 
 
 class PeerConnection(asyncio.Protocol):
-    """After ``ask`` wait for the ``head``, then ``take`` the body's parts.
+    """Implement ``upstream.Response``: after ``ask`` wait for the ``head``, take the body, and ``leave``.
 
-    The methods that begin with ``on_`` are called by httptools, all within ``data_received``.
+    ``left`` is told then, once the connection is ``reusable`` or about to end. The methods that begin with ``on_`` are
+    called by httptools, all within ``data_received``.
     """
 
     status = 0
-    headers = Headers()
+    headers: Mapping[str, str]
     transport: asyncio.Transport
     _silence = 0.0
-    _headed = _paused = False
-    _timer: asyncio.TimerHandle | None = None
+    _headed = _paused = _asked = False
     _waiter: asyncio.Future[None] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, left: Callable[[PeerConnection], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._left = left
+        self._watch = Watch(self._silent)
         self._parser = httptools.HttpResponseParser(self)
         self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.headers = self._headers = Headers()
         self._begin()
         self._complete = True  # nothing is asked for yet
 
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: all was sent and received, and both sides keep the connection."""
-        done = self._complete and self._kept and not self._paused and not self.transport.get_write_buffer_size()
-        return done and not self.transport.is_closing()
+        done = self._complete and self._kept and not self._paused and not self.transport.is_closing()
+        return done and not self.transport.get_write_buffer_size()
 
     def ask(self, request: bytes, silence: float) -> None:
         """Send a request; the peer may be silent for so many seconds until its answer has ended."""
         self._begin()
-        self._silence, self._heard = silence, self._loop.time()
-        self._timer = self._loop.call_later(silence, self._watch)
+        self._asked, self._silence = True, silence
+        self._watch.until(self._loop.time() + silence)
         self.transport.write(request)
 
     async def head(self) -> None:
@@ -55,26 +60,37 @@ class PeerConnection(asyncio.Protocol):
         while not self._headed:
             await self._more()
 
+    async def read(self) -> bytes:
+        """Return the whole body; raise ``UnreachableError``. Nothing is lost to who is cancelled and reads again."""
+        while not self._complete:
+            self._go_on()
+            await self._more()
+        return self._taken()
+
     async def take(self) -> bytes:
         """Return what has come of the body, empty at its end; raise ``UnreachableError`` where it broke off."""
         while not self._parts:
             if self._complete:
                 return b""
             await self._more()
-        taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._held = 0
-        if self._paused:
-            self._paused, self._heard = False, self._loop.time()
-            self.transport.resume_reading()
-        return taken
+        self._go_on()
+        return self._taken()
 
     def leave(self) -> None:
-        """Forget the answer of the moment; unless ``reusable``, the connection ends."""
-        self._stop_watching()
+        """Forget the answer of the moment, if there is one; unless ``reusable``, the connection ends."""
+        if not self._asked:
+            return
+        self._asked = False
         self._parts.clear()
         if not self.reusable:
             self.transport.abort()
+        self._left(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     # ---- asyncio
 
@@ -84,10 +100,10 @@ class PeerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a peer that speaks without being asked, or no HTTP, is left."""
-        self._heard = self._loop.time()
         if self._complete:
             self.transport.abort()
             return
+        self._watch.until(self._loop.time() + self._silence)
         if not self._headed:
             self._head_size += len(data)
         try:
@@ -107,7 +123,7 @@ class PeerConnection(asyncio.Protocol):
             self._complete = True
         elif not self._complete:
             self._fail("it closed the connection" if exc is None else f"{type(exc).__name__}: {exc}")
-        self._stop_watching()
+        self._watch.close()
         self._wake()
         if not self.lost.done():
             self.lost.set_result(None)
@@ -119,12 +135,12 @@ class PeerConnection(asyncio.Protocol):
         if self._headed:
             self._kept = False  # more than was asked for
             return
-        self.headers = Headers()
+        self._headers = self.headers = Headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are not read."""
         if not self._headed:
-            self.headers.add(name, value)
+            self._headers.add(name, value)
 
     def on_headers_complete(self) -> None:
         """Take the status; what is informational is no answer yet."""
@@ -146,14 +162,13 @@ class PeerConnection(asyncio.Protocol):
         """End the answer."""
         if self._headed:
             self._complete = True
-            self._stop_watching()
+            self._watch.off()
 
     # ----
 
     def _begin(self) -> None:
         self._parts: list[bytes] = []
         self._held = self._head_size = 0
-        self._heard = 0.0
         self._headed = self._complete = self._until_end = self._paused = False
         self._kept = True
         self._failure: str | None = None
@@ -162,6 +177,19 @@ class PeerConnection(asyncio.Protocol):
         self._failure = self._failure or why
         self._kept = False
         self.transport.abort()
+
+    def _taken(self) -> bytes:
+        taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        return taken
+
+    def _go_on(self) -> None:
+        """Have a peer go on that was faster than its reader."""
+        if self._paused:
+            self._paused = False
+            self._watch.until(self._loop.time() + self._silence)
+            self.transport.resume_reading()
 
     async def _more(self) -> None:
         if self._failure is not None:
@@ -176,19 +204,10 @@ class PeerConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _watch(self) -> None:
+    def _silent(self) -> None:
         """End a silence that is too long; while nobody takes what came, the peer is not to blame."""
-        now = self._loop.time()
         if self._paused:
-            self._heard = now
-        left = self._heard + self._silence - now
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._watch)
+            self._watch.until(self._loop.time() + self._silence)
             return
         self._fail(f"it sent nothing for {self._silence:g} s")
         self._wake()
-
-    def _stop_watching(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,7 +20,7 @@ from runtime.gateway.prefill import Prefill
 from runtime.gateway.releases import Releases
 from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.routing.failure import Leg
-from runtime.gateway.upstream import Client, PeerError, Response, UnreachableError, headers, refusal
+from runtime.gateway.upstream import Client, Exchange, PeerError, Response, UnreachableError, headers, refusal
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.ticket import Ticket
@@ -83,37 +82,39 @@ class Cs3Decoder:
         """Return what was reserved, which the endpoint does not exceed."""
         return min(chat.max_tokens, room)
 
-    @asynccontextmanager
-    async def run(self, chat: Chat, attempt: Attempt) -> AsyncIterator[Response]:
-        """Yield the endpoint's answer; see ``Decoder``."""
+    async def run(self, chat: Chat, attempt: Attempt) -> Response:
+        """Return the endpoint's answer; see ``Decoder``. From then on its end frees everything at the endpoint."""
         bodies.require_single_answer(chat)
         reservation = await self._reserve(chat, attempt)
-        release: Callable[[], Coroutine[Any, Any, None]] | None = partial(self._withdraw, attempt, reservation)
+        release: Callable[[], Coroutine[Any, Any, None]] = partial(self._withdraw, attempt, reservation)
         try:
             gap_ms = int((time.monotonic() - reservation.received_at) * 1000)
             params = await self.prefill.run(chat, attempt, reservation.stream)
             params = self._signed(params, chat, attempt, reservation, gap_ms)
             release = partial(self._abort, attempt, params)
             body = bodies.with_kv(bodies.renamed(chat.body, self.model), params)
-            async with decode(self.client, self.url + chat.path, self.key(), body, attempt) as response:
-                release = None  # from here on the endpoint frees everything when this connection ends
-                yield response
-        finally:
-            if release is not None:
-                self.releases.start(attempt.request_id, release())
+            return await decode(self.client, self.url + chat.path, self.key(), body, attempt)
+        except BaseException:
+            self.releases.start(attempt.request_id, release())
+            raise
 
     async def _reserve(self, chat: Chat, attempt: Attempt) -> Reservation:
         """Reserve; a client that leaves meanwhile leaves no reservation behind, although its id is not known yet."""
         attempt.leg = Leg.RESERVE
         with attempt.phases.measure("reserve"):
-            asking = asyncio.ensure_future(self._ask_reservation(chat, attempt))
+            exchange = await self._ask_reservation(chat, attempt)
             try:
-                return await asyncio.shield(asking)
+                reservation = await _granted(exchange)
             except asyncio.CancelledError:
-                self.releases.start(attempt.request_id, self._withdraw_when_known(attempt, asking))
+                self.releases.start(attempt.request_id, self._withdraw_when_known(attempt, exchange))
                 raise
+            except Exception:
+                exchange.leave()
+                raise
+        exchange.leave()
+        return reservation
 
-    async def _ask_reservation(self, chat: Chat, attempt: Attempt) -> Reservation:
+    async def _ask_reservation(self, chat: Chat, attempt: Attempt) -> Exchange:
         body = {
             "request_id": chat.request_id,
             "attempt": attempt.number,
@@ -122,13 +123,9 @@ class Cs3Decoder:
             "max_tokens": chat.max_tokens,
         }
         try:
-            async with self._send("POST", contract.RESERVATIONS, attempt, bodies.encode(body)) as response:
-                if response.status != 201:
-                    raise await refusal(response, peer="decode endpoint", failed=Code.DECODE_FAILED)
-                return _reservation(await response.read(), time.monotonic())
+            return await self._send("POST", contract.RESERVATIONS, attempt, bodies.encode(body))
         except UnreachableError as error:
-            message = f"the decode endpoint cannot be reached ({error}): try again"
-            raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
+            raise _unreachable(error) from error
 
     def _signed(
         self, params: Mapping[str, Any], chat: Chat, attempt: Attempt, reservation: Reservation, gap_ms: int
@@ -147,11 +144,12 @@ class Cs3Decoder:
         ours = {fields.SEAL: ticket.seal_of(params), fields.TICKET: ticket.sign(claims, self.ticket_key())}
         return {**params, fields.TANDEM: ours}
 
-    async def _withdraw_when_known(self, attempt: Attempt, asking: asyncio.Future[Reservation]) -> None:
-        try:
-            reservation = await asking
-        except (HandoffError, PeerError):
-            return  # nothing was granted
+    async def _withdraw_when_known(self, attempt: Attempt, exchange: Exchange) -> None:
+        with exchange:
+            try:
+                reservation = await _granted(exchange)
+            except (HandoffError, PeerError):
+                return  # nothing was granted
         await self._withdraw(attempt, reservation)
 
     async def _withdraw(self, attempt: Attempt, reservation: Reservation) -> None:
@@ -162,13 +160,29 @@ class Cs3Decoder:
         await self._clean_up("POST", contract.ABORT, attempt, bodies.encode({fields.KV_TRANSFER_PARAMS: params}))
 
     async def _clean_up(self, method: str, path: str, attempt: Attempt, body: bytes = b"") -> None:
-        async with self._send(method, path, attempt, body) as response:
-            if response.status not in (202, 204):
-                raise HandoffError(Code.DECODE_FAILED, f"{method} {path} was answered with status {response.status}")
+        with await self._send(method, path, attempt, body) as exchange:
+            await exchange.head()
+            if exchange.status not in (202, 204):
+                raise HandoffError(Code.DECODE_FAILED, f"{method} {path} was answered with status {exchange.status}")
 
-    def _send(self, method: str, path: str, attempt: Attempt, body: bytes) -> AbstractAsyncContextManager[Response]:
+    async def _send(self, method: str, path: str, attempt: Attempt, body: bytes) -> Exchange:
         sent = headers(self.key(), attempt.name)
-        return self.client.send(method, self.url + path, headers=sent, body=body, silence=_QUICK_SECONDS)
+        return await self.client.ask(method, self.url + path, headers=sent, body=body, silence=_QUICK_SECONDS)
+
+
+async def _granted(exchange: Exchange) -> Reservation:
+    """Return what the endpoint grants; who is cancelled here may ask again."""
+    try:
+        await exchange.head()
+        if exchange.status != 201:
+            raise await refusal(exchange, peer="decode endpoint", failed=Code.DECODE_FAILED)
+        return _reservation(await exchange.read(), time.monotonic())
+    except UnreachableError as error:
+        raise _unreachable(error) from error
+
+
+def _unreachable(error: UnreachableError) -> HandoffError:
+    return HandoffError(Code.DECODE_UNAVAILABLE, f"the decode endpoint cannot be reached ({error}): try again")
 
 
 def _reservation(body: bytes, received_at: float) -> Reservation:

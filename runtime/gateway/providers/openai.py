@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +47,7 @@ class OpenAIDecoder:
         """Return the room: a silent client gets what the endpoint gives."""
         return min(bodies.asked_tokens(chat.body) or room, room)
 
-    @asynccontextmanager
-    async def run(self, chat: Chat, attempt: Attempt) -> AsyncIterator[Response]:
-        """Yield the endpoint's answer; see ``Decoder``."""
+    async def run(self, chat: Chat, attempt: Attempt) -> Response:
+        """Return the endpoint's answer; see ``Decoder``."""
         body = bodies.renamed(chat.body, self.model)
-        async with decode(self.client, self.url + chat.path, self.key(), body, attempt) as response:
-            yield response
+        return await decode(self.client, self.url + chat.path, self.key(), body, attempt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from runtime.gateway.attempt import Attempt
@@ -20,10 +19,10 @@ class Provider(Protocol):
     def lack(self) -> str | None:
         """What is missing before requests can be served, or None."""
 
-    def answer(self, chat: Chat, phases: Phases) -> AbstractAsyncContextManager[Response]:
-        """Yield the decode peer's answer, of status 200; raise ``HandoffError`` or ``PeerError`` before that.
+    async def answer(self, chat: Chat, phases: Phases) -> Response:
+        """Return the decode peer's answer, of status 200; raise ``HandoffError`` or ``PeerError``.
 
-        Leaving the context, at whatever point and for whatever reason, frees what the request holds at each peer.
+        To leave it, at whatever point and for whatever reason, frees what the request holds at each peer.
         """
 
 
@@ -52,8 +51,8 @@ class Decoder(Hashable, Protocol):
     def limit(self, chat: Chat, room: int) -> int:
         """Return how many tokens it answers with at most where ``room`` are left in the context."""
 
-    def run(self, chat: Chat, attempt: Attempt) -> AbstractAsyncContextManager[Response]:
-        """Yield its answer, of status 200; raise ``HandoffError`` or ``PeerError``, ``attempt.leg`` telling where.
+    async def run(self, chat: Chat, attempt: Attempt) -> Response:
+        """Return its answer, of status 200; raise ``HandoffError`` or ``PeerError``, ``attempt.leg`` telling where.
 
-        Leaving the context frees what the attempt holds at each peer.
+        To leave the answer frees what the attempt holds at each peer; without one nothing is held.
         """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,17 +55,15 @@ class VllmDecoder:
         """Return what the client asks for, else all the room, as vLLM does."""
         return min(bodies.asked_tokens(chat.body) or room, room)
 
-    @asynccontextmanager
-    async def run(self, chat: Chat, attempt: Attempt) -> AsyncIterator[Response]:
-        """Yield the decode worker's answer; see ``Decoder``."""
+    async def run(self, chat: Chat, attempt: Attempt) -> Response:
+        """Return the decode worker's answer; see ``Decoder``."""
         body = chat.body
         if attempt.handoff is Handoff.KV:
             bodies.require_single_answer(chat)
             body = bodies.with_kv(body, await self.prefill.run(chat, attempt))
         url, worker = self.worker.url + chat.path, self.worker
         try:
-            async with decode(self.client, url, worker.key, body, attempt, pin=worker.digest) as response:
-                yield response
+            return await decode(self.client, url, worker.key, body, attempt, pin=worker.digest)
         except NotSentError as error:
             await self.pool.renew(worker)
             message = f"decode worker {worker} cannot be reached ({error}): try again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 
 from runtime.handoff.contract import Code, HandoffError
@@ -24,9 +24,9 @@ class Deadline:
             raise HandoffError(Code.INVALID_REQUEST, message)
         return cls(now + int(header) / 1000)
 
-    def within(self, at: float) -> Self:
+    def earlier(self, at: float) -> float:
         """Return the earlier of this and another time."""
-        return replace(self, at=at if self.at is None else min(self.at, at))
+        return at if self.at is None else min(self.at, at)
 
     def left(self, now: float) -> float | None:
         """Return the seconds that are left, zero where it has passed; None without limit."""

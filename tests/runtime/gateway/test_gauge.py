@@ -25,11 +25,12 @@ class Clock:
 def test_the_mean_weighs_each_level_by_its_time() -> None:
     clock = Clock()
     gauge = Gauge(clock)
-    with gauge.holding(100):
-        clock.now += 15
-        with gauge.holding(20):
-            assert gauge.level == 120
-            clock.now += 30
+    gauge.rise(100)
+    clock.now += 15
+    gauge.rise(20)
+    assert gauge.level == 120
+    clock.now += 30
+    gauge.fall(120)
     clock.now += 15
     assert gauge.take_mean() == pytest.approx((15 * 100 + 30 * 120) / 60)
     assert (gauge.level, gauge.take_mean()) == (0, 0)
@@ -38,27 +39,20 @@ def test_the_mean_weighs_each_level_by_its_time() -> None:
 def test_what_lasts_longer_than_a_period_counts_in_each() -> None:
     clock = Clock()
     gauge = Gauge(clock)
-    with gauge.holding(8):
-        clock.now += 60
-        assert gauge.take_mean() == 8
-        clock.now += 30  # a program that ends in mid-period: half of it
-        assert gauge.take_mean() == 4
+    gauge.rise(8)
+    clock.now += 60
+    assert gauge.take_mean() == 8
+    clock.now += 30  # a program that ends in mid-period: half of it
+    assert gauge.take_mean() == 4
 
 
 def test_what_came_in_is_told_once_whatever_went_out_again() -> None:
     gauge = Gauge()
-    with gauge.holding(8):
-        pass
-    with gauge.holding(5):
-        assert (gauge.take_raised(), gauge.level) == (13, 5)
-        assert gauge.take_raised() == 0
-
-
-def test_a_block_that_fails_lowers_the_level_again() -> None:
-    gauge = Gauge()
-    with pytest.raises(KeyError), gauge.holding(3):
-        raise KeyError
-    assert gauge.level == 0
+    gauge.rise(8)
+    gauge.fall(8)
+    gauge.rise(5)
+    assert (gauge.take_raised(), gauge.level) == (13, 5)
+    assert gauge.take_raised() == 0
 
 
 def test_a_sample_is_bounded_and_fair() -> None:

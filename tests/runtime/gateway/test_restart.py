@@ -128,8 +128,9 @@ async def test_decode_goes_to_the_next_run(client: HttpClient) -> None:
             async with second.running():
                 if second.runs == 1:
                     await refresh(second)
-                async with provider.answer(CHAT, Phases()) as response:
-                    assert await response.read()
+                response = await provider.answer(CHAT, Phases())
+                assert await response.read()
+                response.leave()
     assert second.keys() == ["Bearer run-1", "Bearer run-2"]
 
 
@@ -152,6 +153,5 @@ async def test_another_certificate_or_none_gets_neither_the_key_nor_the_text(
     async with serving(peer.application(), shown) as server:
         url = f"https://{HOST}:{server.port}{CHAT_COMPLETIONS}"
         with pytest.raises(NotSentError):
-            async with client.send("POST", url, headers={}, body=b"{}", pin=pin):
-                pass
+            await client.ask("POST", url, headers={}, body=b"{}", pin=pin)
     assert peer.seen == []

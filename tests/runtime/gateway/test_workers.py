@@ -22,8 +22,9 @@ def made(workers: list[Worker], clock: Callable[[], float] = lambda: 0.0) -> Poo
 
 
 def lent(pool: Pool, prompt: Prompt = PROMPT) -> Worker:
-    with pool.borrow(prompt) as decision:
-        return decision.choice
+    worker = pool.lend(prompt).choice
+    pool.give_back(worker, prompt)
+    return worker
 
 
 def test_idle_workers_take_turns() -> None:
@@ -33,8 +34,8 @@ def test_idle_workers_take_turns() -> None:
 
 def test_who_works_on_fewer_tokens_is_lent() -> None:
     pool = made(WORKERS[:2])
-    with pool.borrow(Prompt(tokens=1000)) as busy:
-        assert [lent(pool) for _ in range(4)] == [worker for worker in WORKERS[:2] if worker != busy.choice] * 4
+    busy = pool.lend(Prompt(tokens=1000)).choice
+    assert [lent(pool) for _ in range(4)] == [worker for worker in WORKERS[:2] if worker != busy] * 4
 
 
 def test_a_prompt_goes_where_its_beginning_is() -> None:
@@ -42,8 +43,9 @@ def test_a_prompt_goes_where_its_beginning_is() -> None:
     first = lent(pool, Prompt(tokens=100, blocks=[1, 2], block_tokens=50))
     longer = Prompt(tokens=200, blocks=[1, 2, 3, 4], block_tokens=50)
     for _ in range(4):
-        with pool.borrow(longer) as decision:
-            assert (decision.choice, decision.reason) == (first, Reason.PREFIX)
+        decision = pool.lend(longer)
+        assert (decision.choice, decision.reason) == (first, Reason.PREFIX)
+        pool.give_back(first, longer)
 
 
 def test_a_session_stays_with_its_worker() -> None:
@@ -65,18 +67,18 @@ def test_a_worker_that_keeps_failing_is_left_alone_for_a_while() -> None:
 
 def test_a_lent_worker_counts_until_it_is_given_back() -> None:
     pool = made(WORKERS[:2])
-    with pool.borrow(PROMPT) as first, pool.borrow(PROMPT) as second:
-        assert first.choice != second.choice
-        with pytest.raises(RuntimeError, match="inside"), pool.borrow(PROMPT):
-            raise RuntimeError("inside")
+    first, second = pool.lend(PROMPT).choice, pool.lend(PROMPT).choice
+    assert first != second
+    pool.give_back(first, PROMPT)
+    assert [pool.lend(PROMPT).choice for _ in range(2)].count(first) == 1
     assert pool.lack is None
 
 
 def test_nobody_to_lend_is_an_error_by_name() -> None:
     pool = made([])
     assert pool.lack == "no prefill worker is known"
-    with pytest.raises(HandoffError) as caught, pool.borrow(PROMPT):
-        raise AssertionError("lent")
+    with pytest.raises(HandoffError) as caught:
+        pool.lend(PROMPT)
     assert caught.value.code is Code.PREFILL_UNAVAILABLE
 
 

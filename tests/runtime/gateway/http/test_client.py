@@ -69,7 +69,8 @@ async def client() -> AsyncIterator[HttpClient]:
 
 async def read(client: HttpClient, url: str) -> bytes:
     """Ask and return the body."""
-    async with client.send("GET", url, headers={}) as response:
+    with await client.ask("GET", url, headers={}) as response:
+        await response.head()
         assert response.status == 200
         return await response.read()
 
@@ -99,8 +100,9 @@ async def test_what_is_sent_is_what_was_given(client: HttpClient) -> None:
         writer.write(SIZED)
 
     headers = {"X-One": "ü"}
-    async with serving(script) as (_, url), client.send("POST", url, headers=headers, body=b"body") as response:
-        await response.read()
+    async with serving(script) as (_, url):
+        with await client.ask("POST", url, headers=headers, body=b"body") as response:
+            await response.read()
     line, *sent = got[0].decode().split("\r\n")[:-2]
     assert line == "POST /path?query=1 HTTP/1.1"
     assert {"Host: " + url.split("/")[2], "X-One: ü", "Content-Length: 4", "Accept-Encoding: identity"} <= set(sent)
@@ -132,11 +134,11 @@ async def test_an_answer_that_is_none_or_breaks_off_is_an_error(client: HttpClie
 
 async def test_what_came_before_a_break_is_handed_on(client: HttpClient) -> None:
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
-    async with serving(always(answer, close=True)) as (_, url), client.send("GET", url, headers={}) as response:
-        parts = response.chunks()
-        assert await anext(parts) == b"hello"
-        with pytest.raises(UnreachableError, match="it closed the connection"):
-            await anext(parts)
+    async with serving(always(answer, close=True)) as (_, url):
+        with await client.ask("GET", url, headers={}) as response:
+            assert await response.take() == b"hello"
+            with pytest.raises(UnreachableError, match="it closed the connection"):
+                await response.take()
 
 
 async def test_more_than_was_asked_for_ends_the_connection(client: HttpClient) -> None:
@@ -149,16 +151,37 @@ async def test_more_than_was_asked_for_ends_the_connection(client: HttpClient) -
 
 async def test_a_peer_that_falls_silent_is_left(client: HttpClient) -> None:
     async with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")) as (peer, url):
-        async with client.send("GET", url, headers={}, silence=0.05) as response:
-            with pytest.raises(UnreachableError, match="it sent nothing"):
-                await response.read()
+        silent = await client.ask("GET", url, headers={}, silence=0.05)
+        with silent, pytest.raises(UnreachableError, match="it sent nothing"):
+            await silent.read()
         await peer.left.wait()
+
+
+async def test_who_is_cancelled_while_reading_may_read_on(client: HttpClient) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await cancelled.wait()
+        writer.write(b"again")
+
+    cancelled = asyncio.Event()
+    async with serving(script) as (_, url):
+        with await client.ask("GET", url, headers={}) as response:
+            await response.head()
+            reading = asyncio.ensure_future(response.read())
+            await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+            cancelled.set()
+            assert await response.read() == b"helloagain"
 
 
 async def test_leaving_before_the_end_closes_the_connection(client: HttpClient) -> None:
     async with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")) as (peer, url):
-        async with client.send("GET", url, headers={}):
-            pass
+        with await client.ask("GET", url, headers={}) as response:
+            await response.head()
         await peer.left.wait()
 
 
@@ -174,12 +197,12 @@ async def test_a_peer_waits_for_a_reader_that_is_slower(client: HttpClient) -> N
             await writer.drain()
             sent += 2**20
 
-    async with serving(script) as (_, url), client.send("GET", url, headers={}) as response:
-        async with client.send("GET", url, headers={}) as other:
+    async with serving(script) as (_, url):
+        with await client.ask("GET", url, headers={}) as response, await client.ask("GET", url, headers={}) as other:
             assert len(await other.read()) == 64 * 2**20
-        through = sent
-        assert through < 128 * 2**20  # a whole answer went by meanwhile: the first would have come as well
-        assert len(await response.read()) == 64 * 2**20
+            through = sent
+            assert through < 128 * 2**20  # a whole answer went by meanwhile: the first would have come as well
+            assert len(await response.read()) == 64 * 2**20
     assert sent == 128 * 2**20
 
 
@@ -192,5 +215,4 @@ async def test_nobody_there_is_told_from_an_answer_that_broke(client: HttpClient
 
 async def test_a_value_that_would_begin_another_header_is_not_sent(client: HttpClient) -> None:
     with pytest.raises(ValueError, match="end of line"):
-        async with client.send("GET", "http://127.0.0.1:1/", headers={"Authorization": "Bearer a\r\nX: b"}):
-            pass
+        await client.ask("GET", "http://127.0.0.1:1/", headers={"Authorization": "Bearer a\r\nX: b"})

@@ -6,8 +6,10 @@ import asyncio
 import json
 from typing import Any
 
-from runtime.gateway.stopping import Stopping
-from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS
+import pytest
+
+from runtime.gateway.time_limit import Stopping, TimeLimit
+from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS, Code, HandoffError
 from tests.runtime.gateway.conftest import Captured, Setup
 from tests.runtime.gateway.peers import CHUNKS
 
@@ -47,11 +49,47 @@ async def test_what_ends_in_time_is_not_touched(cs3: Setup) -> None:
 async def test_a_client_s_own_time_may_end_sooner() -> None:
     stopping = Stopping()
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout_at(soon := loop.time() + 30) as limit:
-        with stopping.ends(limit):
-            stopping.begin(60)
-            assert limit.when() == soon
+    limit = TimeLimit(soon := loop.time() + 30, stopping)
+    stopping.begin(60)
+    assert limit.at == soon
+    limit.end()
     assert not stopping.over
+
+
+async def test_a_cancellation_by_somebody_else_stays_one_though_the_time_is_over_as_well() -> None:
+    stopping, refused = Stopping(), list[tuple[bool, Code]]()
+
+    async def limited(*, gone: bool) -> None:
+        limit = TimeLimit(asyncio.get_running_loop().time() + 3600, stopping)
+        try:
+            with limit:
+                begun.set()
+                await asyncio.Event().wait()
+        except HandoffError as error:
+            refused.append((gone, error.code))
+            await asyncio.sleep(0)  # the task is not cancelled any more
+        finally:
+            limit.end()
+
+    for gone in (True, False):
+        begun = asyncio.Event()
+        task = asyncio.create_task(limited(gone=gone))
+        await begun.wait()
+        for limit in stopping.limits:
+            limit.bring_forward(0)
+        await asyncio.sleep(0)
+        if gone:
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() is gone
+    assert (refused, stopping.limits) == ([(False, Code.DEADLINE_EXCEEDED)], set())
+
+
+async def test_what_is_over_does_not_begin() -> None:
+    limit = TimeLimit(0, Stopping())
+    with pytest.raises(HandoffError, match="longer than it may"), limit:
+        raise AssertionError("it began")
+    limit.end()
 
 
 async def test_what_begins_later_ends_no_later(cs3: Setup) -> None:
