@@ -21,7 +21,8 @@ from stacks.observability import ObservabilityStack
 from stacks.registration import RegistrationStack
 from stacks.storage import StorageStack
 from stacks.workers import DecodeWorkersStack, PrefillStack
-from tandem.spec.deployment import Deployment, VllmDecode
+from tandem.spec.decode import VllmDecode
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import has_errors
 from tandem.spec.read import read
 

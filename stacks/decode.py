@@ -8,7 +8,8 @@ from constructs.decode.endpoint import DecodeEndpoint
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
-from tandem.spec.deployment import Cs3, Deployment, OpenAi
+from tandem.spec.decode import Cs3, OpenAi
+from tandem.spec.deployment import Deployment
 
 
 class DecodeEndpointStack(DeploymentStack):

@@ -13,7 +13,8 @@ from constructs.registration.model_import import ModelImport
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
-from tandem.spec import deployment as spec
+from tandem.spec import registration as chosen
+from tandem.spec.deployment import Deployment
 
 
 class RegistrationStack(DeploymentStack):
@@ -24,7 +25,7 @@ class RegistrationStack(DeploymentStack):
     def __init__(
         self,
         scope: Construct,
-        deployment: spec.Deployment,
+        deployment: Deployment,
         *,
         network: NetworkStack,
         storage: StorageStack,
@@ -32,9 +33,9 @@ class RegistrationStack(DeploymentStack):
     ) -> None:
         super().__init__(scope, deployment)
         match deployment.registration:
-            case spec.AgentCoreRegistration():
+            case chosen.AgentCoreRegistration():
                 self._agentcore(deployment, network, gateway)
-            case spec.ImportRegistration(cost_tags=cost_tags):
+            case chosen.ImportRegistration(cost_tags=cost_tags):
                 ModelImport(
                     self,
                     "Import",
@@ -45,7 +46,7 @@ class RegistrationStack(DeploymentStack):
                     encryption_key=storage.key,
                     log_retention=self.log_retention,
                 )
-            case spec.MarketplaceRegistration(endpoint_arn=endpoint_arn, model_source=model_source):
+            case chosen.MarketplaceRegistration(endpoint_arn=endpoint_arn, model_source=model_source):
                 MarketplaceRegistration(
                     self,
                     "Marketplace",
@@ -54,12 +55,12 @@ class RegistrationStack(DeploymentStack):
                     encryption_key=storage.key,
                     log_retention=self.log_retention,
                 )
-            case spec.NoRegistration():
+            case chosen.NoRegistration():
                 raise ValueError("registrar none has no stack: leave this one out")
             case never:
                 assert_never(never)
 
-    def _agentcore(self, deployment: spec.Deployment, network: NetworkStack, gateway: GatewayService) -> None:
+    def _agentcore(self, deployment: Deployment, network: NetworkStack, gateway: GatewayService) -> None:
         AgentCoreRegistration(
             self,
             "AgentCore",
@@ -72,7 +73,7 @@ class RegistrationStack(DeploymentStack):
         )
 
 
-def _weights(deployment: spec.Deployment) -> str:
+def _weights(deployment: Deployment) -> str:
     if deployment.model.weights is None:
         raise ValueError("registrar import has no model.weights: the rules refuse such a file")
     return deployment.model.weights

@@ -9,7 +9,9 @@ from constructs.serving.workers import VllmWorkers
 from stacks.base import DeploymentStack
 from stacks.network import NetworkStack
 from stacks.storage import StorageStack
-from tandem.spec.deployment import Cs3, Deployment, Prefill, Workers
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import Prefill, Workers
 
 
 class WorkersStack(DeploymentStack):

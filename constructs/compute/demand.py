@@ -13,7 +13,7 @@ from constructs.compute.series import Computed, Measured
 from runtime.handoff import metrics
 from tandem.spec import demand as policy
 from tandem.spec.demand import MARGIN, TARGET
-from tandem.spec.deployment import InstanceGroup, Prefill
+from tandem.spec.workers import InstanceGroup, Prefill
 
 
 @dataclass(frozen=True, kw_only=True)

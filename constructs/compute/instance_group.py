@@ -18,8 +18,8 @@ from constructs.compute.user_data import user_data
 from constructs.network.efa import efa_interfaces
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
 from tandem.spec.capacity import Spot
-from tandem.spec.deployment import InstanceGroup
 from tandem.spec.instances import InstanceType
+from tandem.spec.workers import InstanceGroup
 
 _ROOT_VOLUME_GIB = 500
 """Room for the image and, on a type without a disk of its own, the weights of a 70B model (141 GB in bf16)."""

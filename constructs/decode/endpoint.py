@@ -14,7 +14,8 @@ from constructs import Construct
 from constructs.decode.probe import EndpointProbe
 from constructs.review.acknowledge import acknowledge_unrotated
 from runtime.handoff import settings
-from tandem.spec.deployment import Cs3, Deployment, OpenAi
+from tandem.spec.decode import Cs3, OpenAi
+from tandem.spec.deployment import Deployment
 
 
 class DecodeEndpoint(Construct):

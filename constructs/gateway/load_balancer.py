@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from constructs.review.acknowledge import acknowledge
-from tandem.spec.deployment import Gateway
+from tandem.spec.gateway import Gateway
 
 _IDLE_TIMEOUT = Duration.minutes(10)
 _DRAIN = Duration.seconds(60)

@@ -7,7 +7,7 @@ from aws_cdk import aws_ecs as ecs
 
 from constructs.observability.published import published
 from runtime.handoff import metrics
-from tandem.spec.deployment import Gateway
+from tandem.spec.gateway import Gateway
 
 _SCALE_IN_PAUSE = Duration.minutes(5)
 """Longer than a task that goes drains, so that each step is seen before the next."""

@@ -28,7 +28,8 @@ from constructs.packaging.assets import container_image
 from constructs.review.acknowledge import acknowledge_finding, acknowledge_task
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import settings
-from tandem.spec.deployment import Deployment, Gateway, SpillOver
+from tandem.spec.deployment import Deployment
+from tandem.spec.gateway import Gateway, SpillOver
 
 
 class GatewayService(Construct):

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from constructs.review.acknowledge import acknowledge_unrotated
 from runtime.handoff import settings
-from tandem.spec.deployment import SpillOver
+from tandem.spec.gateway import SpillOver
 
 
 def spill_over_secret(scope: Construct, spare: SpillOver, encryption_key: kms.IKey) -> secretsmanager.Secret:

@@ -11,7 +11,7 @@ from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from constructs.review.acknowledge import acknowledge, acknowledge_finding
-from tandem.spec.deployment import Network
+from tandem.spec.network import Network
 
 _SUBNET_PREFIX = 24
 

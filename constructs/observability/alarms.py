@@ -17,7 +17,8 @@ from constructs.observability.runbook import Runbook, described
 from constructs.review.acknowledge import acknowledge
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import metrics
-from tandem.spec.deployment import Cs3, Deployment
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
 
 _ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD

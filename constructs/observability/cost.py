@@ -12,7 +12,7 @@ from constructs.serving.workers import VllmWorkers
 from tandem.plan.estimate import Row, estimate
 from tandem.plan.prices import price_table
 from tandem.plan.quantities import Quantity
-from tandem.spec.deployment import InstanceGroup
+from tandem.spec.workers import InstanceGroup
 
 _MARKETS = {"capacity-block": " capacity block", "ultraserver-block": " capacity block", "spot": " spot"}
 

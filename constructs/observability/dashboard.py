@@ -12,7 +12,8 @@ from constructs.observability.cost import cost_per_hour, host_costs
 from constructs.observability.published import published
 from constructs.serving.workers import VllmWorkers
 from runtime.handoff import metrics
-from tandem.spec.deployment import Cs3, Deployment
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
 
 _HALF = 12
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.handoff import fabric, settings
-from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import InstanceType
+from tandem.spec.model import Model
+from tandem.spec.workers import InstanceGroup, Workers
 
 KV_TRANSFER_CONFIG = "--kv-transfer-config"
 

@@ -26,7 +26,8 @@ from constructs.serving.task import WorkerTask
 from constructs.serving.vllm import Launch, Role
 from constructs.storage.artifacts import ArtifactBucket
 from runtime.handoff import settings
-from tandem.spec.deployment import InstanceGroup, Model, Prefill, Workers
+from tandem.spec.model import Model
+from tandem.spec.workers import InstanceGroup, Prefill, Workers
 
 _SERVICE_NAMES = {Role.PREFILL: "prefill", Role.DECODE: "decode"}
 

@@ -13,8 +13,9 @@ from runtime.handoff.worker_client import AskError
 from tandem.doctor.aws import Aws
 from tandem.doctor.deployed import physical_ids
 from tandem.doctor.result import UndeterminedError
-from tandem.spec.deployment import Deployment, Workers
+from tandem.spec.deployment import Deployment
 from tandem.spec.stages import stages
+from tandem.spec.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from tandem.plan.quantities import Quantity, quantities
 from tandem.plan.report import document, text
 from tandem.rehearsal.cdk import CdkError
 from tandem.simulation.deployed import UnknownFigureError
-from tandem.spec.deployment import Cs3, Deployment, OpenAi
+from tandem.spec.decode import Cs3, OpenAi
+from tandem.spec.deployment import Deployment
 from tandem.traces.load import load
 from tandem.traces.synthetic import SyntheticError
 from tandem.traces.trace import TraceError

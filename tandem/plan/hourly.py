@@ -9,7 +9,8 @@ from typing import Self
 from tandem.plan.estimate import estimate
 from tandem.plan.prices import price_table
 from tandem.plan.quantities import Quantity
-from tandem.spec.deployment import Deployment, InstanceGroup
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import InstanceGroup
 
 CS3 = "CS-3"
 _SPECIAL = {"capacity-block": " capacity block", "spot": " spot"}

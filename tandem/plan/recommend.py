@@ -13,7 +13,8 @@ from tandem.plan import shape as shapes
 from tandem.plan.search import Found, Search
 from tandem.plan.sensitivity import Changed, sensitivity
 from tandem.plan.targets import Targets
-from tandem.spec.deployment import Cs3, Deployment
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
 from tandem.traces.trace import Trace
 
 SEARCHED: Final = 12_500

@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 from tandem.plan.shape import searched
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
+from tandem.spec.decode import Cs3, VllmDecode
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, has_errors
 from tandem.spec.read import parse
+from tandem.spec.workers import InstanceGroup
 
 Place = tuple[str | int, ...]
 

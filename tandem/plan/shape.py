@@ -12,7 +12,9 @@ from tandem.catalog.models import Model
 from tandem.plan.hourly import Hourly, of_hosts, of_systems
 from tandem.simulation import deployed
 from tandem.simulation.site import Pool, Site
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
+from tandem.spec.decode import Cs3, VllmDecode
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import InstanceGroup
 
 _GIGA: Final = 1e9
 MOST_HOSTS: Final = 500

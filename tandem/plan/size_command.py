@@ -16,7 +16,8 @@ from tandem.plan.rewrite import RewriteError, places, rewritten
 from tandem.plan.targets import Targets
 from tandem.report.page import page
 from tandem.simulation.deployed import UnknownFigureError
-from tandem.spec.deployment import Deployment, OpenAi
+from tandem.spec.decode import OpenAi
+from tandem.spec.deployment import Deployment
 from tandem.traces.load import load
 from tandem.traces.spread import most_at_once, spread
 from tandem.traces.synthetic import SyntheticError

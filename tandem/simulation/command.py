@@ -15,7 +15,9 @@ from tandem.simulation.deployed import UnknownFigureError, site_of
 from tandem.simulation.outages import Outages
 from tandem.simulation.replay import replay
 from tandem.simulation.summary import summarize
-from tandem.spec.deployment import Cs3, Deployment, OpenAi, Workers
+from tandem.spec.decode import Cs3, OpenAi
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import Workers
 from tandem.traces.load import load
 from tandem.traces.spread import spread
 from tandem.traces.synthetic import SyntheticError

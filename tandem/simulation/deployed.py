@@ -12,9 +12,11 @@ from tandem.catalog.machines import Machines, machines
 from tandem.catalog.models import Model, missing, models
 from tandem.simulation.site import Pool, Scaling, Site, TextSide, Wafers
 from tandem.sizing import legs
+from tandem.spec.decode import Cs3, OpenAi, VllmDecode
 from tandem.spec.demand import Demand
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, OpenAi, VllmDecode, Workers
+from tandem.spec.deployment import Deployment
 from tandem.spec.limits import hosts
+from tandem.spec.workers import InstanceGroup, Workers
 
 _GIGA: Final = 1e9
 UNBOUNDED: Final = 1e18

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
-from tandem.spec.section import Section, Zone
+from tandem.spec.patterns import Zone
+from tandem.spec.section import Section
 
 _RESERVATION = r"cr-[0-9a-f]{8,17}"
 _GROUP = r"arn:aws[a-z-]*:resource-groups:[a-z0-9-]+:[0-9]{12}:group/[A-Za-z0-9._/-]+"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from runtime.handoff import metrics
-from tandem.spec.deployment import InstanceGroup, Prefill
 from tandem.spec.limits import prefill_speed
 from tandem.spec.scaling import ASSUMED_TOKENS_PER_SECOND
+from tandem.spec.workers import InstanceGroup, Prefill
 
 _UTILIZATION: Final = 0.8
 """The share of a worker's speed to plan with: as it nears 1, queues grow without bound."""

@@ -9,7 +9,9 @@ from tandem.catalog.models import Model, models
 from tandem.sizing import demand
 from tandem.sizing.demand import Cs3Side, Hosts, Limit, Load
 from tandem.sizing.worker import Worker
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup, VllmDecode
+from tandem.spec.decode import Cs3, VllmDecode
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import InstanceGroup
 
 
 def limits(deployment: Deployment, load: Load, model: Model) -> Iterator[Limit]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tandem.spec.deployment import Deployment, InstanceGroup, VllmDecode, Workers
+from tandem.spec.decode import VllmDecode
+from tandem.spec.deployment import Deployment
+from tandem.spec.workers import InstanceGroup, Workers
 
 
 def stages(deployment: Deployment) -> Iterator[tuple[str, Workers]]:

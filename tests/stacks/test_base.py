@@ -10,7 +10,7 @@ from aws_cdk import App
 
 from app import build
 from stacks import base
-from tandem.spec.deployment import Observability
+from tandem.spec.observability import Observability
 from tests.documents import deployment
 from tests.templates import context, resources, templates
 

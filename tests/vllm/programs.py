@@ -24,8 +24,10 @@ from runtime.handoff.kv.description import Element, KvDescription
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tandem.rehearsal.processes import Program
 from tandem.spec.admission import Admission
-from tandem.spec.deployment import InstanceGroup, Model, Routing, Workers
+from tandem.spec.gateway import Routing
 from tandem.spec.instances import INSTANCE_TYPES
+from tandem.spec.model import Model
+from tandem.spec.workers import InstanceGroup, Workers
 from tests.instance_metadata import CREDENTIALS
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,8 @@ from tandem.doctor import http
 from tandem.doctor.aws import Aws
 from tandem.doctor.checks import decode_secret
 from tandem.doctor.result import Result, UndeterminedError, Verdict, failed, passed
-from tandem.spec.deployment import Cs3, Deployment, OpenAi, VllmDecode
+from tandem.spec.decode import Cs3, OpenAi, VllmDecode
+from tandem.spec.deployment import Deployment
 
 
 def check(deployment: Deployment, aws: Aws) -> Result:

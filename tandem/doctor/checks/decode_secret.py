@@ -9,7 +9,8 @@ from runtime.handoff import settings
 from tandem.doctor.aws import Aws
 from tandem.doctor.deployed import DECODE, output
 from tandem.doctor.result import Result, failed, passed
-from tandem.spec.deployment import Deployment, VllmDecode
+from tandem.spec.decode import VllmDecode
+from tandem.spec.deployment import Deployment
 
 _PLACEHOLDER = "to-be-replaced"
 """What the decode stack writes for the operator to replace."""

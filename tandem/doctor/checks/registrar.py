@@ -8,12 +8,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tandem.doctor.aws import Aws
 from tandem.doctor.result import Result, failed, passed
-from tandem.spec import deployment as spec
+from tandem.spec import registration as chosen
+from tandem.spec.deployment import Deployment
 
 _ELSEWHERE = "change region, or use registrar none"
 
 
-def check(deployment: spec.Deployment, aws: Aws) -> Result:
+def check(deployment: Deployment, aws: Aws) -> Result:
     """Make a call that only lists: no endpoint data of botocore names the regions of these features."""
     try:
         return _asked(deployment.registration, aws)
@@ -23,15 +24,15 @@ def check(deployment: spec.Deployment, aws: Aws) -> Result:
         return failed(f"{deployment.region} has no endpoint {error.kwargs['endpoint_url']}", _ELSEWHERE)
 
 
-def _asked(registration: spec.Registration, aws: Aws) -> Result:
+def _asked(registration: chosen.Registration, aws: Aws) -> Result:
     match registration:
-        case spec.AgentCoreRegistration():
+        case chosen.AgentCoreRegistration():
             aws.client("bedrock-agentcore-control").list_gateways(maxResults=1)
             return passed(f"AgentCore answers in {aws.region}")
-        case spec.ImportRegistration():
+        case chosen.ImportRegistration():
             aws.client("bedrock").list_model_import_jobs(maxResults=1)
             return passed(f"Bedrock lists import jobs in {aws.region}")
-        case spec.MarketplaceRegistration(endpoint_arn=arn):
+        case chosen.MarketplaceRegistration(endpoint_arn=arn):
             aws.client("bedrock").list_marketplace_model_endpoints(maxResults=1)
             return _endpoint(arn, aws)
         case _:

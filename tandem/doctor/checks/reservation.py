@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from tandem.doctor.aws import Aws
 from tandem.doctor.result import Result, failed, passed
 from tandem.spec.capacity import CapacityBlock, Reservation, UltraServerBlock
-from tandem.spec.deployment import Deployment, InstanceGroup
+from tandem.spec.deployment import Deployment
 from tandem.spec.stages import groups
+from tandem.spec.workers import InstanceGroup
 
 _USABLE = {"active"}
 _COMING = {"scheduled", "assessing", "payment-pending", "pending", "delayed"}

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from tandem.doctor.aws import Aws
 from tandem.doctor.result import Result, UndeterminedError, failed, passed
 from tandem.spec.capacity import CapacityBlock, Spot, UltraServerBlock
-from tandem.spec.deployment import Deployment, InstanceGroup
+from tandem.spec.deployment import Deployment
 from tandem.spec.stages import groups
+from tandem.spec.workers import InstanceGroup
 
 _FAMILY = re.compile(r"[a-z]+")
 _BLOCKS = (CapacityBlock, UltraServerBlock)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tandem.spec.deployment import Deployment, OpenAi
+from tandem.spec.decode import OpenAi
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
 
 _FARGATE_MEMORY_MIB = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from tandem.spec.deployment import Cs3, Deployment, OpenAi, VllmDecode
+from tandem.spec.decode import Cs3, OpenAi, VllmDecode
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
 
 _HTTPS = 443

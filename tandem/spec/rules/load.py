@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tandem.catalog.models import missing, models
 from tandem.sizing.demand import Limit, Load
-from tandem.spec.deployment import Cs3, Deployment
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
 from tandem.spec.limits import limits, refused_share, share
 from tandem.spec.stages import groups

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from tandem.spec.deployment import Cs3, Deployment, InstanceGroup
+from tandem.spec.decode import Cs3
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding
 from tandem.spec.stages import groups
+from tandem.spec.workers import InstanceGroup
 
 _RESERVED_BY_AWS = 5
 """Addresses of every subnet that AWS keeps for itself."""

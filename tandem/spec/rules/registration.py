@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tandem.spec.deployment import AgentCoreRegistration, Deployment, ImportRegistration, MarketplaceRegistration
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
+from tandem.spec.registration import AgentCoreRegistration, ImportRegistration, MarketplaceRegistration
 
 _IMPORT_REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-central-1")
 """Where Custom Model Import is offered (Bedrock user guide, feature support by Region); new ones come unannounced."""

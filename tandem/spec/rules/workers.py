@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tandem.spec.capacity import drain_seconds
-from tandem.spec.deployment import Deployment, VllmDecode
+from tandem.spec.decode import VllmDecode
+from tandem.spec.deployment import Deployment
 from tandem.spec.findings import Finding, Severity
 from tandem.spec.instances import INSTANCE_TYPES
 from tandem.spec.stages import groups, stages

@@ -8,7 +8,8 @@ import pytest
 
 from constructs.serving.artifacts import compile_key
 from constructs.serving.vllm import Launch, Role
-from tandem.spec.deployment import InstanceGroup, Model, Workers
+from tandem.spec.model import Model
+from tandem.spec.workers import InstanceGroup, Workers
 
 _GROUP: dict[str, Any] = {"name": "trn2", "instance_type": "trn2.48xlarge", "count": 1, "tensor_parallel": 64}
 _MODEL: dict[str, Any] = {"id": "meta-llama/Llama-3.3-70B-Instruct", "max_model_len": 4096}

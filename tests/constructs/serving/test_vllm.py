@@ -7,8 +7,9 @@ import json
 import pytest
 
 from constructs.serving.vllm import Launch, Role
-from tandem.spec.deployment import InstanceGroup, Model, Workers
 from tandem.spec.instances import INSTANCE_TYPES
+from tandem.spec.model import Model
+from tandem.spec.workers import InstanceGroup, Workers
 
 _GROUP = InstanceGroup(name="trn2", instance_type="trn2.48xlarge", count=1, tensor_parallel=64)
 _WORKERS = Workers(groups=[_GROUP], block_size=64, max_num_seqs=4, kv_lease_seconds=45, api_port=8101)

@@ -12,7 +12,7 @@ import pytest
 
 from constructs.gateway import collector
 from tandem.rehearsal.programs import ENDPOINTS, SIDECARS, STAND_INS, ProgramError, programs_folder, sidecar_module
-from tandem.spec.deployment import NEURON_VLLM_IMAGE
+from tandem.spec.workers import NEURON_VLLM_IMAGE
 
 ROOT = Path(__file__).parents[3]
 PYTHON_IMAGE = "public.ecr.aws/docker/library/python"

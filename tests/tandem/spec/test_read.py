@@ -71,6 +71,13 @@ def test_the_smallest_files_have_no_error(provider: str) -> None:
         ({"name": "two--hyphens"}, "field-invalid", "name", "'two--hyphens'", "match pattern"),
         ({"account": 111122223333}, "field-invalid", "account", "111122223333", "a valid string"),
         ({"decode__endpoint": "http://plain"}, "field-invalid", "decode.endpoint", "'http://plain'", "match pattern"),
+        (
+            {"decode__endpoint": "https://a:0"},
+            "field-invalid",
+            "decode.endpoint",
+            "'https://a:0'",
+            "1 to 65535",
+        ),
         ({"registration__registrar": "sagemaker"}, "field-invalid", "registration.registrar", "'sagemaker'", "none"),
     ],
 )
