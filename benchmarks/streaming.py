@@ -125,7 +125,7 @@ def _accepted(params: dict[str, Any], held: Reservation, request: str) -> Accept
 async def _decoder(worker: Any) -> AsyncIterator[Decoder]:
     engine = Engine.load()
     agent = start(asked(os.environ), f"bench-{uuid.uuid4()}", host=HOST)
-    link = Link(agent)
+    link = Link(agent, handshake_seconds=5.0)
     decoder = Decoder(engine, link, worker)
     poll = asyncio.create_task(link.poll(decoder.streams.heard, decoder.streams.tend))
     try:

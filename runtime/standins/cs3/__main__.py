@@ -50,6 +50,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--reservation-ttl-seconds", type=_positive, default=30.0, help="life of an unused reservation")
     parser.add_argument(
+        "--handshake-seconds", type=_positive, default=5.0, help="patience with a worker (default: vLLM's own)"
+    )
+    parser.add_argument(
         "--worker-kv", type=_description, metavar="JSON", help="how stock vLLM workers keep KV (runtime.handoff.kv)"
     )
     parsed = parser.parse_args(words)
@@ -80,7 +83,7 @@ async def _serve(given: argparse.Namespace) -> None:
     stop = _stop_signal()
     engine = Engine.load()
     reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
-    async with _linked(given.host, engine, reservations) as (link, streams):
+    async with _linked(given, engine, reservations) as (link, streams):
         importer = Importer(engine, reservations, link, streams, worker_kv=given.worker_kv)
         admission = Admission(
             model=given.served_model_name,
@@ -145,11 +148,13 @@ def _stop_signal() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _linked(host: str, engine: Engine, reservations: Reservations) -> AsyncIterator[tuple[Link, Streams]]:
+async def _linked(
+    given: argparse.Namespace, engine: Engine, reservations: Reservations
+) -> AsyncIterator[tuple[Link, Streams]]:
     """Own the agent of the transport that was asked for, and let it progress."""
-    agent = start(asked(os.environ), f"cs3-{uuid.uuid4()}", host=host)
+    agent = start(asked(os.environ), f"cs3-{uuid.uuid4()}", host=given.host)
     log.info("transport provider=%s", agent.provider)
-    link = Link(agent)
+    link = Link(agent, handshake_seconds=given.handshake_seconds)
     streams = Streams(engine, reservations, link)
     poll = asyncio.create_task(link.poll(streams.heard, streams.tend))
     try:

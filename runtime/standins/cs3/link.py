@@ -19,7 +19,6 @@ from runtime.handoff.transport.agent import Agent, Pairs
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 5.0  # vLLM's own limit
 READ_SECONDS = 10.0  # 8,192 tokens are 189 MB: a hundred times what loopback needs
 BUSY_POLL_SECONDS = 0.001
 POLL_SECONDS = 0.01  # without a progress thread, what was sent leaves only while somebody polls
@@ -48,8 +47,9 @@ class Peer:
 class Link:
     """Share one agent of a transport among all requests; a worker's handshake is kept until something with it fails."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, handshake_seconds: float) -> None:
         self._agent = agent
+        self._handshake_seconds = handshake_seconds
         self._handshakes: dict[Address, asyncio.Task[Peer]] = {}
         self.metadata = agent.metadata
         """How workers reach the agent, taken before there is memory that they could read."""
@@ -115,7 +115,10 @@ class Link:
 
     async def _handshake(self, address: Address) -> Peer:
         answer = await sidechannel.fetch(
-            address.host, address.port, pp_rank=0 if address.pipelined else None, timeout=HANDSHAKE_SECONDS
+            address.host,
+            address.port,
+            pp_rank=0 if address.pipelined else None,
+            timeout=self._handshake_seconds,
         )
         address.life.check(answer.life)
         name = self._agent.add_remote(answer.metadata.agent_metadata)

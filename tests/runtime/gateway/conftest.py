@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
+from runtime.gateway.http import client as http_client
 from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http.server import Server
 from runtime.gateway.http_server import Gateway
@@ -33,8 +35,10 @@ from runtime.gateway.retries import Retries
 from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.gateway.tenants import Tenant, digest
 from runtime.gateway.workers import Address, Pool, Worker
+from runtime.handoff import worker_client
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
+from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
 MODEL = "org/model"
@@ -98,6 +102,31 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     provider.add_span_processor(SimpleSpanProcessor(kept))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
     return kept
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine that stands still for a while fail no peer: what takes moments may take longer."""
+    monkeypatch.setattr(http_client, "_CONNECT_SECONDS", HUNG_SECONDS)
+    monkeypatch.setattr(http_client, "_KEEP_ALIVE_SECONDS", HUNG_SECONDS)
+    monkeypatch.setattr(worker_client, "_SECONDS", HUNG_SECONDS)
+
+
+Forward = Callable[[float], None]
+
+
+@pytest.fixture
+async def forward(monkeypatch: pytest.MonkeyPatch) -> Forward:
+    """Return what sets the event loop's clock forward: limits are reached when a test says so, not by waiting."""
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, 0.0
+
+    def forward(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead)
+    return forward
 
 
 Start = Callable[..., Any]
@@ -174,8 +203,9 @@ async def listening(gateway: Gateway) -> AsyncIterator[Server]:
 
 
 def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, client: HttpClient) -> Dispatch:
-    retries = Retries()
-    pool = Pool(lambda: setup.prefill_workers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
+    retries = Retries(_still)
+    prefillers = lambda: setup.prefill_workers  # noqa: E731 - asked at each request
+    pool = Pool(prefillers, lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE, clock=_still)
     prefill = Prefill(pool, client, queued=setup.metrics.queued, retries=retries)
     text = OpenAIDecoder(url=spare, model="other-name", client=client, key=lambda: "spare-key", tier=1)
 
@@ -197,10 +227,15 @@ def _dispatch(setup: Setup, name: str, decoders: list[Worker], spare: str, clien
     def vllm(worker: Worker) -> Decoder:
         return VllmDecoder(worker=worker, pool=decode_pool, prefill=prefill, client=client)
 
-    decode_pool = Pool(lambda: decoders, lambda _: None, stage="decode", absent=Code.DECODE_UNAVAILABLE)
+    decode_pool = Pool(lambda: decoders, lambda _: None, stage="decode", absent=Code.DECODE_UNAVAILABLE, clock=_still)
     made = [{"cs3": cs3, "openai": openai, "vllm": vllm}[name](worker) for worker in decoders]
     known = lambda: [*made, text] if setup.spills_over else made  # noqa: E731 - asked at each request
-    return Dispatch(Fleet(known), pool if name != "openai" else None, client, retries, Thresholds())
+    return Dispatch(Fleet(known, _still), pool if name != "openai" else None, client, retries, Thresholds())
+
+
+def _still() -> float:
+    """Return the same moment always: who failed, or was full, a moment ago is so still, however long that takes."""
+    return 0.0
 
 
 def config(admission: AdmissionConfig) -> GatewayConfig:

@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 
 from runtime.handoff import contract, fields
 from runtime.handoff.certificate import Certificate
+from tests.patience import HUNG_SECONDS
 
-DEADLINE_SECONDS = 5.0
 HOST = "127.0.0.1"
 CERTIFICATE = Certificate.issue(HOST)
 WORKER_KEY = "key-of-this-run"
@@ -26,6 +26,7 @@ CHUNKS = (
     b'[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n',
     b"data: [DONE]\n\n",
 )
+
 COMPLETION = {
     "id": "1",
     "object": "chat.completion",
@@ -79,7 +80,7 @@ class Peer:
 
     async def wait(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds, with a deadline."""
-        async with self.changed, asyncio.timeout(DEADLINE_SECONDS):
+        async with self.changed, asyncio.timeout(HUNG_SECONDS):
             await self.changed.wait_for(condition)
 
     async def note(self, request: web.Request) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from runtime.gateway import body as bodies
 from runtime.gateway.http import client_connection
 from runtime.gateway.http_server import ANSWERED
 from runtime.handoff import contract
-from tests.runtime.gateway.conftest import GATEWAY_KEY, Captured, Setup
-from tests.runtime.gateway.peers import CHUNKS, DEADLINE_SECONDS
+from tests.patience import HUNG_SECONDS
+from tests.runtime.gateway.conftest import GATEWAY_KEY, Captured, Forward, Setup
+from tests.runtime.gateway.peers import CHUNKS
 
 KEY = f"Authorization: Bearer {GATEWAY_KEY}\r\n".encode()
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n" + KEY
@@ -25,14 +28,20 @@ def port(cs3: Setup) -> int:
     return int(cs3.url.rpartition(":")[2])
 
 
-async def sent(port: int, *parts: bytes) -> tuple[int, dict[str, Any]]:
-    """Send bytes and return the status and body of an answer after which the connection ends, with a deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+async def sent(port: int, *parts: bytes, then: Callable[[], None] = lambda: None) -> tuple[int, dict[str, Any]]:
+    """Send bytes and return the status and body of an answer after which the connection ends, with a deadline.
+
+    ``then`` is called once the gateway has read them.
+    """
+    async with asyncio.timeout(HUNG_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             for part in parts:
                 writer.write(part)
                 await writer.drain()
+            for _ in range(20):  # turns of the loop that both share
+                await asyncio.sleep(0)
+            then()
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             return int(head.split()[1]), json.loads(await reader.readexactly(length))
@@ -64,19 +73,18 @@ async def test_what_is_not_http_is_refused_in_openai_s_shape_unquoted(port: int,
     assert "secret" not in log.text()
 
 
-async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_connection, "HEAD_SECONDS", 0.1)
-    status, body = await sent(port, POST, b"X-Slow")
+async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, forward: Forward) -> None:
+    status, body = await sent(port, POST, b"X-Slow", then=partial(forward, client_connection.HEAD_SECONDS + 1))
     assert (status, body["error"]["code"]) == (408, "invalid_request")
 
 
 async def test_a_head_in_pieces_and_a_body_after_it_are_no_slow_head(
-    port: int, monkeypatch: pytest.MonkeyPatch
+    port: int, monkeypatch: pytest.MonkeyPatch, forward: Forward
 ) -> None:
-    monkeypatch.setattr(client_connection, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(bodies, "SECONDS", 0.4)
-    status, body = await sent(port, POST, b"Content-Length: 9\r\n", b"\r\n", b"{")
-    assert (status, body["error"]["message"]) == (400, "the body did not arrive within 0.4 s")
+    monkeypatch.setattr(bodies, "SECONDS", 60)
+    head = (POST, b"Content-Length: 9\r\n", b"\r\n")
+    status, body = await sent(port, *head, b"{", then=partial(forward, 61))
+    assert (status, body["error"]["message"]) == (400, "the body did not arrive within 60 s")
 
 
 @pytest.mark.parametrize("path", [*ANSWERED, "/model/org%2Fmodel/converse"])
@@ -103,7 +111,7 @@ async def test_a_stream_that_is_none_or_stops_in_mid_event_ends_in_an_error_even
     cs3: Setup, chunks: tuple[bytes, ...], log: Captured
 ) -> None:
     cs3.decode.chunks = chunks
-    async with asyncio.timeout(DEADLINE_SECONDS), cs3.ask(stream=True) as answer:
+    async with asyncio.timeout(HUNG_SECONDS), cs3.ask(stream=True) as answer:
         received = await answer.read()
     *before, last = received.removesuffix(b"\n\n").split(b"\n\n")
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "decode_failed"

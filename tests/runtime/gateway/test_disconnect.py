@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, RESERVATIONS
+from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured, Setup
-from tests.runtime.gateway.peers import DEADLINE_SECONDS, Peer
+from tests.runtime.gateway.peers import Peer
 
 WITHDRAWN = f"DELETE {RESERVATIONS}/r/1"
 DECODE = f"POST {CHAT_COMPLETIONS}"
@@ -23,7 +24,7 @@ async def leave_when(setup: Setup, peer: Peer, call: str, **body: Any) -> None:
     asking = asyncio.create_task(ask())
     await peer.wait(lambda: call in peer.calls())
     asking.cancel()
-    await asyncio.wait([asking], timeout=DEADLINE_SECONDS)
+    await asyncio.wait([asking], timeout=HUNG_SECONDS)
     assert asking.cancelled()
 
 

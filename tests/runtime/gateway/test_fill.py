@@ -11,8 +11,9 @@ from aiohttp import web
 from runtime.gateway import fill
 from runtime.gateway.http.client import HttpClient
 from runtime.handoff import contract
+from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured
-from tests.runtime.gateway.peers import DEADLINE_SECONDS, serving
+from tests.runtime.gateway.peers import serving
 
 
 @pytest.mark.parametrize("told", [0, 0.25, 1])
@@ -55,7 +56,7 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
         client = HttpClient()
         endpoint = f"http://127.0.0.1:{server.port}"
         async with fill.watching(client, endpoint, filled, key=lambda: "decode-key"):
-            await asyncio.wait_for(full.wait(), DEADLINE_SECONDS)
+            await asyncio.wait_for(full.wait(), HUNG_SECONDS)
         await client.close()
     assert told[:3] == [0.5, 0.75, 1.0]
     assert set(keys) == {"Bearer decode-key"}

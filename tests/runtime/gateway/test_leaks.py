@@ -12,8 +12,9 @@ from aiohttp import web
 
 from runtime.handoff import fields
 from runtime.handoff.contract import RESERVATIONS
+from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured, Setup
-from tests.runtime.gateway.peers import DEADLINE_SECONDS, Seen
+from tests.runtime.gateway.peers import Seen
 from tests.runtime.gateway.test_metrics import sample
 
 ROUNDS, AT_ONCE = 5, 16
@@ -71,7 +72,7 @@ async def crowd(setup: Setup) -> None:
 
 async def idle(setup: Setup) -> None:
     """Wait until the gateway says that nothing is under way, and its clean-ups have ended."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HUNG_SECONDS):
         while sample(setup, "dynamo_frontend_active_requests"):
             await asyncio.sleep(0.005)
     await setup.releases.drain()

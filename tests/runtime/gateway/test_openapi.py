@@ -22,8 +22,9 @@ from runtime.gateway.bedrock.fault import FAULTS
 from runtime.gateway.guard import OPENAPI
 from runtime.gateway.http_server import DOCUMENT as FILE
 from runtime.handoff.contract import STATUS, Code
+from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Setup, starting
-from tests.runtime.gateway.peers import COMPLETION, DEADLINE_SECONDS
+from tests.runtime.gateway.peers import COMPLETION
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
 CHATS = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -45,10 +46,10 @@ def url() -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    address, ended, loop = serving.result(DEADLINE_SECONDS)
+    address, ended, loop = serving.result(HUNG_SECONDS)
     yield address
     loop.call_soon_threadsafe(ended.set)
-    thread.join(DEADLINE_SECONDS)
+    thread.join(HUNG_SECONDS)
 
 
 @SCHEMA.parametrize()
@@ -66,7 +67,7 @@ def test_every_answer_is_as_the_document_says(case: Case[Any], url: str) -> None
     if at_bedrock:
         case.path_parameters["modelId"] = quote(MODEL, safe="")
     key = {"Authorization": f"Bearer {GATEWAY_KEY}"}
-    response = case.call(base_url=url, headers=key, timeout=DEADLINE_SECONDS)
+    response = case.call(base_url=url, headers=key, timeout=HUNG_SECONDS)
     # what fits the context, or can be gone on with, no document knows; what Bedrock accepts stands in botocore's own,
     # which its tests use
     unknown = any(said in response.content for said in (b'"context_length_exceeded"', b"cannot be continued exactly"))

@@ -23,7 +23,8 @@ from runtime.gateway.tenants import Tenant, digest, dump
 from runtime.handoff import settings
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tandem.spec.admission import Admission
-from tests.runtime.gateway.peers import CHUNKS, DEADLINE_SECONDS, DecodePeer, serving
+from tests.patience import HUNG_SECONDS
+from tests.runtime.gateway.peers import CHUNKS, DecodePeer, serving
 
 ADDRESS = "127.45.6.7"
 
@@ -46,7 +47,7 @@ async def run(environment: dict[str, str]) -> asyncio.subprocess.Process:
 async def event(process: asyncio.subprocess.Process, name: str) -> dict[str, Any]:
     """Return the next log line of that name, with a deadline."""
     assert process.stdout is not None
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HUNG_SECONDS):
         async for line in process.stdout:
             parsed: dict[str, Any] = json.loads(line)
             if parsed["event"] == name:
@@ -126,7 +127,7 @@ async def test_sigterm_lets_a_running_stream_end_and_refuses_new_clients(
             await asyncio.wait_for(process.wait(), 0.3)
         peer.hold("stream").set()
         assert await answer.content.read() == b"".join(CHUNKS[1:])
-    out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    out, error = await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert (process.returncode, error) == (0, b"")
     told = [json.loads(line) for line in out.splitlines()]
     [ended] = [line for line in told if line["event"] == "request"]
@@ -149,7 +150,7 @@ async def test_a_client_that_leaves_is_noticed_though_nothing_is_written(
     await peer.wait(lambda: peer.left == ["stream"])
     assert (await event(process, "request"))["code"] == "client_gone"
     process.terminate()
-    await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert process.returncode == 0
 
 
@@ -166,7 +167,7 @@ async def ask(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
 
 async def refused(url: str) -> None:
     """Connect anew until that fails, with a deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(HUNG_SECONDS), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{url}/health", headers={"Connection": "close"}, ssl=False):
                 pass
@@ -179,12 +180,12 @@ async def test_plain_http_is_not_answered(decode: tuple[DecodePeer, dict[str, st
         async with ask(f"http://{address}"):
             pass
     process.terminate()
-    await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
 
 
 async def test_a_missing_variable_is_one_line_and_exit_2(decode: tuple[DecodePeer, dict[str, str]]) -> None:
     process = await run({**decode[1], settings.DECODE_SECRET_ARN: ""})
-    out, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    out, error = await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert (process.returncode, out) == (2, b"")
     assert error.decode().splitlines() == [
         f"gateway: environment variable {settings.DECODE_SECRET_ARN} is not set: the task definition must supply it"
@@ -193,7 +194,7 @@ async def test_a_missing_variable_is_one_line_and_exit_2(decode: tuple[DecodePee
 
 async def test_a_secret_that_cannot_be_read_is_one_line_and_exit_1(decode: tuple[DecodePeer, dict[str, str]]) -> None:
     process = await run({**decode[1], settings.TENANTS_SECRET_ARN: "absent"})
-    _, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+    _, error = await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert process.returncode == 1
     [line] = error.decode().splitlines()
     assert line.startswith("gateway: secret absent cannot be read")
@@ -202,7 +203,7 @@ async def test_a_secret_that_cannot_be_read_is_one_line_and_exit_1(decode: tuple
 async def test_a_port_in_use_is_one_line_and_exit_1(decode: tuple[DecodePeer, dict[str, str]]) -> None:
     with socket.create_server((ADDRESS, int(decode[1][settings.LISTEN_PORT]))):
         process = await run(decode[1])
-        _, error = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+        _, error = await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert process.returncode == 1
     assert len(error.decode().splitlines()) == 1
 

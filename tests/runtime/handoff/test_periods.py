@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from runtime.handoff import periods
+from tests.patience import HUNG_SECONDS
 
 
 @pytest.mark.parametrize(("now", "left"), [(0.0, 60.0), (59.5, 0.5), (90.0, 30.0), (1_800_000_001.0, 59.0)])
@@ -25,7 +26,7 @@ async def test_each_period_is_published_and_the_last_one_on_leaving(monkeypatch:
             several.set()
 
     async with periods.publishing(publish):
-        await asyncio.wait_for(several.wait(), 5)
+        await asyncio.wait_for(several.wait(), HUNG_SECONDS)
     assert len(began) >= 3
     assert began == sorted(began)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -13,7 +14,11 @@ import zmq
 import zmq.asyncio
 
 from runtime.handoff.contract import Code, HandoffError
-from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload, fetch, listener, serve
+from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload, listener, serve
+from runtime.handoff.sidechannel import fetch as fetch_in_time
+from tests.patience import HUNG_SECONDS
+
+fetch = partial(fetch_in_time, timeout=HUNG_SECONDS)
 
 HOST = "127.0.0.1"
 
@@ -110,7 +115,7 @@ async def test_a_malformed_request_is_logged_and_the_worker_lives(
     with caplog.at_level(logging.WARNING):
         await asker.send_multipart(frames)
         assert (await fetch(HOST, worker)).metadata.engine_id == "engine"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HUNG_SECONDS):
             while "refused a handshake request" not in caplog.text:
                 await asyncio.sleep(0.001)
     asker.close(linger=0)

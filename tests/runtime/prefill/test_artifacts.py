@@ -20,6 +20,7 @@ from runtime.prefill.bucket import BucketError
 from runtime.prefill.compiling import holding, prepare, publish
 from runtime.prefill.fetch import FetchError
 from runtime.prefill.status import Status
+from tests.patience import HUNG_SECONDS
 
 GRAPHS = {"abc/model.neff": b"\x7fNEFF" * 1000, "abc/done": b"", "def/model.neff": b"other"}
 SDK = {"neuronx-cc": "2.20.1", "vllm": "0.24.0"}
@@ -141,13 +142,13 @@ async def test_one_compiles_while_the_others_wait_and_then_fetch(aws_environment
     state, results = Status(), []
     waiting = threading.Thread(target=lambda: results.append(prepare(second, state, ignore, poll=0.01)))
     waiting.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HUNG_SECONDS
     while state.state is not State.AWAITING and time.monotonic() < deadline:
         time.sleep(0.01)  # polled, since nothing announces it
     compile_graphs(first)
     with holding(claim, ignore) as held:
         await publish(first, held, ignore)
-    waiting.join(10)
+    waiting.join(HUNG_SECONDS)
     assert results == [None]
     assert files(second) == GRAPHS
 

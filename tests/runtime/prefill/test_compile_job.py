@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.handoff import settings
+from tests.patience import HUNG_SECONDS
 
 OPENSSL = str(shutil.which("openssl"))
 VLLM = f"""#!{sys.executable}
@@ -53,7 +54,7 @@ def task(aws_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
         **aws_environment,
         "PATH": f"{program.parent}:{os.path.dirname(OPENSSL)}",
         "VLLM_NEURON_CPU_COMPILE": "1",
-        settings.START_SECONDS: "30",
+        settings.START_SECONDS: "120",
     }
 
 
@@ -65,7 +66,7 @@ def run(task: dict[str, str], way: str) -> tuple[int, str, list[str]]:
         flags = ["org/model", f"--port={worker.getsockname()[1]}", KV, "--block-size=32"]
         command = [sys.executable, "-m", "runtime.prefill", "compile", *flags]
         ended = subprocess.run(
-            command, env={**task, "WAY": way}, capture_output=True, text=True, timeout=60, check=False
+            command, env={**task, "WAY": way}, capture_output=True, text=True, timeout=HUNG_SECONDS, check=False
         )
     flags = json.loads(started.read_text())[0] if started.exists() else []
     return ended.returncode, ended.stdout + ended.stderr, flags

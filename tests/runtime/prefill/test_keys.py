@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from runtime.handoff import settings
 from runtime.prefill import keys
 from runtime.prefill.keys import SecretError, WorkerKeys
+from tests.patience import HUNG_SECONDS
 
 
 class Agent(BaseHTTPRequestHandler):
@@ -83,7 +84,7 @@ async def test_who_asks_with_an_unknown_key_has_it_looked_for(
 ) -> None:
     monkeypatch.setattr(keys, "RETRY_SECONDS", 0.01)
     known = WorkerKeys(task, print)
-    async with known.kept_fresh(), asyncio.timeout(10):
+    async with known.kept_fresh(), asyncio.timeout(HUNG_SECONDS):
         put(aws, task, "two")
         known.miss()
         while known.known != ("two", "one"):
@@ -96,7 +97,7 @@ async def test_the_last_good_keys_stay_and_it_is_tried_again(
     monkeypatch.setattr(keys, "RETRY_SECONDS", 0.01)
     said: list[str] = []
     known = WorkerKeys(task, said.append)
-    async with known.kept_fresh(), asyncio.timeout(10):
+    async with known.kept_fresh(), asyncio.timeout(HUNG_SECONDS):
         whole, task["AWS_ENDPOINT_URL"] = task["AWS_ENDPOINT_URL"], "http://127.0.0.1:1"
         known.miss()
         while len(said) < 2:

@@ -18,6 +18,7 @@ import pytest
 
 from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
+from tests.patience import HUNG_SECONDS
 from tests.runtime.prefill.conftest import client, health
 
 ADDRESS = "127.45.6.8"
@@ -110,8 +111,8 @@ def task(path: str, metadata: str, secret: str, aws_environment: dict[str, str])
         settings.DEPLOYMENT: "small",
         settings.STAGE: "prefill",
         settings.STATUS_PORT: str(free_port()),
-        settings.START_SECONDS: "20",
-        settings.WARM_START_SECONDS: "20",
+        settings.START_SECONDS: "120",
+        settings.WARM_START_SECONDS: "120",
         settings.DRAIN_SECONDS: "5",
     }
 
@@ -124,13 +125,13 @@ def free_port() -> int:
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runtime.prefill", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HUNG_SECONDS, check=False)
 
 
 def test_vllm_is_its_child_and_its_status_vllms(task: dict[str, str]) -> None:
     command = [sys.executable, "-m", "runtime.prefill", "serve", "org/model", "--port=8100"]
     with subprocess.Popen(command, env=task, stdout=subprocess.PIPE, text=True) as process:
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=HUNG_SECONDS)
     parent, arguments, variables, *pem = json.loads(out.splitlines()[1])
     given = ["serve", "org/model", "--port=8100", "--host", ADDRESS]
     assert (parent, arguments[: len(given)], pem) == (process.pid, given, [2, 1])

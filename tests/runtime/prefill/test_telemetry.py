@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runtime.handoff import settings
+from runtime.handoff import periods, settings
 from runtime.handoff.efa import efa_devices_open
 from runtime.handoff.worker_status import State
 from runtime.prefill import telemetry as module
 from runtime.prefill.engine import Engine
 from runtime.prefill.status import Status
 from runtime.prefill.telemetry import Telemetry, reporting
-from tests.runtime.gateway.peers import CERTIFICATE, DEADLINE_SECONDS, HOST, serving
+from tests.patience import HUNG_SECONDS
+from tests.runtime.gateway.peers import CERTIFICATE, HOST, serving
 
 
 def _exposition(*, expired: float = 0, usage: float = 0) -> str:
@@ -69,6 +70,7 @@ async def test_nothing_is_asked_before_vllm_serves_and_the_last_period_is_publis
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(periods, "remaining", lambda _: 3600.0)  # no minute of the clock ends meanwhile
     asked = asyncio.Event()
 
     async def scraped(_: web.Request) -> web.Response:
@@ -84,7 +86,7 @@ async def test_nothing_is_asked_before_vllm_serves_and_the_last_period_is_publis
         async with reporting(telemetry, engine, status, written.append):
             await asyncio.sleep(0.05)
             status.state = State.READY
-            await asyncio.wait_for(asked.wait(), DEADLINE_SECONDS)
+            await asyncio.wait_for(asked.wait(), HUNG_SECONDS)
             while not telemetry.seen:
                 await asyncio.sleep(0.01)
     [line] = written

@@ -10,8 +10,9 @@ import pytest
 
 from runtime.gateway.http.client import HttpClient
 from runtime.gateway.upstream import NotSentError, UnreachableError
+from tests.patience import HUNG_SECONDS
+from tests.runtime.gateway.conftest import Forward
 
-DEADLINE_SECONDS = 5.0
 HOST = "127.0.0.1"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -42,7 +43,7 @@ class Peer:
 async def serving(script: Script) -> AsyncIterator[tuple[Peer, str]]:
     """Serve, and return the peer and its URL; everything is bounded in time."""
     peer = Peer(script)
-    async with asyncio.timeout(DEADLINE_SECONDS), await asyncio.start_server(peer.serve, HOST, 0) as server:
+    async with asyncio.timeout(HUNG_SECONDS), await asyncio.start_server(peer.serve, HOST, 0) as server:
         yield peer, f"http://{HOST}:{server.sockets[0].getsockname()[1]}/path?query=1"
 
 
@@ -149,11 +150,13 @@ async def test_more_than_was_asked_for_ends_the_connection(client: HttpClient) -
         await client.close()
 
 
-async def test_a_peer_that_falls_silent_is_left(client: HttpClient) -> None:
+async def test_a_peer_that_falls_silent_is_left(client: HttpClient, forward: Forward) -> None:
     async with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")) as (peer, url):
-        silent = await client.ask("GET", url, headers={}, silence=0.05)
-        with silent, pytest.raises(UnreachableError, match="it sent nothing"):
-            await silent.read()
+        with await client.ask("GET", url, headers={}, silence=60) as silent:
+            assert await silent.take() == b"hello"
+            forward(61)
+            with pytest.raises(UnreachableError, match="it sent nothing"):
+                await silent.take()
         await peer.left.wait()
 
 

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from runtime.gateway.http import server as http_server
 from runtime.gateway.http.message import Answer, HttpError, Request
 from runtime.gateway.http.server import Server
 from runtime.gateway.http.stream import Stream
+from tests.patience import HUNG_SECONDS
 
-DEADLINE_SECONDS = 5.0
 HOST = "127.0.0.1"
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 Handle = Callable[[Request], Awaitable[Answer | Stream]]
@@ -41,7 +42,7 @@ async def serving(handle: Handle) -> AsyncIterator[Server]:
     server = Server(handle, lambda status, kind: Answer(kind.encode(), status))
     await server.start(HOST, 0)
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HUNG_SECONDS):
             yield server
     finally:
         await server.stop(0.0)
@@ -221,7 +222,7 @@ async def test_the_end_waits_for_requests_under_way_and_closes_idle_connections(
         port = server.port
         busy.writer.write(GET)
         await began.wait()
-        stopping = asyncio.create_task(server.stop(DEADLINE_SECONDS))
+        stopping = asyncio.create_task(server.stop(HUNG_SECONDS))
         assert await idle.reader.read() == b""
         with pytest.raises(OSError):  # noqa: PT011 - whichever way it is refused
             await asyncio.open_connection(HOST, port)
@@ -231,7 +232,8 @@ async def test_the_end_waits_for_requests_under_way_and_closes_idle_connections(
         await stopping
 
 
-async def test_the_end_waits_until_what_was_written_has_gone() -> None:
+async def test_the_end_waits_until_what_was_written_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_SEND_SECONDS", HUNG_SECONDS)
     written = asyncio.Event()
 
     async def handle(_: Request) -> Answer:

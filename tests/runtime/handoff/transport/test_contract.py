@@ -15,6 +15,7 @@ import pytest
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.choose import PROVIDERS, Transport, start
+from tests.patience import HUNG_SECONDS
 
 SIZE = 8 * 2**20
 HOST = "127.0.0.1"
@@ -62,7 +63,7 @@ async def polled(agent: Agent) -> AsyncIterator[list[tuple[str, bytes]]]:
 
 
 async def arrival(received: list[tuple[str, bytes]]) -> tuple[str, bytes]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HUNG_SECONDS):
         while not received:
             await asyncio.sleep(0.001)
     return received.pop(0)
@@ -124,7 +125,7 @@ async def test_reads_and_notices_of_many_requests_run_at_once(worker: Agent, rea
         pairs = [[(each.ctypes.data, theirs.ctypes.data, SIZE)] for each in ours]
         reads = [reader.read(remote, pair, f"r:{number}".encode()) for number, pair in enumerate(pairs)]
         assert await asyncio.gather(*reads) == [SIZE] * 4
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HUNG_SECONDS):
             while len(received) < 4:
                 reader.notifications()
                 await asyncio.sleep(0.001)
@@ -141,7 +142,7 @@ async def test_a_read_that_is_given_up_keeps_its_memory_until_nothing_can_write(
         await reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, SIZE)], b"late:1", timeout=0.05)
     settled: list[bytes] = []
     reader.deregister(registration, lambda: settled.append(ours.tobytes()))
-    async with polled(worker), asyncio.timeout(5):
+    async with polled(worker), asyncio.timeout(HUNG_SECONDS):
         while not settled:
             reader.notifications()
             await asyncio.sleep(0.001)
@@ -248,6 +249,6 @@ SURVIVOR = """
 
 def test_a_killed_peer_is_an_error_and_the_survivor_exits_cleanly(transport: Transport) -> None:
     command = [sys.executable, "-c", textwrap.dedent(SURVIVOR), textwrap.dedent(PEER), transport.value]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("refused kv_transfer") == 2

@@ -9,6 +9,7 @@ import pytest
 
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.transport.nixl import NixlAgent
+from tests.patience import HUNG_SECONDS
 
 SIZE = 8 * 2**20
 
@@ -30,7 +31,7 @@ async def test_a_read_that_is_given_up_runs_on_unseen() -> None:
         settled: list[bool] = []
         reader.deregister(registration, lambda: settled.append(True))
         assert not settled
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HUNG_SECONDS):
             while not settled:
                 worker.notifications()
                 reader.notifications()

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from runtime.standins.engine.engine import Engine
+from tests.patience import HUNG_SECONDS
 from tests.runtime.standins.cs3.flow import Gateway, emulator, prefill_worker
 
 
@@ -28,7 +29,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """Yield a client whose requests cannot hang."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2 * HUNG_SECONDS)) as session:
         yield session
 
 

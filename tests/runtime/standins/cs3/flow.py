@@ -26,6 +26,7 @@ import aiohttp
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.ticket import Ticket
+from tests.patience import HUNG_SECONDS, LONG_SECONDS
 
 MODEL = "public-name"
 DECODE_KEY = "decode-key"
@@ -126,8 +127,8 @@ class Gateway:
             return _value(await response.text(), f"vllm:{name}{{")
 
     async def until_free(self) -> None:
-        """Wait until neither side holds anything of any request; fail after 10 s."""
-        async with asyncio.timeout(10):
+        """Wait until neither side holds anything of any request: sooner than leases and reservations end."""
+        async with asyncio.timeout(HUNG_SECONDS):
             while await self._held() != (0, 0, 0, 0):
                 await asyncio.sleep(0.02)
 
@@ -147,7 +148,8 @@ def signed(params: dict[str, Any], reservation: str, *, key: str = TICKET_KEY, *
     """Return params with the gateway's ticket; ``claims`` replace what it would say."""
     usual = {"tenant": "t", "request_id": _REQUESTS.get(reservation, "r"), "attempt": 1, "model": MODEL}
     usual |= {"reservation_id": reservation}
-    usual |= {"lease_ms": 30_000, "prefill_gap_ms": 0, "expires_at": time.time() + 60}
+    usual |= {"lease_ms": LONG_SECONDS * 1000, "prefill_gap_ms": 0}
+    usual |= {"expires_at": time.time() + LONG_SECONDS}
     token = ticket.sign(Ticket.for_params(params, **usual | claims), key.encode())
     seal = {fields.SEAL: found} if (found := ticket.seal_of(params)) else {}
     return params | {fields.TANDEM: seal | {fields.TICKET: token}}
@@ -164,9 +166,10 @@ def free_port(host: str) -> int:
 def emulator(
     log: Path, *flags: str, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run the emulator's own command line; yield the process and its URL."""
+    """Run the emulator's own command line, patient unless ``flags`` say otherwise; yield the process and its URL."""
     port = free_port(EMULATOR_HOST)
     command = ["runtime.standins.cs3", f"--host={EMULATOR_HOST}", f"--port={port}", f"--served-model-name={MODEL}"]
+    command += [f"--reservation-ttl-seconds={LONG_SECONDS}", f"--handshake-seconds={LONG_SECONDS}"]
     url = f"{'https' if tls else 'http'}://{EMULATOR_HOST}:{port}"
     with _program([*command, *flags], SECRETS, url, log, tls) as process:
         yield process, url
@@ -174,7 +177,7 @@ def emulator(
 
 @contextmanager
 def prefill_worker(
-    log: Path, host: str = WORKER_HOST, *, lease_seconds: int = 30, certificate: Certificate | None = None
+    log: Path, host: str = WORKER_HOST, *, lease_seconds: int = LONG_SECONDS, certificate: Certificate | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run vLLM's stand-in; yield the process and its URL."""
     port = free_port(host)
@@ -203,11 +206,11 @@ def _program(
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=10)
+        process.wait(timeout=HUNG_SECONDS)
 
 
 def _wait_healthy(process: subprocess.Popen[bytes], url: str, log: Path, tls: ssl.SSLContext | None) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HUNG_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(urllib.error.URLError), urllib.request.urlopen(url + contract.HEALTH, context=tls):  # noqa: S310 - our own URL
             return

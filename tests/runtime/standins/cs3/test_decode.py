@@ -41,8 +41,8 @@ async def test_greedy_answers_equal_the_single_process_and_exactly_the_prompts_k
     prompt, tokens = single_process(engine, messages, 8, Sampling())
     assert len(prompt) >= least_tokens
     before = await gateway.metric("tandem_decode_kv_bytes_total")
-    prefilled = await gateway.prefill(messages)  # first, since on a busy machine it may outlast a reservation
-    params = signed(prefilled, await gateway.reserve(prompt_tokens=len(prompt)))
+    reservation = await gateway.reserve(prompt_tokens=len(prompt))
+    params = signed(await gateway.prefill(messages), reservation)
     answer = await gateway.decode(params, messages, return_token_ids=True)
     assert answer.status == 200, answer.body
     assert answer.body["choices"][0]["token_ids"] == tokens
@@ -131,8 +131,8 @@ async def test_streamed_events_end_with_done_and_hold_usage_only_if_asked(gatewa
 
 async def test_two_answers_take_turns(gateway: Gateway) -> None:
     """One that is long must not keep a later, short one waiting until it ends."""
-    reservation = await gateway.reserve(max_tokens=400)
-    long = chat_body(signed(await gateway.prefill(), reservation), max_tokens=400, stream=True, seed=1, temperature=1)
+    reservation = await gateway.reserve(max_tokens=5000)
+    long = chat_body(signed(await gateway.prefill(), reservation), max_tokens=5000, stream=True, seed=1, temperature=2)
     short = await gateway.ready()
     headers = {"Authorization": f"Bearer {DECODE_KEY}"}
     url = gateway.emulator + contract.CHAT_COMPLETIONS

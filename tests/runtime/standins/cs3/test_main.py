@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.handoff import contract
+from tests.patience import HUNG_SECONDS
 from tests.runtime.standins.cs3.flow import (
     DECODE_KEY,
     EMULATOR_HOST,
@@ -36,7 +37,9 @@ COMMAND = [f"--host={EMULATOR_HOST}", "--port=1", "--served-model-name=m"]
 def run(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program where it must not start."""
     command = [sys.executable, "-m", "runtime.standins.cs3", *flags]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        command, env=os.environ | variables, capture_output=True, text=True, timeout=HUNG_SECONDS, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ async def test_a_signal_ends_an_answer_and_the_program_with_status_0(
             process.send_signal(signal.SIGTERM)
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=HUNG_SECONDS) == 0
     assert "Traceback" not in (tmp_path / "emulator.log").read_text()
 
 
@@ -116,7 +119,7 @@ def test_https_with_a_certificate_of_our_own_authority(tmp_path: Path) -> None:
         with urllib.request.urlopen(url + contract.HEALTH, context=trusting) as answer:  # noqa: S310 - our own URL
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=HUNG_SECONDS) == 0
 
 
 def _self_signed(folder: Path) -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ import base64
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,18 @@ from runtime.handoff import contract, fields, sidechannel
 from runtime.handoff.contract import STATUS, Code
 from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
 from runtime.handoff.transport.nixl import NixlAgent
-from tests.runtime.standins.cs3.flow import MODEL, SHORT, Answered, Gateway, chat_body, emulator, free_port, signed
+from tests.patience import HUNG_SECONDS
+from tests.runtime.standins.cs3.flow import (
+    DECODE_KEY,
+    MODEL,
+    SHORT,
+    Answered,
+    Gateway,
+    chat_body,
+    emulator,
+    free_port,
+    signed,
+)
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 OTHER = [{"role": "user", "content": "Name three colours, and four animals."}]
@@ -128,13 +140,13 @@ async def test_a_ticket_is_used_once(gateway: Gateway) -> None:
 async def test_a_replay_does_not_disturb_the_answer_under_way(gateway: Gateway) -> None:
     late = await gateway.worker_metric("nixl_num_notifications_after_expiry_total")
     params = await gateway.ready()
-    first = asyncio.create_task(gateway.decode(params, max_tokens=60, seed=1, temperature=1))
-    async with asyncio.timeout(10):
-        while not await gateway.metric("tandem_decode_active"):
-            await asyncio.sleep(0.01)
-    assert_refused(await gateway.decode(params), Code.RESERVATION_UNKNOWN)
-    assert (await gateway.abort(params)).status == 202
-    assert (await first).status == 200
+    body = chat_body(params, max_tokens=60, seed=1, temperature=1, stream=True)
+    url, headers = gateway.emulator + contract.CHAT_COMPLETIONS, {"Authorization": f"Bearer {DECODE_KEY}"}
+    async with gateway.http.post(url, json=body, headers=headers) as first:
+        await first.content.readline()
+        assert_refused(await gateway.decode(params), Code.RESERVATION_UNKNOWN)
+        assert (await gateway.abort(params)).status == 202
+        assert (await first.text()).endswith("data: [DONE]\n\n")
     assert await gateway.worker_metric("nixl_num_notifications_after_expiry_total") == late
 
 
@@ -212,7 +224,7 @@ async def test_another_layout_is_refused_and_its_blocks_are_freed(
     assert_refused(answer, Code.KV_LAYOUT)
     assert "HND" in answer.body["error"]["message"]
     received: list[bytes] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HUNG_SECONDS):
         while not received:
             received = [message for _, message in agent.notifications()]
             await asyncio.sleep(0.01)
@@ -221,9 +233,8 @@ async def test_another_layout_is_refused_and_its_blocks_are_freed(
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of an emulator with room for 93 tokens whose reservations last 1 s."""
-    log = tmp_path_factory.mktemp("small") / "emulator.log"
-    with emulator(log, "--memory-gib=0.002", "--reservation-ttl-seconds=1") as (_, url):
+    """Yield the URL of an emulator with room for 93 tokens."""
+    with emulator(tmp_path_factory.mktemp("small") / "emulator.log", "--memory-gib=0.002") as (_, url):
         yield url
 
 
@@ -242,16 +253,25 @@ async def test_memory_that_is_reserved_is_refused_until_it_is_free(cramped: Gate
     assert_refused(answer, Code.CAPACITY)
     assert int(answer.headers["Retry-After"]) >= 1
     for name in (first, first, "unknown"):
-        assert (await cramped.ask("DELETE", f"{contract.RESERVATIONS}/{name}")).status == 204
-    await cramped.reserve(prompt_tokens=4, max_tokens=1)
+        await withdraw(cramped, name)
+    await withdraw(cramped, await cramped.reserve(prompt_tokens=4, max_tokens=1))
 
 
-async def test_a_reservation_that_expired_is_refused_and_the_blocks_are_freed(cramped: Gateway) -> None:
-    params = await cramped.ready()
-    async with asyncio.timeout(10):
-        while await cramped.metric("tandem_decode_reservations"):
-            await asyncio.sleep(0.05)
-    assert_refused(await cramped.decode(params), Code.RESERVATION_UNKNOWN)
+async def withdraw(gateway: Gateway, reservation: str) -> None:
+    assert (await gateway.ask("DELETE", f"{contract.RESERVATIONS}/{reservation}")).status == 204
+
+
+async def test_a_reservation_that_expired_is_refused_and_the_blocks_are_freed(
+    gateway: Gateway, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    with emulator(tmp_path / "emulator.log", "--reservation-ttl-seconds=0.5") as (_, url):
+        hasty = Gateway(http, url, gateway.worker)
+        params = await hasty.ready()
+        async with asyncio.timeout(HUNG_SECONDS):
+            while await hasty.metric("tandem_decode_reservations"):
+                await asyncio.sleep(0.05)
+        assert_refused(await hasty.decode(params), Code.RESERVATION_UNKNOWN)
+        await hasty.until_free()
 
 
 async def test_an_estimate_that_was_too_low_grows_if_there_is_room(cramped: Gateway) -> None:
@@ -263,8 +283,9 @@ async def test_an_estimate_that_was_too_low_grows_if_there_is_room(cramped: Gate
 async def test_an_estimate_that_was_too_low_is_refused_if_there_is_no_room(cramped: Gateway) -> None:
     params = await cramped.prefill()
     reservation = await cramped.reserve(prompt_tokens=1)
-    await cramped.reserve(prompt_tokens=60)
+    other = await cramped.reserve(prompt_tokens=60)
     assert_refused(await cramped.decode(signed(params, reservation)), Code.CAPACITY)
+    await withdraw(cramped, other)
 
 
 @pytest.mark.parametrize(

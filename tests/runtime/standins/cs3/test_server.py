@@ -95,7 +95,7 @@ async def test_an_answer_ends_at_the_time_limit_and_frees_what_it_held(gateway: 
     before = await gateway.metric(ended)
     params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
     body = chat_body(params, max_tokens=5000, temperature=2, seed=1, stream=stream)
-    status, text = await _limited(gateway, body, "3000")
+    status, text = await _limited(gateway, body, "8000")  # a stream has to begin before
     assert status == (200 if stream else 504)
     last = text.strip().rpartition("data: ")[2]
     assert json.loads(last)["error"]["code"] == "deadline_exceeded"

@@ -15,6 +15,7 @@ from runtime.handoff import contract, settings
 from runtime.handoff.transport.choose import Transport
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
+from tests.patience import HUNG_SECONDS
 from tests.runtime.standins.cs3.flow import STREAMS, Gateway, emulator, prefill_worker, signed
 
 LONG: list[Any] = [{"role": "user", "content": "Blocks are read while others are written. " * 60}]
@@ -78,11 +79,11 @@ async def test_another_request_gets_no_kv_of_a_stream(gateway: Gateway, engine: 
 async def test_a_withdrawn_reservation_ends_its_stream_and_frees_its_memory(gateway: Gateway) -> None:
     reservation = await gateway.reserve(prompt_tokens=600)
     prefill = asyncio.create_task(gateway.prefill(LONG * 4, STREAMS[reservation]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HUNG_SECONDS):
         while await gateway.metric(RESERVED) < 600 * 23_040 * 2:  # the stream holds what the prompt really needs
             await asyncio.sleep(0.01)
     await gateway.ask("DELETE", f"{contract.RESERVATIONS}/{reservation}")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HUNG_SECONDS):
         while await gateway.metric(RESERVED):
             await asyncio.sleep(0.01)
     prefill.cancel()  # and with it the worker's blocks

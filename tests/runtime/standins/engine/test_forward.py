@@ -17,6 +17,7 @@ from runtime.standins.engine.engine import Cancelled, Engine
 from runtime.standins.engine.layer import Half, attend, widen
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.weights import Floats, Weights
+from tests.patience import HUNG_SECONDS
 
 TOKENS = np.random.default_rng(3).integers(0, 94, 300).tolist()  # three chunks
 
@@ -108,7 +109,7 @@ def test_prefills_share_an_engine(tiny: Callable[[int], Engine]) -> None:
     engine = tiny(2)
     caches = [engine.new_cache(300) for _ in range(4)]
     with ThreadPoolExecutor(4) as callers:
-        list(callers.map(partial(engine.prefill, TOKENS), caches, timeout=30))
+        list(callers.map(partial(engine.prefill, TOKENS), caches, timeout=HUNG_SECONDS))
     assert len({cache.tobytes() for cache in caches}) == 1
     assert caches[0][:, :, 299].any()
 

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
+from tests.patience import HUNG_SECONDS
 
 MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
 LONG = [{"role": "user", "content": "Tell me about the sea. " * 30}]  # more than one chunk
@@ -18,7 +19,9 @@ LONG = [{"role": "user", "content": "Tell me about the sea. " * 30}]  # more tha
 
 def reference(*lines: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runtime.standins.engine"]
-    return subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, input="\n".join(lines), capture_output=True, text=True, timeout=HUNG_SECONDS, check=False
+    )
 
 
 def answer(engine: Engine, messages: list[dict[str, str]], max_tokens: int) -> dict[str, Any]:

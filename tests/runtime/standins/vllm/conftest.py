@@ -17,12 +17,13 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.handoff import fields
-from runtime.handoff.sidechannel import fetch
+from runtime.handoff.sidechannel import Handshake, fetch
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm.flags import read
 from runtime.standins.vllm.serving import bind, serving
+from tests.patience import HUNG_SECONDS, LONG_SECONDS
 
 HOST = "127.0.0.1"
 KEY = "worker-key"
@@ -35,7 +36,7 @@ def free_port() -> int:
     return port
 
 
-def kv_config(lease: int = 30) -> str:
+def kv_config(lease: int = LONG_SECONDS) -> str:
     extra = {"backends": ["UCX"], "kv_lease_duration": lease}
     config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
     return f"--kv-transfer-config={json.dumps(config)}"
@@ -75,8 +76,8 @@ class Client:
         return float(next(line for line in lines if line.startswith(f"vllm:{name}{{")).rsplit(" ", 1)[1])
 
     async def until(self, name: str, value: float) -> None:
-        """Wait until a metric has a value; fail after 10 s."""
-        async with asyncio.timeout(10):
+        """Wait until a metric has a value; leases last longer than this waits."""
+        async with asyncio.timeout(HUNG_SECONDS):
             while await self.metric(name) != value:
                 await asyncio.sleep(0.01)
 
@@ -99,7 +100,7 @@ def start(engine: Engine) -> Start:
     """Return a context manager that serves with more flags and yields a client."""
 
     @asynccontextmanager
-    async def started(*flags: str, lease: int = 30) -> AsyncIterator[Client]:
+    async def started(*flags: str, lease: int = LONG_SECONDS) -> AsyncIterator[Client]:
         port = free_port()
         command = ["serve", "org/model", f"--host={HOST}", f"--port={port}", kv_config(lease), *flags]
         serve = read(command, environment(free_port()))
@@ -126,9 +127,14 @@ def reader() -> Iterator[Agent]:
     agent.close()
 
 
+async def handshake(params: dict[str, Any]) -> Handshake:
+    """Ask a worker where the KV of its answer lies."""
+    return await fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT], timeout=HUNG_SECONDS)
+
+
 async def read_kv(reader: Agent, params: dict[str, Any], engine: Engine, readers: int = 1) -> NDArray[np.float16]:
     """Read a request's KV as a decoder does and return it as ``[layers, 2, tokens, kv_heads, head_dim]``."""
-    metadata = (await fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])).metadata
+    metadata = (await handshake(params)).metadata
     assert metadata.engine_id == params[fields.REMOTE_ENGINE_ID]
     (blocks,) = params[fields.REMOTE_BLOCK_IDS]
     sizes = engine.geometry
@@ -143,7 +149,7 @@ async def read_kv(reader: Agent, params: dict[str, Any], engine: Engine, readers
         )
         for index, block in enumerate(blocks)
     ]
-    await reader.read(remote, pairs, f"{params[fields.REMOTE_REQUEST_ID]}:{readers}".encode())
+    await reader.read(remote, pairs, f"{params[fields.REMOTE_REQUEST_ID]}:{readers}".encode(), timeout=HUNG_SECONDS)
     reader.deregister(registration)
     tokens = params[fields.REMOTE_NUM_TOKENS]
     return received.swapaxes(1, 2).reshape(shape[0], 2, -1, *shape[4:])[:, :, :tokens]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import aiohttp
 import pytest
 
+from tests.patience import HUNG_SECONDS
 from tests.runtime.standins.vllm.conftest import HOST, Client, environment, free_port, kv_config
 
 PROGRAM = [sys.executable, "-m", "runtime.standins.vllm", "serve", "org/model", f"--host={HOST}"]
@@ -48,7 +49,7 @@ async def test_sigterm_during_a_prefill_ends_it_with_status_0() -> None:
             request = asyncio.create_task(client.prefill([7] * 4000))
             await client.until("num_requests_running", 1)
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.wait, 5) == 0
+            assert await asyncio.to_thread(process.wait, HUNG_SECONDS) == 0
             with pytest.raises(aiohttp.ClientError):
                 await request
 
@@ -57,17 +58,17 @@ def test_taken_ports_are_named() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with program(f"--port={port}", kv_config(), side_channel=free_port()) as process:
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=HUNG_SECONDS)
             assert process.returncode == 1
             assert f"cannot listen on {HOST}:{port}" in said
         with program(f"--port={free_port()}", kv_config(), side_channel=port) as process:
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=HUNG_SECONDS)
             assert process.returncode == 1
             assert f"side channel cannot listen on {HOST}:{port}" in said
 
 
 def test_a_pool_too_small_for_one_request_is_refused() -> None:
     with program(f"--port={free_port()}", "--num-gpu-blocks-override=2", side_channel=free_port()) as process:
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=HUNG_SECONDS)
         assert process.returncode == 1
         assert "2 KV blocks are too few" in said

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,15 @@ import pytest
 
 from runtime.handoff import fields
 from runtime.handoff.kv import digest
+from runtime.handoff.lease import Leases
 from runtime.handoff.seal import Seal
-from runtime.handoff.sidechannel import fetch
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
-from tests.runtime.standins.vllm.conftest import PREFILL, Client, Start, read_kv
+from runtime.standins.vllm import producer
+from tests.patience import HUNG_SECONDS
+from tests.runtime.standins.vllm.conftest import PREFILL, Client, Start, handshake, read_kv
 
 CHAT = {"model": "org/model", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 LONG = [7] * 8000  # half a minute of prefill
@@ -101,22 +105,40 @@ async def test_an_unread_lease_expires_and_a_late_reader_is_counted(
     assert "Potentially invalid KV blocks" in caplog.text
 
 
-async def test_heartbeats_hold_a_lease(start: Start, engine: Engine, reader: Agent) -> None:
-    async with start(lease=1) as client:
-        params = await client.prefill([1, 2, 3])
-        metadata = (await fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])).metadata
-        remote = reader.add_remote(metadata.agent_metadata)
-        beat = f"HB:another,{params[fields.REMOTE_REQUEST_ID]}".encode()
-        for _ in range(20):  # 2 s in all, twice the lease
-            reader.notify(remote, beat)
-            reader.notifications()
-            await asyncio.sleep(0.1)
-        assert await client.metric("nixl_num_kv_expired_reqs_total") == 0
+async def test_a_heartbeat_holds_a_lease(
+    start: Start, reader: Agent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, heard = 0.0, asyncio.Event()
+
+    class Observed(Leases):
+        def extend(self, request_ids: Iterable[str], *, now: float) -> None:
+            super().extend(request_ids, now=now)
+            heard.set()
+
+    monkeypatch.setattr(producer, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(producer, "Leases", Observed)
+    async with start(lease=30) as client:
+        held, _ = await client.prefill([1, 2, 3]), await client.prefill([4, 5, 6])
+        remote = reader.add_remote((await handshake(held)).metadata.agent_metadata)
+        reader.notify(remote, f"HB:another,{held[fields.REMOTE_REQUEST_ID]}".encode())
+        now = 29.0
+        await polling(reader, heard.is_set)
+        now = 31.0
+        await client.until("nixl_num_kv_expired_reqs_total", 1)  # the one without a heartbeat
         reader.notify(remote, b"nonsense")
-        reader.notify(remote, f"{params[fields.REMOTE_REQUEST_ID]}:1".encode())
+        await polling(reader, lambda: "ignored a notification" in caplog.text)
+        reader.notify(remote, f"{held[fields.REMOTE_REQUEST_ID]}:1".encode())
         reader.notifications()
         await client.until("kv_cache_usage_perc", 0)
-        assert await client.metric("nixl_num_kv_expired_reqs_total") == 0
+        assert await client.metric("nixl_num_kv_expired_reqs_total") == 1
+
+
+async def polling(agent: Agent, done: Callable[[], bool]) -> None:
+    """Let an agent's messages leave until they have had their effect."""
+    async with asyncio.timeout(HUNG_SECONDS):
+        while not done():
+            agent.notifications()
+            await asyncio.sleep(0.01)
 
 
 READER = """
@@ -139,7 +161,7 @@ READER = """
 async def test_a_killed_reader_costs_only_its_lease(start: Start, engine: Engine, reader: Agent) -> None:
     async with start(lease=1) as client:
         params = await client.prefill([1, 2, 3])
-        metadata = (await fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])).metadata
+        metadata = (await handshake(params)).metadata
         command = ["-c", textwrap.dedent(READER), metadata.agent_metadata.hex(), params[fields.REMOTE_REQUEST_ID]]
         doomed = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=subprocess.PIPE)
         assert doomed.stdout is not None
@@ -204,7 +226,9 @@ async def test_a_text_completion(client: Client) -> None:
 
 
 async def test_a_client_that_leaves_a_stream_stops_it(client: Client) -> None:
-    async with client.http.post("/v1/chat/completions", json=CHAT | {"stream": True, "max_tokens": 2000}) as response:
+    # so hot that it goes on and on
+    asked = CHAT | {"stream": True, "max_tokens": 5000, "temperature": 2, "seed": 1}
+    async with client.http.post("/v1/chat/completions", json=asked) as response:
         await response.content.readline()
         await client.until("num_requests_running", 1)
         response.close()

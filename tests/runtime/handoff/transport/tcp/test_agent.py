@@ -14,6 +14,7 @@ from runtime.handoff.contract import HandoffError
 from runtime.handoff.transport.tcp import frames, owner
 from runtime.handoff.transport.tcp.agent import TcpAgent
 from runtime.handoff.transport.tcp.frames import HEADER, Kind, Place
+from tests.patience import HUNG_SECONDS
 
 SIZE = 1 << 20
 
@@ -29,7 +30,7 @@ def agent() -> Iterator[TcpAgent]:
 def peer(agent: TcpAgent) -> Iterator[socket.socket]:
     """Yield a connection to the agent, which has greeted nobody yet."""
     place = Place.decode(agent.metadata)
-    with socket.create_connection((place.host, place.port), timeout=5) as peer:
+    with socket.create_connection((place.host, place.port), timeout=HUNG_SECONDS) as peer:
         yield peer
 
 
@@ -125,7 +126,7 @@ async def test_memory_that_was_deregistered_is_not_read_any_more(agent: TcpAgent
         await reader.read(remote, [pair], b"")
     reader.notify(remote, b"the connection lives")
     polling.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HUNG_SECONDS):
         while not (got := agent.notifications()):
             await asyncio.sleep(0.001)
     assert got == [("reader", b"the connection lives")]
@@ -158,7 +159,7 @@ async def test_an_answer_of_another_length_or_order_is_no_answer(answer: bytes) 
         reader = TcpAgent("reader")
         reader.register(ours)
         remote = reader.add_remote(place.encode())
-        read = asyncio.create_task(reader.read(remote, [(ours.ctypes.data, 1, SIZE)], b"", timeout=5))
+        read = asyncio.create_task(reader.read(remote, [(ours.ctypes.data, 1, SIZE)], b"", timeout=HUNG_SECONDS))
         await asyncio.sleep(0)
         accepted, _ = listening.accept()
         with accepted:
@@ -182,7 +183,7 @@ async def test_a_restarted_peer_at_the_same_port_is_another_life(agent: TcpAgent
     remote = reader.add_remote(json.dumps(stale).encode())
     polling = asyncio.create_task(_poll(agent))
     with pytest.raises(HandoffError, match="failed"):
-        await reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, 8)], b"", timeout=5)
+        await reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, 8)], b"", timeout=HUNG_SECONDS)
     assert not ours.any()
     assert await reader.read(reader.add_remote(agent.metadata), [(ours.ctypes.data, theirs.ctypes.data, 8)], b"") == 8
     polling.cancel()
