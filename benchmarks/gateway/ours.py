@@ -40,10 +40,9 @@ class PlainWorker(Worker):
 
     __slots__ = ()
 
-    @property
-    def url(self) -> str:
-        """The base URL of its HTTP server."""
-        return f"http://{self.address}"
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "url", f"http://{self.address}")
 
 
 def config(port: int) -> GatewayConfig:

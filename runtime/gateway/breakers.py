@@ -41,7 +41,7 @@ class Breakers:
 
     def keep(self, names: set[str]) -> None:
         """Forget peers that are gone."""
-        for gone in self._troubled.keys() - names:
+        for gone in self._troubled.keys() - names if self._troubled else ():
             del self._troubled[gone]
 
     def _of(self, name: str) -> Breaker:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from runtime.gateway.routing.deadline import NEVER, Deadline
 from runtime.handoff import contract, fields
@@ -54,7 +55,7 @@ class Chat:
 def parse(raw: bytes) -> dict[str, Any]:
     """Return the JSON object in a body; raise ``HandoffError`` (``invalid_request``) where it is none."""
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        body = _DECODER.decode(raw)
     except (ValueError, RecursionError) as error:
         raise _invalid(f"the body is not JSON: {type(error).__name__}: {error}"[:300]) from error
     if not isinstance(body, dict):
@@ -127,8 +128,7 @@ def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIO
     prompt = body["prompt"] if path == contract.COMPLETIONS else [body["messages"], body.get("tools")]
     if _are_token_ids(prompt):
         return len(prompt)
-    text = json.dumps(prompt, ensure_ascii=False)
-    return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
+    return math.ceil(len(msgspec.json.encode(prompt)) / BYTES_PER_TOKEN)
 
 
 def for_prefill(body: Mapping[str, Any], stream: object = None) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def renamed(body: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 def encode(body: Mapping[str, Any]) -> bytes:
     """Return a body's wire form."""
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    return msgspec.json.encode(body)
 
 
 def require_single_answer(chat: Chat) -> None:
@@ -169,16 +169,15 @@ def require_single_answer(chat: Chat) -> None:
             raise _invalid(f"{name} is {found}: only one answer a request is possible, send several requests")
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def _finite(text: str) -> float | int:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"number {text[:40]} is out of range")
     # to JSON 7.0 is a whole number like 7, and peers that are strict take the latter alone
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=_finite)
 
 
 def _check_types(body: Mapping[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from runtime.gateway.answer import NOT_ASKED, answered, resumed
 from runtime.gateway.attempt import Attempt
 from runtime.gateway.chat import RECEIVED, Chat
@@ -148,15 +146,17 @@ class Run:
         decision = fleet.choose(self._attempt.prompt, self._fit, self._tried)
         self.decoder = decision.choice
         self._phases.decided("decoder", decision.reason)
-        self._attempt = replace(
-            self._attempt,
+        self.followed = self.decoder.follows(self.chat.body)
+        self._attempt = Attempt(
+            request_id=self.chat.request_id,
+            prompt=self._attempt.prompt,
             number=self._attempt.number + 1,
-            foretold="",
-            leg=Leg.DECODE,
-            phases=self._phases,
             handoff=self._handoff(chat),
+            phases=self._phases,
+            deadline=self.chat.deadline,
+            followed=self.followed,
+            failed_workers=self._attempt.failed_workers,
         )
-        self._attempt.followed = self.followed = self.decoder.follows(self.chat.body)
         fleet.asked(self.decoder)
         try:
             self.response = await self.decoder.run(chat, self._attempt)

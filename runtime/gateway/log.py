@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
+
+import msgspec
 
 
 def write(event: str, **fields: object) -> None:
     """Write one line: ``time`` (ISO 8601, UTC), ``event``, then the fields."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
-    write_line(json.dumps(line))
+    write_line(msgspec.json.encode(line).decode())
 
 
 def write_line(line: str) -> None:

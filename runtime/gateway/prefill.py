@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
+
+import msgspec
 
 from runtime.gateway import chat as bodies
 from runtime.gateway.attempt import Attempt
@@ -111,6 +112,6 @@ def handoff(answer: object, worker: Worker) -> dict[str, Any]:
 
 async def _json(response: Response) -> object:
     try:
-        return json.loads(await response.read())
+        return msgspec.json.decode(await response.read())
     except (ValueError, RecursionError) as error:
         raise HandoffError(Code.PREFILL_FAILED, "a prefill worker answered with something else than JSON") from error

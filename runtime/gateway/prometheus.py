@@ -5,6 +5,8 @@ Times are in vLLM's buckets, so that both can be drawn in one graph.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -32,9 +34,7 @@ class Prometheus:
         self._requests = self._counter("dynamo_frontend_requests", "Requests that ended.", "request_type", "status")
         self._codes = self._counter("tandem_gateway_errors", "Requests that ended with an error code.", "code")
         self._tenants = self._counter("tandem_gateway_tenant_requests", "Requests by tenant.", "tenant", "outcome")
-        self._kv = self._counter("tandem_gateway_kv_transfer_bytes", "KV bytes read from prefill workers.").labels(
-            model
-        )
+        self._kv = self._counter("tandem_gateway_kv_transfer_bytes", "KV bytes read from prefill workers.")()
         self._first = self._histogram(
             "dynamo_frontend_time_to_first_token_seconds", "From a streamed request to the first bytes of its answer."
         ).labels(model)
@@ -57,17 +57,17 @@ class Prometheus:
         """Count one request that ended."""
         refused = failed or status >= 400
         kind = "stream" if record.stream else "unary"
-        self._requests.labels(self._model, kind, "error" if refused else "success").inc()
+        self._requests(kind, "error" if refused else "success").inc()
         if record.code is not None:
-            self._codes.labels(self._model, record.code if record.code in _CODES else "other").inc()
+            self._codes(record.code if record.code in _CODES else "other").inc()
         if record.tenant is not None:
-            self._tenants.labels(self._model, record.tenant, _outcome(status, failed=failed)).inc()
+            self._tenants(record.tenant, _outcome(status, failed=failed)).inc()
         for what, reason in record.phases.decisions.items():
-            self._decisions.labels(self._model, what, reason).inc()
+            self._decisions(what, reason).inc()
         for leg, code, action in record.phases.retries:
-            self._retries.labels(self._model, leg, code, action).inc()
+            self._retries(leg, code, action).inc()
         if record.phases.first_token:
-            self._first_tokens.labels(self._model, record.phases.first_token).inc()
+            self._first_tokens(record.phases.first_token).inc()
         self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
         if record.stream and record.phases.ttft_ms is not None:
@@ -79,8 +79,10 @@ class Prometheus:
         """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, ["model", *labels], registry=self._registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
+        """Return what returns the counter of some labels, each looked up in the registry's own way but once."""
+        counter = Counter(name, text, ["model", *labels], registry=self._registry)
+        return cache(partial(counter.labels, self._model))
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(name, text, ["model", *labels], buckets=_SECONDS, registry=self._registry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import msgspec
 
 from runtime.gateway.chat import BYTES_PER_TOKEN, Chat
 from runtime.gateway.routing.prefix import BLOCK_BYTES, block_hashes
@@ -16,11 +16,11 @@ def described(chat: Chat) -> Prompt:
     """
     body = chat.body
     # tools stand before the messages in a prompt, as chat templates write them
-    text = json.dumps([body.get("tools"), body.get("messages"), body.get("prompt")], ensure_ascii=False)
+    text = msgspec.json.encode([body.get("tools"), body.get("messages"), body.get("prompt")])
     hint = body.get("prompt_cache_key")
     return Prompt(
         tokens=chat.prompt_tokens,
-        blocks=block_hashes(text.encode("utf-8", "surrogatepass")),
+        blocks=block_hashes(text),
         block_tokens=BLOCK_BYTES // BYTES_PER_TOKEN,
         session=f"{chat.tenant}\0{hint}" if isinstance(hint, str) else None,
     )

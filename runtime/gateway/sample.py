@@ -21,5 +21,5 @@ class Sample(Generic[_Item]):
         self._seen += 1
         if len(self.items) < self._size:
             self.items.append(item)
-        elif (index := random.randrange(self._seen)) < self._size:  # noqa: S311 - a statistic
+        elif (index := int(random.random() * self._seen)) < self._size:  # noqa: S311 - a statistic
             self.items[index] = item

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final, Protocol, Self
+
+import msgspec
 
 from runtime.gateway import tracing
 from runtime.gateway.routing.deadline import NEVER, Deadline
@@ -124,7 +125,7 @@ _CODES: Final = tuple(code.value for code in Code)
 def _openai_error(body: bytes) -> dict[str, Any]:
     """Return the error in a body of OpenAI's shape, empty where there is none."""
     try:
-        error = json.loads(body)["error"]
+        error = msgspec.json.decode(body)["error"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return {}
     return error if isinstance(error, dict) and isinstance(error.get("message"), str) else {}

@@ -33,6 +33,14 @@ class Worker:
     address: Address
     digest: str
     key: str = field(repr=False)
+    url: str = field(init=False, repr=False, compare=False)
+    """The base URL of its HTTP server."""
+    run: str = field(init=False, repr=False, compare=False)
+    """A name that another run of it does not share."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", f"https://{self.address}")
+        object.__setattr__(self, "run", f"{self.address}/{self.digest[:16]}")
 
     def __str__(self) -> str:
         return str(self.address)
@@ -41,16 +49,6 @@ class Worker:
     def host(self) -> str:
         """The address without the port."""
         return self.address.host
-
-    @property
-    def url(self) -> str:
-        """The base URL of its HTTP server."""
-        return f"https://{self.address}"
-
-    @property
-    def run(self) -> str:
-        """A name that another run of it does not share."""
-        return f"{self.address}/{self.digest[:16]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +80,8 @@ class Pool:
         self._renew = renew
         self._stage = stage
         self._absent = absent
-        self._queued: Counter[Worker] = Counter()
-        self._cached: PrefixIndex[Worker] = PrefixIndex()
+        self._queued: Counter[str] = Counter()
+        self._cached: PrefixIndex[str] = PrefixIndex()
         self._breakers = Breakers(clock)
         self._turn = 0
 
@@ -99,8 +97,9 @@ class Pool:
     def usable(self, but: Collection[Worker] = ()) -> list[Worker]:
         """Return the workers that may be asked now, without those in ``but``."""
         known = self.discovered()
-        self._breakers.keep({each.run for each in known})
-        self._cached.keep(known)
+        runs = {each.run for each in known}
+        self._breakers.keep(runs)
+        self._cached.keep(runs)
         return [each for each in known if each not in but and self._breakers.admits(each.run)]
 
     def lend(self, prompt: Prompt, *, but: Collection[Worker] = ()) -> Decision[Worker]:
@@ -108,15 +107,15 @@ class Pool:
         decision = self._choose(prompt, but)
         chosen = decision.choice
         self._breakers.asked(chosen.run)
-        self._cached.record(chosen, prompt.blocks)
-        self._queued[chosen] += prompt.tokens
+        self._cached.record(chosen.run, prompt.blocks)
+        self._queued[chosen.run] += prompt.tokens
         return decision
 
     def give_back(self, worker: Worker, prompt: Prompt) -> None:
         """Note that a worker has answered, or will not."""
-        self._queued[worker] -= prompt.tokens
-        if not self._queued[worker]:
-            del self._queued[worker]  # so that departed ones do not pile up
+        self._queued[worker.run] -= prompt.tokens
+        if not self._queued[worker.run]:
+            del self._queued[worker.run]  # so that departed ones do not pile up
 
     def succeeded(self, worker: Worker) -> None:
         """Note that a worker did what it was asked."""
@@ -125,7 +124,7 @@ class Pool:
     def failed(self, worker: Worker) -> None:
         """Note that a worker failed; what it had cached counts for nothing."""
         self._breakers.failed(worker.run)
-        self._cached.keep([each for each in self.discovered() if each != worker])
+        self._cached.keep({each.run for each in self.discovered() if each != worker})
 
     def _choose(self, prompt: Prompt, but: Collection[Worker]) -> Decision[Worker]:
         usable = self.usable(but)
@@ -135,8 +134,8 @@ class Pool:
         candidates = [
             worker.Candidate(
                 peer=each,
-                queued_tokens=self._queued[each],
-                cached_tokens=self._cached.overlap(each, prompt.blocks) * prompt.block_tokens,
+                queued_tokens=self._queued[each.run],
+                cached_tokens=self._cached.overlap(each.run, prompt.blocks) * prompt.block_tokens,
             )
             for each in usable
         ]

@@ -45,6 +45,8 @@ class AdmissionConfig:
 
     def limits(self, own: Mapping[str, int], gateways: int) -> Limits:
         """Return one gateway's share of a tenant's limits: ``own`` by name, the defaults for the rest."""
+        if not own:
+            return self.tenant.among(gateways)
         default = {
             "requests_per_minute": self.tenant.requests_per_minute,
             "tokens_per_minute": self.tenant.tokens_per_minute,

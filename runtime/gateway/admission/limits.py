@@ -21,6 +21,8 @@ class Limits:
 
     def among(self, gateways: int) -> Self:
         """Return one gateway's share where requests are spread evenly over several."""
+        if gateways == 1:
+            return self
         return replace(
             self,
             requests_per_minute=_share(self.requests_per_minute, gateways),

@@ -64,7 +64,7 @@ class Admission:
 
     def offer(self, tenant: str, limits: Limits, cost: int, now: float) -> Place | Refused:
         """Give a request of ``cost`` tokens a place, or say why not; ``limits`` hold from now on."""
-        line = self._lines.setdefault(tenant, Line(limits))
+        line = self._lines.get(tenant) or self._lines.setdefault(tenant, Line(limits))
         line.limits = limits
         waits = {
             Reason.REQUEST_RATE: line.request_wait(now),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
+
+import msgspec
 
 from runtime.gateway import chat as bodies
 from runtime.gateway.attempt import Attempt
@@ -187,7 +188,7 @@ def _unreachable(error: UnreachableError) -> HandoffError:
 
 def _reservation(body: bytes, received_at: float) -> Reservation:
     try:
-        answer = json.loads(body)
+        answer = msgspec.json.decode(body)
         reservation_id, stream = answer["reservation_id"], answer.get(fields.STREAM)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise HandoffError(Code.DECODE_FAILED, "the decode endpoint granted a reservation without an id") from error
