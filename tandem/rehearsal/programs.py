@@ -68,5 +68,8 @@ def programs_folder(base_image: str, folder: Path, root: Path) -> Path:
 
 
 def _write(path: Path, line: str) -> None:
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    # in one step: a task that was started a moment ago may be reading the script
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"#!/bin/sh\n{line}\n")
+    fresh.chmod(fresh.stat().st_mode | stat.S_IXUSR)
+    fresh.replace(path)
