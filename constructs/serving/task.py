@@ -20,6 +20,12 @@ from tandem.spec.instances import InstanceType
 
 _SHARED_MEMORY_MIB = 10 * 1024
 _HOST_MEMORY_SHARE = 0.9
+# bounds of a container's health check (Amazon ECS API reference, HealthCheck): it can wait 3,300 s
+_LEAST_SECONDS = 30
+_MOST_SECONDS = 300
+_RETRIES = 10
+_FETCH_SECONDS = 600
+"""Allowed for weights that a new host has yet to fetch: 140 GB at 0.25 GB/s."""
 
 
 class WorkerTask(Construct):
@@ -69,6 +75,7 @@ class WorkerTask(Construct):
             memory_reservation_mib=int(kind.memory_gib * 1024 * _HOST_MEMORY_SHARE),
             linux_parameters=_devices(self, kind, interfaces),
             stop_timeout=Duration.seconds(stop_seconds(group.capacity)),
+            health_check=_health_check(workers.warm_start_seconds),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=group.name, log_group=log_group),
         )
         for port in (workers.api_port, workers.side_channel_port, workers.status_port):
@@ -108,6 +115,20 @@ def grant_weights(task: ecs.TaskDefinition, uri: str) -> None:
         task.add_to_task_role_policy(statement)
     finding = f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{bucket}/{prefix}/*]"
     acknowledge_finding(task.task_role, finding, "every file of the weights lies below this prefix")
+
+
+def _health_check(warm_start_seconds: int) -> ecs.HealthCheck:
+    """Have ECS wait for a start that finds artifacts, as long as it can, before it replaces the next worker."""
+    beyond = warm_start_seconds + _FETCH_SECONDS - _MOST_SECONDS
+    interval = min(_MOST_SECONDS, max(_LEAST_SECONDS, -(-beyond // _RETRIES)))
+    known = _MOST_SECONDS + (_RETRIES - 1) * interval  # from then on the check fails no worker
+    return ecs.HealthCheck(
+        command=["CMD", "python3", "-m", "runtime.prefill.health", str(known)],
+        start_period=Duration.seconds(_MOST_SECONDS),
+        interval=Duration.seconds(interval),
+        retries=_RETRIES,
+        timeout=Duration.seconds(_LEAST_SECONDS),
+    )
 
 
 def _devices(scope: Construct, kind: InstanceType, interfaces: int) -> ecs.LinuxParameters:

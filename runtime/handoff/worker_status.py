@@ -14,11 +14,15 @@ from enum import StrEnum
 from typing import Final
 
 READY: Final = "/ready"
-"""``GET`` answers ``{"state": …, "provider": …}``, with 200 where requests are welcome and 503 where they are not.
+"""``GET`` answers ``{"state": …, "provider": …, "seconds": …, "state_seconds": …}``.
 
-``provider`` is what KV goes by: ``efa``, ``other``, or null as long as vLLM does not serve. Who proves that it knows
-the worker key is also told ``KEY``, by which vLLM admits requests, ``VERSIONS`` and ``PROOF``.
+The status is 200 where requests are welcome, else 503. ``provider`` is what KV goes by: ``efa``, ``other``, or null as
+long as vLLM does not serve; ``seconds`` are those since the worker's start, ``state_seconds`` since it is as it is. Who
+proves that it knows the worker key is also told ``KEY``, by which vLLM admits requests, ``VERSIONS`` and ``PROOF``.
 """
+STATE: Final = "state"
+SECONDS: Final = "seconds"
+STATE_SECONDS: Final = "state_seconds"
 SCHEME: Final = "Tandem"
 """The scheme of the ``Authorization`` header: ``Tandem proof[,proof]``, one for each worker key of the asker."""
 KEY: Final = "key"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,34 @@ from runtime.prefill.keys import WorkerKeys
 _REQUEST_SECONDS: Final = 5.0
 
 
-@dataclass
 class Status:
     """Hold the worker's state, to be changed by who knows it."""
 
-    state: State = State.STARTING
-    provider: str | None = None
-    """What vLLM's KV transfer goes by, ``efa`` or ``other``; None until that is known."""
+    def __init__(self, state: State = State.STARTING, provider: str | None = None) -> None:
+        self.provider = provider
+        """What vLLM's KV transfer goes by, ``efa`` or ``other``; None until that is known."""
+        self._state = state
+        self._began = self._since = time.monotonic()
+
+    @property
+    def state(self) -> State:
+        """What the worker does."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        if state is not self._state:
+            self._state, self._since = state, time.monotonic()
+
+    def told(self) -> dict[str, object]:
+        """Return what anybody may know of it."""
+        now = time.monotonic()
+        return {
+            worker_status.STATE: self._state.value,
+            "provider": self.provider,
+            worker_status.SECONDS: int(now - self._began),
+            worker_status.STATE_SECONDS: int(now - self._since),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +111,7 @@ def _answer(status: Status, identity: Identity, request: bytes, authorization: s
     if request.split(b" ")[:2] != [b"GET", READY.encode()]:
         return _http("404 Not Found", {"error": f"only GET {READY} is answered here"})
     code = "200 OK" if status.state is State.READY else "503 Service Unavailable"
-    return _http(code, {"state": status.state.value, "provider": status.provider, **identity.told(authorization)})
+    return _http(code, {**status.told(), **identity.told(authorization)})
 
 
 def _http(code: str, body: dict[str, object]) -> bytes:

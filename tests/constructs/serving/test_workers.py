@@ -62,8 +62,24 @@ def test_a_worker_that_stops_has_time_to_drain_and_one_that_compiles_to_start() 
     assert container["StopTimeout"] == 120
     assert int(given[settings.DRAIN_SECONDS]) + 10 < 120, "vLLM is killed 10 s after the drain"
     assert given[settings.START_SECONDS] == given["VLLM_ENGINE_READY_TIMEOUT_S"] == "7200"
-    assert "HealthCheck" not in container, "its start period ends after 300 s; the supervisor knows better"
     assert container["LinuxParameters"]["InitProcessEnabled"] is True
+
+
+@pytest.mark.parametrize(("warm", "interval"), [(60, 36), (1200, 150), (1800, 210), (86400, 300)])
+def test_the_next_worker_is_replaced_once_a_start_with_artifacts_serves(warm: int, interval: int) -> None:
+    check = _container(prefill__warm_start_seconds=warm, prefill__start_seconds=86400)["HealthCheck"]
+    assert check["Command"] == ["CMD", "python3", "-m", "runtime.prefill.health", str(300 + 9 * interval)]
+    assert (check["StartPeriod"], check["Interval"], check["Retries"]) == (300, interval, 10)
+    waits = 300 + 10 * interval
+    assert waits >= warm + 600 or waits == 3300, "the longest that ECS can wait"
+
+
+@pytest.mark.parametrize(("count", "least"), [(1, 0), (2, 50), (3, 50)])
+def test_a_deployment_leaves_half_of_a_groups_workers_where_there_are_several(count: int, least: int) -> None:
+    [service] = resources(templates(prefill__groups__0__count=count)["prefill"], "AWS::ECS::Service").values()
+    told = service["DeploymentConfiguration"]
+    assert (told["MinimumHealthyPercent"], told["MaximumPercent"]) == (least, 100)
+    assert count == 1 or -(-count * least // 100) < count, "one at least may be stopped"
 
 
 def test_a_spot_worker_drains_within_what_is_left_of_two_minutes() -> None:
@@ -177,7 +193,7 @@ def test_a_service_runs_one_worker_on_each_host_of_its_group_and_waits_for_none(
             "SchedulingStrategy": "DAEMON",
             "DesiredCount": Match.absent(),
             "DeploymentConfiguration": {
-                "MinimumHealthyPercent": 0,
+                "MinimumHealthyPercent": 50,
                 "MaximumPercent": 100,
                 "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
             },

@@ -47,7 +47,7 @@ async def ask(port: int, *keys: str) -> Worker | None:
     return await asyncio.to_thread(ready, Address(HOST, 8100), status_port=port, keys=keys)
 
 
-STATE = {"state": "ready", "provider": None}
+STATE = {"state": "ready", "provider": None, "seconds": 0, "state_seconds": 0}
 EXPECTED = Worker(Address(HOST, 8100), CERTIFICATE.digest, "hidden")
 
 

@@ -8,22 +8,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tests.patience import HUNG_SECONDS
-from tests.runtime.prefill.conftest import client, health
+from tests.runtime.prefill.conftest import ADDRESS, client, free_port, health
 
-ADDRESS = "127.45.6.8"
 OPENSSL = str(shutil.which("openssl"))
-TOKEN = "metadata-token"
 VLLM = f"""#!{sys.executable}
 import json, os, sys
 kept = {{name: os.environ[name] for name in ("VLLM_API_KEY", "VLLM_NIXL_SIDE_CHANNEL_HOST", "FI_PROVIDER")}}
@@ -32,48 +26,6 @@ print(json.dumps([os.getppid(), sys.argv[1:], kept, pem.count("PRIVATE KEY"), pe
 sys.exit(7)
 """
 FI_INFO = "#!/bin/sh\necho 'domain: rdmap0s0-rdm'\n"
-
-
-class InstanceMetadata(BaseHTTPRequestHandler):
-    """Answer as IMDSv2 does: no address without a token."""
-
-    host: ClassVar[str] = ""
-
-    def do_PUT(self) -> None:
-        """Give a token."""
-        ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
-        self._send(200 if ok else 400, TOKEN)
-
-    def do_GET(self) -> None:
-        """Give address and id."""
-        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
-            self._send(401, "")
-        elif self.path == "/latest/meta-data/local-ipv4":
-            self._send(200, ADDRESS)
-        elif self.path == "/latest/meta-data/instance-id":
-            self._send(200, self.host)
-        else:
-            self._send(404, "<html>")
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
-
-    def _send(self, status: int, body: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-
-@pytest.fixture
-def metadata(host: str) -> Iterator[str]:
-    InstanceMetadata.host = host
-    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -115,12 +67,6 @@ def task(path: str, metadata: str, secret: str, aws_environment: dict[str, str])
         settings.WARM_START_SECONDS: "120",
         settings.DRAIN_SECONDS: "5",
     }
-
-
-def free_port() -> int:
-    with socket.create_server((ADDRESS, 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
