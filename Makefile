@@ -51,7 +51,7 @@ rehearse: setup ## deploy DEPLOYMENT into an embedded AWS and ask it something
 rehearse-kills: setup ## the same with two of each process; one of each kind is killed while 200 clients read
 	@tandem rehearse --kills --since $(STARTED) $(DEPLOYMENT)
 
-rehearse-changes: setup ## the same, then an update, one that fails, and a teardown that keeps its data
+rehearse-changes: setup ## the same, then an update while clients ask, one that fails, and a teardown that keeps its data
 	@tandem rehearse --changes --since $(STARTED) $(DEPLOYMENT)
 
 test: setup check test-unit ## everything that must pass before a commit lands, within 10 minutes

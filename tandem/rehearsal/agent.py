@@ -19,16 +19,21 @@ _SESSION_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Hold one task of a service, from 1, and the address of the host or network interface that it runs on."""
+    """Hold one task of a service, from 1, and the address of the host or network interface that it runs on.
+
+    Tasks that take one another's place have its number, and each is a ``run`` of it, from 1.
+    """
 
     task: Task
     address: str
     number: int = 1
+    run: int = 1
 
     @property
     def name(self) -> str:
-        """Its service's name, with its number where it is not the first."""
-        return self.task.service if self.number == 1 else f"{self.task.service}-{self.number}"
+        """Its service's name, with its number where it is not the first, and with its run where that is not."""
+        number = "" if self.number == 1 else f"-{self.number}"
+        return f"{self.task.service}{number}" + ("" if self.run == 1 else f"-run-{self.run}")
 
 
 class HostAgent:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tandem.rehearsal import teardown, update
 from tandem.rehearsal.prompts import Prompt
+from tandem.rehearsal.rollout import update_under_load
 from tandem.rehearsal.run import Rehearsal
 
 
@@ -11,12 +14,14 @@ def rehearse_changes(rehearsal: Rehearsal, prompt: Prompt) -> None:
     """Go through it in order, asking ``prompt`` of whatever is deployed after each change."""
     with rehearsal.site() as here:
         rehearsal.deploy(here)
-        answers = rehearsal.serve(here, [prompt])
-        changed = update.update(rehearsal, here)
+        changed = list[Path]()
+        answers = rehearsal.serve(
+            here, [prompt], lambda service, _: changed.append(update_under_load(rehearsal, here, service))
+        )
         answers += rehearsal.serve(here, [prompt], step="answer_after_update")
-        update.fail_halfway(rehearsal, here, changed)
+        update.fail_halfway(rehearsal, here, changed[0])
         answers += rehearsal.serve(here, [prompt], step="answer_after_rollback")
-        update.recover(rehearsal, here, changed)
+        update.recover(rehearsal, here, changed[0])
         rehearsal.compare(answers)
         teardown.keep_storage(rehearsal, here)
         data = teardown.destroy_all(rehearsal, here)

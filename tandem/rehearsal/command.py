@@ -43,14 +43,14 @@ def rehearse(
 ) -> int:
     """Rehearse ``file``; return 0, 1 where it failed, 130 where it was interrupted. The report is always written.
 
-    With ``changes`` it is also updated, rolled back, and torn down with its data kept; with ``kills`` there are two of
-    each process, one of which dies while 200 clients read. Only the first prompt is asked then.
+    With ``changes`` it is also updated while clients ask, rolled back, and torn down with its data kept; with ``kills``
+    one process of each kind dies while 200 clients read. Of each there are two then, and only one prompt is asked.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
-            if kills:
+            if kills or changes:
                 deployment = variants.paired(file, deployment, work / "paired.yaml")
                 file = work / "paired.yaml"
             rehearsal = Rehearsal(
@@ -61,7 +61,7 @@ def rehearse(
                 say=_say,
                 setup_seconds=setup_seconds,
                 transport=transport,
-                most=2 if kills else 1,
+                most=2 if kills or changes else 1,
             )
             prompts = _prompts(texts)
             if changes:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from tandem.rehearsal.addresses import Addresses
-from tandem.rehearsal.agent import HostAgent
-from tandem.rehearsal.cloud.api import Api
-from tandem.rehearsal.launch import READY_SECONDS, Machine, start_task
+from tandem.rehearsal.launch import READY_SECONDS, Launcher
 from tandem.rehearsal.processes import Process, Processes
 from tandem.rehearsal.tasks import Task, deployed_jobs
 
 
-def run_jobs(
-    aws: Api, machine: Machine, addresses: Addresses, agent: HostAgent, processes: Processes
-) -> list[dict[str, Any]]:
+def run_jobs(launcher: Launcher) -> list[dict[str, Any]]:
     """Return what the report holds of each job; raise ``ProcessError`` for one that fails or does not end."""
-    started = [(job, start_task(aws, job, machine, addresses, agent, processes)[1]) for job in deployed_jobs(aws)]
-    return [_end(job, process, processes) for job, process in started]
+    started = [(job, launcher.start(launcher.place(job))) for job in deployed_jobs(launcher.aws)]
+    return [_end(job, process, launcher.processes) for job, process in started]
 
 
 def _end(job: Task, process: Process, processes: Processes) -> dict[str, Any]:

@@ -6,21 +6,22 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from signal import Signals
 from typing import Any, Final
 
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.launch import READY_SECONDS
+from tandem.rehearsal.part import Part
 from tandem.rehearsal.prompts import Prompt
 from tandem.rehearsal.readers import Readers, Reading
 from tandem.rehearsal.reference import single_process
 from tandem.rehearsal.report import table
 from tandem.rehearsal.run import DifferenceError, Rehearsal
-from tandem.rehearsal.service import Part, Service
+from tandem.rehearsal.service import Service
 
 STREAMS: Final[dict[Signals, int]] = {signal.SIGKILL: 200, signal.SIGTERM: 24}
 """Streams that are read while a process gets the signal: so many as end within any drain's bound, where it may."""
@@ -29,8 +30,6 @@ _TEXTS: Final = 40
 """Different prompts among the streams: the single process answers each once, which takes half a second."""
 _MOMENT: Final = (0.2, 0.6)
 """The part of all tokens that has arrived when the signal comes; the very moment is drawn, by the process's name."""
-_STOP_SECONDS: Final = 120.0
-"""The longest that ECS lets a task take after SIGTERM (Fargate; on EC2 it may be more)."""
 
 
 def prompts(streams: int) -> list[Prompt]:
@@ -62,9 +61,9 @@ def _end(
     tokens = sum(len(alone[stream % len(alone)]["token_ids"]) for stream in range(len(asked)))
     moment = int(tokens * random.Random(name).uniform(*_MOMENT))  # noqa: S311 - no secret
     rehearsal.say(f"{number.name} to {name} as {moment} of {tokens} tokens of {len(asked)} streams have arrived")
-    before, started = _retries(service), time.monotonic()
+    before, started = retries(_logs(service)), time.monotonic()
     readings = Readers(service, after=moment, then=lambda: _send(part, number)).read(asked)
-    retries = _retries(service) - before
+    retried = retries(_logs(service)) - before
     found = {
         "process": name,
         "signal": number.name,
@@ -72,13 +71,13 @@ def _end(
         "tokens": sum(len(reading.ids) for reading in readings),
         "after_tokens": moment,
         "as_alone": sum(_equal(*each, alone) for each in enumerate(readings)),
-        "retried": retries.total(),
-        "retries": dict(retries),
+        "retried": retried.total(),
+        "retries": dict(retried),
         "resumed": sum(bool(reading.broke) for reading in readings),
         "broke": dict(Counter(why for reading in readings for why in reading.broke)),
         "refused": dict(Counter(why for reading in readings for why in reading.refused)),
         "seconds": round(time.monotonic() - started, 3),
-        "status": _status(part),
+        "status": part.status(),
     }
     service.processes.running.remove(part.process)
     part.process = service.processes.start(part.process.program)
@@ -106,21 +105,16 @@ def _send(part: Part, number: Signals) -> None:
         part.process.popen.send_signal(number)
 
 
-def _status(part: Part) -> int | None:
-    """Return the status of a process that was told to end, None where it does not come to that."""
-    try:
-        return part.process.popen.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None
-
-
 def _equal(number: int, reading: Reading, alone: Sequence[dict[str, Any]]) -> bool:
     reference = alone[number % len(alone)]
     return bool(reading.ids == reference["token_ids"] and reading.text == reference["text"])
 
 
-def _retries(service: Service) -> Counter[str]:
-    """Return what the gateways did about failures, by leg, code and action, as their access logs tell."""
-    gateways = [part.process for part in service.parts if part.url]
-    lines = [line for gateway in gateways for line in gateway.log.read_text().splitlines() if '"retries"' in line]
+def retries(gateways: Iterable[Path]) -> Counter[str]:
+    """Return what gateways did about failures, by leg, code and action, as the access logs in their files tell."""
+    lines = [line for log in gateways for line in log.read_text().splitlines() if '"retries"' in line]
     return Counter(retry for line in lines for retry in json.loads(line)["retries"])
+
+
+def _logs(service: Service) -> list[Path]:
+    return [part.process.log for part in service.parts if part.url]

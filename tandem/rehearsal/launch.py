@@ -76,30 +76,36 @@ class Machine:
         }
 
 
-def start_task(
-    aws: Api,
-    task: Task,
-    machine: Machine,
-    addresses: Addresses,
-    agent: HostAgent,
-    processes: Processes,
-    number: int = 1,
-) -> tuple[Placement, Process]:
-    """Place and start one task of a service; it is not ready yet."""
-    image = load(machine.work / "images", task.image)
-    placement = Placement(task, addresses.take(), number)
-    for port in task.ports:
-        require_free(placement.address, port, task.service)
-    if number == 1:  # all tasks share this machine's loopback interface, and so the first one's sidecars
-        for sidecar in task.sidecars:
-            processes.start(_beside(task, sidecar, machine))
-    program = Program(
-        name=placement.name,
-        command=[*image.entrypoint, *(task.command or image.cmd)],
-        environment=_environment(aws, placement, image, machine, agent),
-        cwd=image.rootfs / image.workdir.lstrip("/"),
-    )
-    return placement, processes.start(program)
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """Start tasks on this machine, each at an address of its own."""
+
+    aws: Api
+    machine: Machine
+    addresses: Addresses
+    agent: HostAgent
+    processes: Processes
+
+    def place(self, task: Task, number: int = 1) -> Placement:
+        """Give one task of a service a host, or a network interface."""
+        return Placement(task, self.addresses.take(), number)
+
+    def start(self, placement: Placement) -> Process:
+        """Start a task that was placed; it is not ready yet."""
+        task, machine = placement.task, self.machine
+        image = load(machine.work / "images", task.image)
+        for port in task.ports:
+            require_free(placement.address, port, task.service)
+        if placement.number == placement.run == 1:  # all tasks share this machine's loopback interface, and so sidecars
+            for sidecar in task.sidecars:
+                self.processes.start(_beside(task, sidecar, machine))
+        program = Program(
+            name=placement.name,
+            command=[*image.entrypoint, *(task.command or image.cmd)],
+            environment=_environment(self.aws, placement, image, machine, self.agent),
+            cwd=image.rootfs / image.workdir.lstrip("/"),
+        )
+        return self.processes.start(program)
 
 
 def _beside(task: Task, sidecar: Sidecar, machine: Machine) -> Program:

@@ -77,11 +77,7 @@ class Readers:
         return asyncio.run(self._all(prompts))
 
     async def _all(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        # no proxy leads to an address of the rehearsal's own; and like a load balancer, it verifies no target
-        http = DefaultAsyncHttpxClient(trust_env=False, verify=False)
-        async with AsyncOpenAI(
-            api_key=self._service.key, base_url="unused", timeout=_TIMEOUT_SECONDS, max_retries=0, http_client=http
-        ) as client:
+        async with openai(self._service) as client:
             return await asyncio.gather(*(self._one(client, *each) for each in enumerate(prompts)))
 
     async def _one(self, client: AsyncOpenAI, number: int, prompt: Prompt) -> Reading:
@@ -99,7 +95,7 @@ class Readers:
     async def _stream(self, client: AsyncOpenAI, reading: Reading) -> None:
         """Read until the end, or note why it did not come to that."""
         try:
-            stream = await self._ask(client, reading)
+            stream = await ask(client, self._service.model, reading)
         except OpenAIError as error:
             if isinstance(error, APIStatusError) and not _worth_trying(error.status_code):
                 raise PromptError(f"prompt {reading.prompt.name} was refused: {error}") from error
@@ -114,20 +110,31 @@ class Readers:
             if not reading.finished:
                 reading.again(reading.broke, "the stream ended without a finish reason")
 
-    async def _ask(self, client: AsyncOpenAI, reading: Reading) -> AsyncStream[ChatCompletionChunk]:
-        return await client.chat.completions.create(
-            model=self._service.model,
-            messages=[{"role": "user", "content": reading.prompt.text}],
-            max_tokens=reading.prompt.max_tokens,
-            temperature=0,
-            stream=True,
-            extra_body={"return_token_ids": True, RECEIVED: reading.ids},
-        )
-
     def _arrived(self, tokens: int) -> None:
         waiting, self._left = self._left > 0, self._left - tokens
         if waiting and self._left <= 0:
             self._then()
+
+
+def openai(service: Service) -> AsyncOpenAI:
+    """Return a client that repeats nothing by itself, yet without the URL of a gateway."""
+    # no proxy leads to an address of the rehearsal's own; and like a load balancer, it verifies no target
+    http = DefaultAsyncHttpxClient(trust_env=False, verify=False)
+    return AsyncOpenAI(
+        api_key=service.key, base_url="unused", timeout=_TIMEOUT_SECONDS, max_retries=0, http_client=http
+    )
+
+
+async def ask(client: AsyncOpenAI, model: str, reading: Reading) -> AsyncStream[ChatCompletionChunk]:
+    """Return the stream of what follows on what was read; raise ``OpenAIError``."""
+    return await client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": reading.prompt.text}],
+        max_tokens=reading.prompt.max_tokens,
+        temperature=0,
+        stream=True,
+        extra_body={"return_token_ids": True, RECEIVED: reading.ids},
+    )
 
 
 def _worth_trying(status: int) -> bool:

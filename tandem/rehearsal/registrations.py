@@ -26,6 +26,15 @@ def register(aws: Api, placement: Placement) -> None:
         aws.client("elbv2").register_targets(TargetGroupArn=entry.arn, Targets=[target])
 
 
+def deregister(aws: Api, placement: Placement) -> None:
+    """Take the task out of all that, as ECS does before it tells it to stop."""
+    for arn in (*(entry.arn for entry in placement.task.discovery), *placement.task.listed):
+        aws.client("servicediscovery").deregister_instance(ServiceId=arn.rpartition("/")[2], InstanceId=placement.name)
+    for entry in placement.task.targets:
+        target = {"Id": placement.address, "Port": entry.port}
+        aws.client("elbv2").deregister_targets(TargetGroupArn=entry.arn, Targets=[target])
+
+
 def client_url(aws: Api, placement: Placement) -> str:
     """Return where the load balancer sends clients: through a listener's target group to the task's own address.
 

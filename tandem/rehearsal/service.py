@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.handoff import contract, fabric, settings, worker_status
+from runtime.handoff import fabric, settings
 from tandem.rehearsal import endpoint as endpoints
 from tandem.rehearsal.addresses import Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
@@ -15,25 +16,16 @@ from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.endpoint import Endpoint
 from tandem.rehearsal.hosts import TaskError
 from tandem.rehearsal.jobs import run_jobs
-from tandem.rehearsal.launch import READY_SECONDS, Machine, healthy, listening, start_task
+from tandem.rehearsal.launch import READY_SECONDS, Launcher, Machine, healthy
+from tandem.rehearsal.part import Part, health, of_endpoint, of_task, status_port
 from tandem.rehearsal.paths import require_admission, require_path
 from tandem.rehearsal.processes import Process, Processes
-from tandem.rehearsal.registrations import client_url, register
+from tandem.rehearsal.registrations import register
 from tandem.rehearsal.tasks import Task, deployed_tasks
 from tandem.tenants import command as tenants
 from tandem.tenants.store import Store
 
 _TENANT = "rehearsal"
-
-
-@dataclass(slots=True)
-class Part:
-    """Hold a process of the service, and how to tell that it serves; a gateway's ``url`` is where clients reach it."""
-
-    service: str
-    process: Process
-    ready: Callable[[], bool]
-    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +35,15 @@ class Service:
     url: str
     key: str
     model: str
-    processes: Processes
+    launcher: Launcher
     parts: list[Part]
     entries: list[dict[str, Any]]
     jobs: list[dict[str, Any]]
+
+    @property
+    def processes(self) -> Processes:
+        """Every process of it that runs."""
+        return self.launcher.processes
 
     @property
     def urls(self) -> list[str]:
@@ -60,26 +57,27 @@ def serving(aws: Api, machine: Machine, *, most: int = 1) -> Iterator[Service]:
     tasks = deployed_tasks(aws)
     gateway, workers = _gateway(tasks), [task for task in tasks if task.discovery]
     _require_paths(aws, gateway, workers)
+    shutil.rmtree(machine.work / "logs", ignore_errors=True)  # of what ran before, whose requests are others
     with ExitStack() as stack:
         processes = stack.enter_context(Processes(machine.work / "logs"))
         agent = stack.enter_context(HostAgent(aws))
-        addresses = Addresses(machine.hosts_file)
-        prepared = endpoints.prepare(aws, gateway, machine, addresses)
+        launcher = Launcher(aws, machine, Addresses(machine.hosts_file), agent, processes)
+        prepared = endpoints.prepare(aws, gateway, machine, launcher.addresses)
         key = _add_tenant(aws, gateway)
-        jobs = run_jobs(aws, machine, addresses, agent, processes)
+        jobs = run_jobs(launcher)
         outside = [(processes.start(endpoints.program(each, machine)), each) for each in prepared]
         placed = [
-            start_task(aws, task, machine, addresses, agent, processes, number)
+            (placement := launcher.place(task, number), launcher.start(placement))
             for task in [*workers, gateway]
             for number in range(1, max(1, min(most, task.desired_count)) + 1)
         ]
         entries = [_ready_endpoint(processes, *each) for each in outside]
         entries += [_ready_task(aws, processes, *pair) for pair in placed]
-        parts = [_endpoint(*each) for each in outside] + [_part(aws, *pair) for pair in placed]
+        parts = [of_endpoint(*each) for each in outside] + [of_task(aws, *pair) for pair in placed]
         for part in parts:
             processes.wait_ready(part.process, part.ready, READY_SECONDS)
         url = next(part.url for part in parts if part.url)
-        yield Service(url, key, gateway.environment[settings.MODEL], processes, parts, entries, jobs)
+        yield Service(url, key, gateway.environment[settings.MODEL], launcher, parts, entries, jobs)
 
 
 def _add_tenant(aws: Api, gateway: Task) -> str:
@@ -104,7 +102,7 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
     for worker in workers:
         for entry in worker.discovery:
             what = f"{gateway.service} to {worker.service}"
-            for port in (entry.port, *_status_port(worker)):
+            for port in (entry.port, *status_port(worker)):
                 require_path(aws, gateway.security_groups, worker.security_groups, port, what)
         side_channel = int(worker.environment.get(fabric.SIDE_CHANNEL_PORT, 0))
         if side_channel not in worker.ports:
@@ -115,31 +113,8 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
         require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
 
 
-def _status_port(task: Task) -> list[int]:
-    """Return the port where a worker tells its state; nothing for a task that is no worker."""
-    return [int(task.environment[settings.STATUS_PORT])] if settings.STATUS_PORT in task.environment else []
-
-
-def _endpoint(process: Process, endpoint: Endpoint) -> Part:
-    service = f"endpoint-{endpoint.provider}"
-    return Part(service, process, lambda: listening(endpoint.address, endpoint.port))
-
-
-def _part(aws: Api, placement: Placement, process: Process) -> Part:
-    if not placement.task.targets:
-        return Part(placement.task.service, process, lambda: healthy(_health(placement)))
-    url = client_url(aws, placement)
-    return Part(placement.task.service, process, lambda: healthy(f"{url}/ready"), url)
-
-
-def _health(placement: Placement) -> str:
-    task = placement.task
-    asked = [f":{port}{worker_status.READY}" for port in _status_port(task)] or [f":{task.ports[0]}{contract.HEALTH}"]
-    return f"https://{placement.address}{asked[0]}"
-
-
 def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) -> dict[str, Any]:
-    ready = processes.wait_ready(process, _endpoint(process, endpoint).ready, READY_SECONDS)
+    ready = processes.wait_ready(process, of_endpoint(process, endpoint).ready, READY_SECONDS)
     return {
         "name": process.name,
         "pid": process.popen.pid,
@@ -154,7 +129,7 @@ def _ready_endpoint(processes: Processes, process: Process, endpoint: Endpoint) 
 def _ready_task(aws: Api, processes: Processes, placement: Placement, process: Process) -> dict[str, Any]:
     task = placement.task
     register(aws, placement)  # as ECS does when a task runs, ready or not
-    ready = processes.wait_ready(process, lambda: healthy(_health(placement)), READY_SECONDS)
+    ready = processes.wait_ready(process, lambda: healthy(health(placement)), READY_SECONDS)
     return {
         "name": process.name,
         "pid": process.popen.pid,

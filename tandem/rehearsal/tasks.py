@@ -37,7 +37,8 @@ class Task:
     ``secrets`` maps a variable to its ``valueFrom``; ``devices`` are paths in the container, ``volumes`` the host's
     folders in it. ``listed`` are the Cloud Map services that keep its address and no port. ``security_groups`` are
     those of its network interfaces: the host's in host network mode, else its own. ``hosts`` are the ids of the
-    service's instances.
+    service's instances. ``health`` is the command of the container's health check, and of the tasks that are wanted a
+    deployment keeps at least ``least_percent`` healthy and has at most ``most_percent`` running.
     """
 
     service: str
@@ -60,6 +61,9 @@ class Task:
     security_groups: tuple[str, ...]
     hosts: tuple[str, ...]
     sidecars: tuple[Sidecar, ...] = ()
+    health: tuple[str, ...] = ()
+    least_percent: int = 100
+    most_percent: int = 200
 
 
 def deployed_tasks(aws: Api) -> list[Task]:
@@ -90,6 +94,7 @@ def _services(aws: Api) -> Iterator[dict[str, Any]]:
 def _task(aws: Api, service: dict[str, Any]) -> Task:
     job = _job(aws, service["taskDefinition"])
     registries, balancers = service.get("serviceRegistries", []), service.get("loadBalancers", [])
+    percent = service.get("deploymentConfiguration", {})
     return replace(
         job,
         service=service["serviceName"],
@@ -99,6 +104,8 @@ def _task(aws: Api, service: dict[str, Any]) -> Task:
         targets=tuple(_registrations(service, balancers, "targetGroupArn", job.container, job.ports)),
         security_groups=security_groups(aws, service),
         hosts=instance_ids(aws, service),
+        least_percent=percent.get("minimumHealthyPercent", 100),
+        most_percent=percent.get("maximumPercent", 200),
     )
 
 
@@ -126,6 +133,7 @@ def _job(aws: Api, arn: str) -> Task:
         security_groups=(),
         hosts=(),
         sidecars=tuple(_sidecar(other) for other in others),
+        health=tuple(container.get("healthCheck", {}).get("command", [])),
     )
 
 

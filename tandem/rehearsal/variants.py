@@ -24,12 +24,15 @@ class VariantError(RehearsalError):
 
 
 def changed(file: Path, deployment: Deployment, target: Path) -> Path:
-    """Write ``file`` with a gateway of another size and, where it has workers, another flag of their vLLM."""
+    """Write ``file`` with a gateway of another size and, where it has workers, another flag of their vLLM.
+
+    It is a flag for which nothing has to be compiled: what has to be is compiled ahead (docs/workers.md).
+    """
     document = _read(file)
     cpu = _SIZES.get(deployment.gateway.cpu, 2048)
     document.setdefault("gateway", {}).update(cpu=cpu, memory_mib=_MEMORY_MIB)
     if deployment.prefill:
-        document["prefill"]["max_num_seqs"] = 2 * deployment.prefill.max_num_seqs
+        document["prefill"]["kv_lease_seconds"] = _other_lease(deployment.prefill.kv_lease_seconds)
     return _write(document, target)
 
 
@@ -64,8 +67,12 @@ def failing(file: Path, deployment: Deployment, account: str, target: Path) -> P
     gateway["certificate_arn"] = f"arn:aws:acm:{deployment.region}:{account}:{NO_SUCH_CERTIFICATE}"
     gateway.setdefault("domain", "inference.example.com")
     if deployment.prefill:
-        document["prefill"]["max_num_seqs"] = deployment.prefill.max_num_seqs
+        document["prefill"]["kv_lease_seconds"] = deployment.prefill.kv_lease_seconds
     return _write(document, target)
+
+
+def _other_lease(seconds: int) -> int:
+    return seconds - 1 if seconds > 1 else 2
 
 
 def _read(file: Path) -> dict[str, Any]:

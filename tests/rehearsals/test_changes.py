@@ -18,6 +18,15 @@ def test_a_deployment_is_updated_rolled_back_and_torn_down(checkout: Any) -> Non
     changes = report["changes"]
     assert changes["update"]["foretold"].keys() == {"rolling"}
     assert changes["update"]["stacks"] == ["rehearsal-gateway", "rehearsal-prefill"]
+    rolling = changes["rolling"]
+    assert rolling["streams"] > 20
+    kinds = [
+        next(kind for kind in ("endpoint", "prefill", "gateway") if kind in each["name"])
+        for each in rolling["replaced"]
+    ]
+    assert kinds == ["endpoint", "endpoint", "prefill", "gateway"]
+    assert [each["batches"] for each in rolling["replaced"]] == [[1], [1], [1, 1], [2]], "as ECS may"
+    assert all(each["under_way"] for each in rolling["replaced"])
     assert changes["rollback"] == {"status": "UPDATE_ROLLBACK_COMPLETE", "went_ahead": ["rehearsal-prefill"]}
     assert changes["recovery"]["stacks"] == ["rehearsal-prefill"]
     assert len([name for name in changes["retained"] if name.startswith("rehearsal-storage/")]) >= 3

@@ -153,6 +153,7 @@ _TASKS = {
                 "Image": "example.com/vllm:1",
                 "Command": ["serve", "m"],
                 "MemoryReservation": 512,
+                "HealthCheck": {"Command": ["CMD", "python3", "-m", "health"], "Interval": 30},
                 "LinuxParameters": {"Devices": [{"HostPath": "/dev/neuron0"}]},
                 "PortMappings": [{"ContainerPort": 8100}, {"ContainerPort": 5559}],
             }
@@ -184,6 +185,7 @@ _SERVICES = {
         Cluster=_ref("Cluster"),
         TaskDefinition=_ref("WorkerTask"),
         DesiredCount=2,
+        DeploymentConfiguration={"MinimumHealthyPercent": 50, "MaximumPercent": 100},
         CapacityProviderStrategy=[{"CapacityProvider": _ref("Provider"), "Weight": 1}],
         ServiceRegistries=[
             {"RegistryArn": _attribute("Discovery", "Arn"), "ContainerName": "vllm", "ContainerPort": 8100}

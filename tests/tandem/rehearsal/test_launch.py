@@ -18,7 +18,7 @@ from tandem.rehearsal.addresses import AddressError, Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.images import Image, ImageError, new_rootfs, save
-from tandem.rehearsal.launch import Machine, healthy, listening, start_task
+from tandem.rehearsal.launch import Launcher, Machine, healthy, listening
 from tandem.rehearsal.processes import Process, Processes
 from tandem.rehearsal.tasks import Task
 
@@ -27,23 +27,18 @@ SHOW = "import os, sys; print(repr((dict(os.environ), os.getcwd(), sys.argv[1:])
 LIBRARY = "public.ecr.aws/docker/library/python:3.13-slim"
 
 
-@dataclass
-class Host:
+@dataclass(frozen=True)
+class Host(Launcher):
     """Start tasks, and read what they print."""
 
-    aws: Api
-    machine: Machine
-    addresses: Addresses
-    agent: HostAgent
-    processes: Processes
-
-    def start(self, task: Task) -> tuple[Placement, Process]:
-        """Start ``task``."""
-        return start_task(self.aws, task, self.machine, self.addresses, self.agent, self.processes)
+    def begin(self, task: Task, number: int = 1) -> tuple[Placement, Process]:
+        """Place and start ``task``."""
+        placement = self.place(task, number)
+        return placement, self.start(placement)
 
     def run(self, task: Task) -> tuple[dict[str, str], str, list[str]]:
         """Start ``task``, whose image shows what it got; return its environment, folder and arguments."""
-        _, process = self.start(task)
+        _, process = self.begin(task)
         assert process.popen.wait(20) == 0, process.log.read_text()
         environment, folder, arguments = ast.literal_eval(process.log.read_text())
         return environment, folder, arguments
@@ -108,10 +103,7 @@ def test_a_task_has_the_devices_that_its_definition_maps_and_no_others(host: Hos
 def test_each_task_of_a_service_has_its_own_log_devices_and_host(host: Host, worker: Placement) -> None:
     build(host.machine.work, worker.task.image)
     task = replace(worker.task, hosts=("i-1", "i-2"))
-    started = [
-        start_task(host.aws, task, host.machine, host.addresses, host.agent, host.processes, number)
-        for number in (1, 2)
-    ]
+    started = [host.begin(task, number) for number in (1, 2)]
     for _, process in started:
         assert process.popen.wait(20) == 0
     assert [process.log.name for _, process in started] == ["worker.log", "worker-2.log"]
@@ -131,7 +123,7 @@ def test_the_machine_lends_network_and_trust_but_no_credentials(host: Host) -> N
 
 def test_a_task_without_an_image_is_refused(host: Host, gateway: Placement) -> None:
     with pytest.raises(ImageError, match=r"there is no image example\.com/gateway:1"):
-        host.start(gateway.task)
+        host.begin(gateway.task)
 
 
 def test_a_port_in_use_is_refused(host: Host, gateway: Placement) -> None:
@@ -139,7 +131,7 @@ def test_a_port_in_use_is_refused(host: Host, gateway: Placement) -> None:
     with socket.create_server((_next_address(host), 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(AddressError, match=f"port {port} for gateway is in use"):
-            host.start(replace(gateway.task, ports=(port,)))
+            host.begin(replace(gateway.task, ports=(port,)))
     assert host.processes.running == []
 
 

@@ -14,12 +14,17 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from tandem.rehearsal import readers
+from tandem.rehearsal.addresses import Addresses
+from tandem.rehearsal.agent import HostAgent
+from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.kills import require
+from tandem.rehearsal.launch import Launcher, Machine
+from tandem.rehearsal.part import Part
 from tandem.rehearsal.processes import Processes, Program
 from tandem.rehearsal.prompts import Prompt, PromptError
 from tandem.rehearsal.readers import Readers, Reading
 from tandem.rehearsal.run import DifferenceError
-from tandem.rehearsal.service import Part, Service
+from tandem.rehearsal.service import Service
 
 PROMPT = Prompt(name="short", text="Hello?", max_tokens=8)
 
@@ -105,12 +110,16 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def service(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(
+    server: Server, aws: Api, agent: HostAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
     monkeypatch.setattr(readers, "_PAUSE_SECONDS", 0)
     with Processes(tmp_path) as processes:
         program = Program(name="gateway", command=["sleep", "60"], environment={}, cwd=tmp_path)
         part = Part("gateway", processes.start(program), lambda: True, server.url)
-        yield Service(server.url, "key", "m", processes, [part], [], [])
+        machine = Machine(root=tmp_path, work=tmp_path, endpoint=aws.endpoint, region=aws.region)
+        launcher = Launcher(aws, machine, Addresses(machine.hosts_file), agent, processes)
+        yield Service(server.url, "key", "m", launcher, [part], [], [])
 
 
 def test_a_stream_that_broke_is_gone_on_with(service: Service, server: Server) -> None:

@@ -37,6 +37,8 @@ def test_a_service_on_hosts_is_read_as_deployed(ids: dict[str, str], tasks: dict
     assert (worker.execution_role, worker.task_role) == ("", "")
     assert worker.security_groups == (ids["WorkerGroup"],), "its network is its host's"
     assert len(worker.hosts) == 2
+    assert worker.health == ("CMD", "python3", "-m", "health")
+    assert (worker.least_percent, worker.most_percent) == (50, 100)
     [entry] = worker.discovery
     assert entry.port == 8100
     assert entry.arn.endswith(f"/{ids['Discovery']}")

@@ -93,13 +93,19 @@ class Service(Resource):
         service = self.call("ecs", "create_service", {**count, **self.named})["service"]
         self.physical_resource_id = service["serviceArn"]
         self.attributes = {"Name": service["serviceName"], "ServiceArn": service["serviceArn"]}
-        self._keep_strategy(service)
+        self._keep(service["clusterArn"])
 
-    def _keep_strategy(self, service: Mapping[str, Any]) -> None:
-        """Keep how tasks get their hosts, which moto's CreateService takes and drops."""
+    def _keep(self, cluster: str) -> None:
+        """Keep how tasks get their hosts, and how they are replaced, which moto takes and drops."""
         backend = ecs_backends[self.place.account][self.place.region]
-        found, _ = backend.describe_services(service["clusterArn"], [service["serviceName"]])
+        found, _ = backend.describe_services(cluster, [self.attributes["Name"]])
         model: Any = found[0]
+        told = self.properties.get("DeploymentConfiguration", {})
+        model.deployment_configuration = {
+            name: int(told[key])
+            for key in ("MinimumHealthyPercent", "MaximumPercent")
+            if (name := key[0].lower() + key[1:]) and key in told
+        }
         model.capacity_provider_strategy = [
             {"capacityProvider": entry["CapacityProvider"], "weight": int(entry.get("Weight", 0))}
             for entry in self.properties.get("CapacityProviderStrategy", [])
@@ -124,7 +130,8 @@ class Service(Resource):
             return
         self.properties = dict(properties)
         changes = {key: properties[key] for key in ("Cluster", "TaskDefinition", "DesiredCount") if key in properties}
-        self.call("ecs", "update_service", {"Service": self.attributes["Name"], **changes})
+        service = self.call("ecs", "update_service", {"Service": self.attributes["Name"], **changes})["service"]
+        self._keep(service["clusterArn"])
 
     def delete(self) -> None:  # noqa: D102
         service = {"Cluster": self.properties.get("Cluster", "default"), "Service": self.attributes["Name"]}
