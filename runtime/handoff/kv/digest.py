@@ -48,21 +48,29 @@ class Digester:
 
     def advance(self, block: int, layers: Stored) -> None:
         """Digest a block's next layers, which come with all tokens; what is of the block must not change any more."""
-        for layer in layers:
-            for half in layer[:, self._spans[block]]:
-                self._states[block].update(np.ascontiguousarray(half).view(np.uint8).reshape(-1).data)
-        self._digested[block] += len(layers)
+        self._update((block,), layers)
 
     def advance_all(self, layers: Stored) -> None:
         """Digest the next layers of all blocks."""
-        for block in range(len(self._spans)):
-            self.advance(block, layers)
+        self._update(range(len(self._spans)), layers)
 
     def advance_to(self, front: Sequence[int], kv: Stored) -> None:
         """Digest the blocks of whole KV that are there: ``front`` says how many tokens there are of each layer."""
         for block, span in enumerate(self._spans):
             there = next((layer for layer, tokens in enumerate(front) if tokens < span.stop), len(front))
             self.advance(block, kv[self._digested[block] : there])
+
+    def _update(self, blocks: Sequence[int], layers: Stored) -> None:
+        """Digest in the order of memory: block after block took twice as long, on KV that was just written."""
+        start, stop = self._spans[blocks[0]].start, self._spans[blocks[-1]].stop
+        for layer in layers:
+            for half in layer:
+                octets = np.ascontiguousarray(half[start:stop]).view(np.uint8)
+                for block in blocks:
+                    span = self._spans[block]
+                    self._states[block].update(octets[span.start - start : span.stop - start].data)
+        for block in blocks:
+            self._digested[block] += len(layers)
 
     def digests(self) -> bytes:
         """Return the digests, once all layers were digested."""
