@@ -88,3 +88,13 @@ def merge(pairs: Pairs) -> NDArray[np.int64]:
     gaps = (table[1:, :2] != table[:-1, :2] + table[:-1, 2:]).any(axis=1)
     starts = np.concatenate([np.flatnonzero(np.ones(min(len(table), 1))), np.flatnonzero(gaps) + 1])
     return np.column_stack([table[starts, :2], np.add.reduceat(table[:, 2], starts) if len(table) else table[:, 2]])
+
+
+def cut(pairs: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Cut pairs of more than ``limit`` bytes into pieces of that, and a rest; the bytes copied stay the same."""
+    counts = -(-pairs[:, 2] // limit)
+    pieces = np.repeat(pairs, counts, axis=0)
+    offsets = limit * (np.arange(len(pieces)) - np.repeat(np.cumsum(counts) - counts, counts))
+    pieces[:, :2] += offsets[:, None]
+    pieces[:, 2] = np.minimum(pieces[:, 2] - offsets, limit)
+    return pieces

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.efa import efa_devices_open
-from runtime.handoff.transport.agent import Pairs, Registration, merge
+from runtime.handoff.transport.agent import Pairs, Registration, cut, merge
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,14 @@ NIXL_ERRORS: tuple[type[Exception], ...] = tuple(
 EAGER_POLLS = 3  # a transfer through shared memory has ended by then; TCP is slower for each more, with smaller batches
 POLL_SECONDS = 0.0005  # afterwards: 46 MB over loopback TCP in tens of milliseconds for a few percent of a core
 TCP_SEGMENT = "64k"  # what UCX sends at once over TCP; with its own 8 KB, 46 MB took 30 ms instead of 22
+TCP_RANGE = 60 * 1024
+"""The longest range that UCX is asked for: what one segment holds, beside its head.
+
+UCX sends a segment of each range in turns, so of longer ones all that are being read end at once, however many READs
+they belong to; then nothing is under way until that is noticed. Shared memory, which needs no cuts, takes 6 % longer.
+"""
+WHOLE = 2**62
+"""More than any range has."""
 CLOSING_POLLS = 100  # lets UCX bury peers that died; without it, it aborted 5 of 6 processes as they closed
 
 
@@ -47,10 +55,14 @@ class Abandoned:
 
 
 class NixlAgent:
-    """Own a NIXL agent; ``backend`` is NIXL's plugin: ``UCX``, or ``LIBFABRIC`` for EFA. See ``Agent``."""
+    """Own a NIXL agent; ``backend`` is NIXL's plugin: ``UCX``, or ``LIBFABRIC`` for EFA. See ``Agent``.
 
-    def __init__(self, name: str, *, backend: str = "UCX") -> None:
+    UCX is asked for ``range_bytes`` of a range at once.
+    """
+
+    def __init__(self, name: str, *, backend: str = "UCX", range_bytes: int = TCP_RANGE) -> None:
         self.name = name
+        self._range_bytes = range_bytes if backend == "UCX" else WHOLE
         os.environ.setdefault("UCX_TCP_TX_SEG_SIZE", TCP_SEGMENT)
         with _refusals(f"NIXL backend {backend} cannot start"):
             self._nixl = nixl_agent(name, nixl_agent_config(enable_prog_thread=False, backends=[backend]))
@@ -104,18 +116,18 @@ class NixlAgent:
 
     async def read(self, remote: str, pairs: Pairs, notification: bytes, *, timeout: float = 30.0) -> int:
         """See ``Agent``."""
-        merged = merge(pairs)
+        ranges = cut(merge(pairs), self._range_bytes)
         with _refusals(f"KV cannot be read from {remote}"):
-            handle = self._initialize(remote, merged, notification)
+            handle = self._initialize(remote, ranges, notification)
             try:
                 async with asyncio.timeout(timeout):
                     await self._complete(handle)
             except TimeoutError as error:
                 raise HandoffError(Code.KV_TRANSFER, f"KV read from {remote} took over {timeout:g} s") from error
             finally:
-                self._abandoned.append(Abandoned(handle, merged[:, 0]))
+                self._abandoned.append(Abandoned(handle, ranges[:, 0]))
                 self._sweep()
-        return int(merged[:, 2].sum())
+        return int(ranges[:, 2].sum())
 
     def notify(self, remote: str, message: bytes) -> None:
         """See ``Agent``."""

@@ -45,3 +45,23 @@ async def test_a_read_that_is_given_up_runs_on_unseen() -> None:
 def test_a_backend_that_is_not_there_is_named() -> None:
     with pytest.raises(HandoffError, match=r"no backend 'FICTION', available: .*UCX"):
         NixlAgent("other", backend="FICTION")
+
+
+async def test_ranges_are_cut_for_ucx_and_arrive_whole() -> None:
+    worker, reader = NixlAgent("cut-worker"), NixlAgent("cut-reader", range_bytes=1000)
+    try:
+        theirs, ours = np.arange(100_000, dtype=np.uint32).view(np.uint8), np.zeros(400_000, np.uint8)
+        worker.register(theirs)
+        reader.register(ours)
+        remote = reader.add_remote(worker.metadata)
+        reading = asyncio.create_task(
+            reader.read(remote, [(ours.ctypes.data + 4, theirs.ctypes.data, 399_996)], b"", timeout=5)
+        )
+        while not reading.done():
+            worker.notifications()
+            await asyncio.sleep(0)
+        assert await reading == 399_996
+        assert (ours[4:] == theirs[:-4]).all()
+    finally:
+        reader.close()
+        worker.close()
