@@ -82,8 +82,9 @@ NOT_ASKED: Final = NotAsked()
 
 def answered(tries: Tries) -> Response:
     """Return the answer of whoever has begun to give it, and its rest from others where it breaks."""
-    streamed = tries.response.headers.get("Content-Type", "").startswith(_EVENTS)
-    return Followed(tries, tries.response) if tries.followed and streamed else Answer(tries)
+    if tries.followed and tries.response.headers.get("Content-Type", "").startswith(_EVENTS):
+        return Followed(tries, tries.response)
+    return Answer(tries)
 
 
 async def resumed(tries: Tries) -> Response:

@@ -8,7 +8,7 @@ from runtime.gateway.phases import Phases
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.routing.failure import Leg
-from runtime.gateway.workers import Prompt, Worker
+from runtime.gateway.workers import Prompt
 
 
 @dataclass(kw_only=True, slots=True)
@@ -28,7 +28,8 @@ class Attempt:
     foretold: str = ""
     """The text of the token that prefill chose."""
     leg: Leg = Leg.DECODE
-    failed_workers: set[Worker] = field(default_factory=set)
+    failed_workers: set[str] = field(default_factory=set)
+    """Their runs."""
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,8 @@ RECEIVED: Final = "received_token_ids"
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
+_OPTIONAL_BOOL: Final = (bool, NoneType)
+_OPTIONAL_OBJECT: Final = (dict, NoneType)
 _NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo", "return_token_ids"})
 
 
@@ -183,9 +186,9 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=_finite)
 def _check_types(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("model"), str):
         raise _invalid(f"model is {body.get('model')!r:.80}: a string is needed")
-    if not isinstance(body.get("stream"), bool | None):
+    if not isinstance(body.get("stream"), _OPTIONAL_BOOL):
         raise _invalid(f"stream is {body['stream']!r:.80}: true or false is needed")
-    if not isinstance(body.get("stream_options"), dict | None):
+    if not isinstance(body.get("stream_options"), _OPTIONAL_OBJECT):
         raise _invalid(f"stream_options is {body['stream_options']!r:.80}: an object is needed")
     for name in ("max_tokens", "max_completion_tokens"):
         _check_count(name, body.get(name))

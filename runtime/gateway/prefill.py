@@ -68,7 +68,7 @@ class Prefill:
         except (HandoffError, PeerError) as error:
             if code_of(error) in _THEIR_FAULT:
                 self.pool.failed(worker)
-                attempt.failed_workers.add(worker)
+                attempt.failed_workers.add(worker.run)
             raise
         finally:
             self.pool.give_back(worker, attempt.prompt)

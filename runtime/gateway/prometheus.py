@@ -68,7 +68,8 @@ class Prometheus:
             self._retries(leg, code, action).inc()
         if record.phases.first_token:
             self._first_tokens(record.phases.first_token).inc()
-        self._kv.inc(record.kv_bytes)
+        if record.kv_bytes:
+            self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
         if record.stream and record.phases.ttft_ms is not None:
             self._first.observe(record.phases.ttft_ms / 1000)

@@ -94,15 +94,15 @@ class Pool:
         """Ask a worker that did not take a request whether it is another run by now, or none."""
         await asyncio.to_thread(self._renew, worker)
 
-    def usable(self, but: Collection[Worker] = ()) -> list[Worker]:
-        """Return the workers that may be asked now, without those in ``but``."""
+    def usable(self, but: Collection[str] = ()) -> list[Worker]:
+        """Return the workers that may be asked now, without the runs in ``but``."""
         known = self.discovered()
         runs = {each.run for each in known}
         self._breakers.keep(runs)
         self._cached.keep(runs)
-        return [each for each in known if each not in but and self._breakers.admits(each.run)]
+        return [each for each in known if each.run not in but and self._breakers.admits(each.run)]
 
-    def lend(self, prompt: Prompt, *, but: Collection[Worker] = ()) -> Decision[Worker]:
+    def lend(self, prompt: Prompt, *, but: Collection[str] = ()) -> Decision[Worker]:
         """Return the worker for one prompt, to be given back; raise ``HandoffError`` where none may be asked."""
         decision = self._choose(prompt, but)
         chosen = decision.choice
@@ -126,7 +126,7 @@ class Pool:
         self._breakers.failed(worker.run)
         self._cached.keep({each.run for each in self.discovered() if each != worker})
 
-    def _choose(self, prompt: Prompt, but: Collection[Worker]) -> Decision[Worker]:
+    def _choose(self, prompt: Prompt, but: Collection[str]) -> Decision[Worker]:
         usable = self.usable(but)
         if not usable:
             raise HandoffError(self._absent, self.lack or f"every {self._stage} worker failed lately: try again later")

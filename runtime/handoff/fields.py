@@ -56,8 +56,5 @@ def missing(params: object) -> list[str]:
     """Return the required fields that ``params`` lacks or holds with a wrong type or an empty value."""
     if not isinstance(params, Mapping):
         return list(REQUIRED)
-    return [name for name, kind in REQUIRED.items() if not _holds(params.get(name), kind)]
-
-
-def _holds(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and bool(value)
+    # type() rather than isinstance(): a bool is no number here
+    return [name for name, kind in REQUIRED.items() if type(value := params.get(name)) is not kind or not value]

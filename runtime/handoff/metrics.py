@@ -28,7 +28,7 @@ class Unit(StrEnum):
     NONE = "None"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Metric:
     """Describe one metric; ``statistic`` is the one that makes sense over all programs of a deployment."""
 

@@ -20,10 +20,10 @@ _NO_WORK: Final = Prompt(tokens=0)
 
 async def tokenize(pool: Pool, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
     """Ask one worker after the other; raise ``UnreachableError`` where none can tell, ``HandoffError`` if none is."""
-    asked: set[Worker] = set()
+    asked: set[str] = set()
     while True:
         worker = pool.lend(_NO_WORK, but=asked).choice
-        asked.add(worker)
+        asked.add(worker.run)
         try:
             return await _ask(worker, client, chat, attempt)
         except UnreachableError:

@@ -15,7 +15,6 @@ from runtime.gateway.upstream import SILENCE_SECONDS, NotSentError
 from runtime.handoff import certificate
 
 _CONNECT_SECONDS: Final = 5.0
-_KEEP_ALIVE_SECONDS: Final = 3.0  # below the 5 s of vLLM's server, so that it never closes a connection we just chose
 _NEXT_ADDRESS_SECONDS: Final = 0.25
 """After how long a name's next address is tried as well (RFC 8305)."""
 # a body is passed on byte by byte, so it must come as it is to be sent
@@ -48,13 +47,10 @@ class HttpClient:
         self._pinned.check_hostname = False
         self._pinned.verify_mode = ssl.CERT_NONE
         self._open: set[PeerConnection] = set()
-        self._idle: dict[Origin, list[tuple[float, PeerConnection]]] = {}
-        self._sweep: asyncio.TimerHandle | None = None
+        self._idle: dict[Origin, dict[PeerConnection, None]] = {}
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._sweep is not None:
-            self._sweep.cancel()
         left = tuple(self._open)
         for each in left:
             each.transport.abort()
@@ -80,35 +76,22 @@ class HttpClient:
 
     def _kept(self, origin: Origin) -> PeerConnection | None:
         """Return the connection that was used last, which is the likeliest to be alive."""
-        idle = self._idle.get(origin, [])
-        oldest = asyncio.get_running_loop().time() - _KEEP_ALIVE_SECONDS
+        idle = self._idle.get(origin)
         while idle:
-            since, connection = idle.pop()
-            if since > oldest and connection.reusable:
+            connection, _ = idle.popitem()
+            if not connection.transport.is_closing():
                 return connection
-            connection.transport.abort()
         return None
 
     def _keep(self, origin: Origin, connection: PeerConnection) -> None:
-        if not connection.reusable:
-            return
-        loop = asyncio.get_running_loop()
-        self._idle.setdefault(origin, []).append((loop.time(), connection))
-        if self._sweep is None:
-            self._sweep = loop.call_later(_KEEP_ALIVE_SECONDS, self._close_idle)
+        self._idle.setdefault(origin, {})[connection] = None
 
-    def _close_idle(self) -> None:
-        """Close what was not used for as long as it is kept, and look again while there is anything."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - _KEEP_ALIVE_SECONDS
-        for origin, idle in tuple(self._idle.items()):
-            for since, connection in idle:
-                if since <= oldest:
-                    connection.transport.abort()
-            self._idle[origin] = [kept for kept in idle if kept[0] > oldest and kept[1].reusable]
-            if not self._idle[origin]:
-                del self._idle[origin]
-        self._sweep = loop.call_later(_KEEP_ALIVE_SECONDS, self._close_idle) if self._idle else None
+    def _forget(self, origin: Origin, connection: PeerConnection) -> None:
+        self._open.discard(connection)
+        if idle := self._idle.get(origin):
+            idle.pop(connection, None)
+        if idle is not None and not idle:
+            del self._idle[origin]
 
     async def _connect(self, origin: Origin) -> PeerConnection:
         tls = (self._pinned if origin.pin else self._trust) if origin.secure else None
@@ -126,7 +109,7 @@ class HttpClient:
         except (OSError, ssl.CertificateError) as error:
             raise NotSentError(f"{type(error).__name__}: {error}") from error
         self._open.add(connection)
-        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        connection.lost.add_done_callback(lambda _: self._forget(origin, connection))
         if origin.secure and origin.pin and _digest(transport) != origin.pin:
             transport.abort()
             raise NotSentError("it shows another certificate than the one that is trusted")

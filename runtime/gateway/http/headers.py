@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+
+@lru_cache(maxsize=256)
+def _key(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 class Headers(Mapping[str, str]):
@@ -14,7 +20,7 @@ class Headers(Mapping[str, str]):
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add what came by the wire."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _key(name), value.decode("latin-1")
         self._values[key] = f"{self._values[key]}, {text}" if key in self._values else text
 
     def get(self, name: str, default: Any = None, /) -> Any:

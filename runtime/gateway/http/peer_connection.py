@@ -12,6 +12,8 @@ from runtime.gateway.http.headers import Headers
 from runtime.gateway.http.watch import Watch
 from runtime.gateway.upstream import UnreachableError
 
+KEEP_ALIVE_SECONDS: Final = 3.0
+"""How long a connection may lie idle: below the 5 s of vLLM's server, so that it never closes one we just chose."""
 _MOST_HELD: Final = 2**17
 """Bytes of an answer that are held for a reader who is slower than the peer, which then has to wait."""
 _MOST_HEAD: Final = 2**16
@@ -21,8 +23,8 @@ _BODILESS: Final = frozenset({204, 304})
 class PeerConnection(asyncio.Protocol):
     """Implement ``upstream.Response``: after ``ask`` wait for the ``head``, take the body, and ``leave``.
 
-    ``left`` is told then, once the connection is ``reusable`` or about to end. The methods that begin with ``on_`` are
-    called by httptools, all within ``data_received``.
+    ``keep`` is told then where another request may follow, else the connection ends, as it does when none follows in
+    time. The methods that begin with ``on_`` are called by httptools, all within ``data_received``.
     """
 
     status = 0
@@ -32,21 +34,15 @@ class PeerConnection(asyncio.Protocol):
     _headed = _paused = _asked = False
     _waiter: asyncio.Future[None] | None = None
 
-    def __init__(self, left: Callable[[PeerConnection], None]) -> None:
+    def __init__(self, keep: Callable[[PeerConnection], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._left = left
-        self._watch = Watch(self._silent)
+        self._keep = keep
+        self._watch = Watch(self._late)
         self._parser = httptools.HttpResponseParser(self)
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.headers = self._headers = Headers()
         self._begin()
         self._complete = True  # nothing is asked for yet
-
-    @property
-    def reusable(self) -> bool:
-        """Whether another request may follow: all was sent and received, and both sides keep the connection."""
-        done = self._complete and self._kept and not self._paused and not self.transport.is_closing()
-        return done and not self.transport.get_write_buffer_size()
 
     def ask(self, request: bytes, silence: float) -> None:
         """Send a request; the peer may be silent for so many seconds until its answer has ended."""
@@ -77,14 +73,16 @@ class PeerConnection(asyncio.Protocol):
         return self._taken()
 
     def leave(self) -> None:
-        """Forget the answer of the moment, if there is one; unless ``reusable``, the connection ends."""
+        """Forget the answer of the moment, if there is one; unless another may follow, the connection ends."""
         if not self._asked:
             return
         self._asked = False
         self._parts.clear()
-        if not self.reusable:
+        if self._reusable():
+            self._watch.until(self._loop.time() + KEEP_ALIVE_SECONDS)
+            self._keep(self)
+        else:
             self.transport.abort()
-        self._left(self)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +101,6 @@ class PeerConnection(asyncio.Protocol):
         if self._complete:
             self.transport.abort()
             return
-        self._watch.until(self._loop.time() + self._silence)
         if not self._headed:
             self._head_size += len(data)
         try:
@@ -115,11 +112,13 @@ class PeerConnection(asyncio.Protocol):
         if self._held > _MOST_HELD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
+        if not self._complete:
+            self._watch.until(self._loop.time() + self._silence)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the answer under way, well only where nothing but the end of the connection could tell its end."""
-        if self._headed and self._until_end and exc is None:
+        if self._headed and exc is None and self._ends_with_connection():
             self._complete = True
         elif not self._complete:
             self._fail("it closed the connection" if exc is None else f"{type(exc).__name__}: {exc}")
@@ -149,8 +148,6 @@ class PeerConnection(asyncio.Protocol):
         self._headed = True
         self.status = self._parser.get_status_code()
         self._kept = self._parser.should_keep_alive()
-        sized = "content-length" in self.headers or "transfer-encoding" in self.headers
-        self._until_end = not sized and self.status not in _BODILESS
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -162,16 +159,25 @@ class PeerConnection(asyncio.Protocol):
         """End the answer."""
         if self._headed:
             self._complete = True
-            self._watch.off()
 
     # ----
+
+    def _reusable(self) -> bool:
+        """Tell whether all was sent and received, and both sides keep the connection."""
+        done = self._complete and self._kept and not self._paused and not self.transport.is_closing()
+        return done and not self.transport.get_write_buffer_size()
 
     def _begin(self) -> None:
         self._parts: list[bytes] = []
         self._held = self._head_size = 0
-        self._headed = self._complete = self._until_end = self._paused = False
+        self._headed = self._complete = self._paused = False
         self._kept = True
         self._failure: str | None = None
+
+    def _ends_with_connection(self) -> bool:
+        """Tell whether nothing but the end of the connection can tell that of the answer."""
+        sized = "content-length" in self.headers or "transfer-encoding" in self.headers
+        return not sized and self.status not in _BODILESS
 
     def _fail(self, why: str) -> None:
         self._failure = self._failure or why
@@ -204,10 +210,12 @@ class PeerConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _silent(self) -> None:
+    def _late(self) -> None:
         """End a silence that is too long; while nobody takes what came, the peer is not to blame."""
-        if self._paused:
+        if not self._asked:
+            self.transport.abort()
+        elif self._paused:
             self._watch.until(self._loop.time() + self._silence)
-            return
-        self._fail(f"it sent nothing for {self._silence:g} s")
-        self._wake()
+        elif not self._complete:
+            self._fail(f"it sent nothing for {self._silence:g} s")
+            self._wake()

@@ -21,6 +21,7 @@ from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
 from runtime.gateway.fleet import Fleet
 from runtime.gateway.http import client as http_client
+from runtime.gateway.http import peer_connection
 from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http.server import Server
 from runtime.gateway.http_server import Gateway
@@ -108,7 +109,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a machine that stands still for a while fail no peer: what takes moments may take longer."""
     monkeypatch.setattr(http_client, "_CONNECT_SECONDS", HUNG_SECONDS)
-    monkeypatch.setattr(http_client, "_KEEP_ALIVE_SECONDS", HUNG_SECONDS)
+    monkeypatch.setattr(peer_connection, "KEEP_ALIVE_SECONDS", HUNG_SECONDS)
     monkeypatch.setattr(worker_client, "_SECONDS", HUNG_SECONDS)
 
 
