@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # property tests hold what the code does, not how fast
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 # what CI judges a commit by; whoever runs the tests by hand searches further
 settings.register_profile("repeatable", settings.get_profile("busy"), derandomize=True, database=None)
 settings.load_profile("busy")

@@ -24,6 +24,7 @@ from tandem.rehearsal.secrets import secret_environment
 from tandem.rehearsal.tasks import Sidecar, Task
 
 READY_SECONDS = 120
+_PROBE_SECONDS = 2.0
 # no proxy leads to an address of the rehearsal's own; and as a load balancer does, it verifies no target's certificate
 _DIRECT = urllib.request.build_opener(
     urllib.request.ProxyHandler({}),
@@ -150,7 +151,7 @@ def listening(address: str, port: int) -> bool:
 def healthy(url: str) -> bool:
     """Tell whether ``url`` answers with a status below 400."""
     try:
-        with _DIRECT.open(url, timeout=2):
+        with _DIRECT.open(url, timeout=_PROBE_SECONDS):
             return True
     except (OSError, HTTPException):
         return False

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import LONG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 _PARTS = ("app.py", "cdk.json", "constructs", "deployments", "LICENSE", "package.json", "runtime", "stacks", "tandem")
 
@@ -48,7 +50,7 @@ class Checkout:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, seconds: float = 400) -> tuple[int, str]:
+    def run(self, *arguments: str, seconds: float = LONG_SECONDS) -> tuple[int, str]:
         """Run ``tandem`` to its end; return the exit status and what it printed."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=seconds)

@@ -25,6 +25,7 @@ from tandem.simulation.site import Pool, Site, Wafers
 from tandem.sizing.worker import Worker
 from tandem.spec.deployment import Deployment
 from tandem.traces.trace import Trace
+from tests.patience import HUNG_SECONDS
 
 Sums = dict[str, float]
 """What metrics add up to: a phase's seconds by its name, others by the metric's."""
@@ -128,7 +129,7 @@ def _address(service: Service, name: str) -> str:
 def _scraped(url: str) -> Sums:
     context = ssl._create_unverified_context()  # noqa: S323 - an address, not its name
     trusting = context if url.startswith("https") else None
-    with urllib.request.urlopen(url, context=trusting, timeout=10) as answer:  # noqa: S310 - of our own making
+    with urllib.request.urlopen(url, context=trusting, timeout=HUNG_SECONDS) as answer:  # noqa: S310 - of our own making
         text = answer.read().decode()
     found: Sums = defaultdict(float)
     for family in text_string_to_metric_families(text):

@@ -11,6 +11,7 @@ import pytest
 from openai import APIError
 
 from tandem.rehearsal.service import Service
+from tests.patience import HUNG_SECONDS
 from tests.rehearsals.test_kills import LONG, ask, becomes, metric, rehearsed, victim
 
 pytestmark = pytest.mark.rehearsal
@@ -21,7 +22,7 @@ def test_a_worker_that_is_told_to_stop_serves_what_it_has_begun_and_nothing_more
         worker = victim(service, "prefill")
 
         def stop() -> None:
-            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, 20)
+            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, HUNG_SECONDS)
             os.kill(worker.popen.pid, signal.SIGTERM)
 
         stopping = threading.Thread(target=stop)
@@ -31,7 +32,7 @@ def test_a_worker_that_is_told_to_stop_serves_what_it_has_begun_and_nothing_more
         with pytest.raises(APIError) as raised:
             ask(service, "Hello?", then=lambda: None)
         assert raised.value.body["code"] == "prefill_unavailable"  # type: ignore[index]  # OpenAI's object
-        assert worker.popen.wait(60) == 0
+        assert worker.popen.wait(HUNG_SECONDS) == 0
         assert "prefill: drained" in worker.log.read_text()
 
     rehearsed(tmp_path, scenario)

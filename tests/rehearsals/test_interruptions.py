@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import HUNG_SECONDS, LONG_SECONDS
+
 pytestmark = pytest.mark.rehearsal
 
 MILESTONES = ["synthesizing", "deploying", "starting what was deployed", "[long]", "comparing", "deploying again"]
@@ -32,7 +34,7 @@ def test_ctrl_c_stops_everything(checkout: Any, interrupt: Any, milestone: str) 
     process = checkout.start("rehearse", "deployments/rehearsal.yaml")
     read_until(process, milestone)
     interrupt(process)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HUNG_SECONDS)
     assert process.returncode == 130, output
     assert "interrupted: everything was stopped" in output
     assert "Traceback" not in output
@@ -48,7 +50,7 @@ def test_kept_deployment_is_destroyed_when_let_go(checkout: Any, interrupt: Any)
     assert second[0] == 1
     assert "another rehearsal runs in" in second[1]
     interrupt(process)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == 0, output
     assert checkout.report()["destroyed"] is True
     assert checkout.left_running() == []
@@ -96,5 +98,5 @@ def _pidfd(pid: int) -> int | None:
 
 
 def _await_exit(fd: int) -> None:
-    readable, _, _ = select.select([fd], [], [], 20)
+    readable, _, _ = select.select([fd], [], [], HUNG_SECONDS)
     assert readable, "a process outlived its rehearsal"

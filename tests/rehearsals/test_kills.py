@@ -21,6 +21,7 @@ from tandem.rehearsal.processes import Process
 from tandem.rehearsal.run import Rehearsal
 from tandem.rehearsal.service import Service
 from tandem.spec.read import parse
+from tests.patience import HUNG_SECONDS, LONG_SECONDS
 
 pytestmark = pytest.mark.rehearsal
 
@@ -29,11 +30,11 @@ LEASE_SECONDS = 12
 LONG = "alpha beta gamma delta epsilon " * 350
 
 
-def rehearsed(tmp_path: Path, scenario: Callable[[Service], None]) -> None:
-    """Hold a rehearsal of the small deployment, with a short lease, for as long as the scenario takes."""
+def rehearsed(tmp_path: Path, scenario: Callable[[Service], None], lease: int = LONG_SECONDS) -> None:
+    """Hold a rehearsal of the small deployment, with another lease, for as long as the scenario takes."""
     text = (ROOT / "deployments" / "rehearsal.yaml").read_text()
-    text = text.replace("kv_lease_seconds: 105", f"kv_lease_seconds: {LEASE_SECONDS}")
-    file = tmp_path / "short-lease.yaml"
+    text = text.replace("kv_lease_seconds: 105", f"kv_lease_seconds: {lease}")
+    file = tmp_path / "deployment.yaml"
     file.write_text(text)
     deployment, _ = parse(text, file)
     assert deployment
@@ -56,7 +57,7 @@ def metric(service: Service, process: str, name: str) -> float:
     entry = next(entry for entry in service.entries if process in entry["name"])
     context = ssl._create_unverified_context()  # noqa: S323 - an address, not its name
     url = f"https://{entry['address']}:{entry['ports'][0]}/metrics"
-    with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+    with urllib.request.urlopen(url, context=context, timeout=HUNG_SECONDS) as answer:
         text = answer.read().decode()
     found = re.search(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, flags=re.MULTILINE)
     assert found, f"{name} is not among the metrics of {process}"
@@ -73,7 +74,9 @@ def becomes(read: Callable[[], float], value: float, seconds: float) -> None:
 
 def client(service: Service) -> OpenAI:
     http = DefaultHttpxClient(trust_env=False, verify=False)
-    return OpenAI(base_url=f"{service.url}/v1", api_key=service.key, max_retries=0, timeout=60, http_client=http)
+    return OpenAI(
+        base_url=f"{service.url}/v1", api_key=service.key, max_retries=0, timeout=LONG_SECONDS, http_client=http
+    )
 
 
 def ask(service: Service, text: str, *, then: Callable[[], None]) -> str:
@@ -96,7 +99,7 @@ def ask_while(service: Service, text: str, during: Callable[[], None]) -> Any:
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask, service, text, then=lambda: None)
         during()
-        return answer.exception(timeout=60)
+        return answer.exception(timeout=LONG_SECONDS)
 
 
 def nothing_held(service: Service, *, within: float, but: str = "") -> None:
@@ -109,13 +112,13 @@ def nothing_held(service: Service, *, within: float, but: str = "") -> None:
 def test_killed_prefill_worker_fails_the_request_and_frees_the_reservation(tmp_path: Path) -> None:
     def scenario(service: Service) -> None:
         def during() -> None:
-            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, 20)
+            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, HUNG_SECONDS)
             kill(victim(service, "prefill"))
 
         error = ask_while(service, LONG, during)
         assert isinstance(error, APIError)
         assert error.body["code"] in ("prefill_failed", "prefill_unavailable")  # type: ignore[index]  # OpenAI's object
-        nothing_held(service, within=5, but="prefill")
+        nothing_held(service, within=HUNG_SECONDS, but="prefill")
 
     rehearsed(tmp_path, scenario)
 
@@ -124,7 +127,7 @@ def test_killed_endpoint_breaks_the_stream_with_an_error_and_leaves_no_block(tmp
     def scenario(service: Service) -> None:
         with pytest.raises(APIError, match="decode"):
             ask(service, "Tell me a long story.", then=lambda: kill(victim(service, "endpoint-cs3")))
-        nothing_held(service, within=5, but="endpoint-cs3")
+        nothing_held(service, within=HUNG_SECONDS, but="endpoint-cs3")
 
     rehearsed(tmp_path, scenario)
 
@@ -132,22 +135,22 @@ def test_killed_endpoint_breaks_the_stream_with_an_error_and_leaves_no_block(tmp
 def test_endpoint_killed_before_it_reads_leaves_blocks_no_longer_than_their_lease(tmp_path: Path) -> None:
     def scenario(service: Service) -> None:
         def during() -> None:
-            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, 20)
+            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, HUNG_SECONDS)
             kill(victim(service, "endpoint-cs3"))
 
         error = ask_while(service, LONG, during)
         assert isinstance(error, APIError)
         assert error.body["code"] == "decode_unavailable"  # type: ignore[index]  # OpenAI's object
-        nothing_held(service, within=LEASE_SECONDS + 10, but="endpoint-cs3")
+        nothing_held(service, within=LEASE_SECONDS + HUNG_SECONDS, but="endpoint-cs3")
 
-    rehearsed(tmp_path, scenario)
+    rehearsed(tmp_path, scenario, LEASE_SECONDS)
 
 
 def test_killed_gateway_leaves_nothing_at_either_side(tmp_path: Path) -> None:
     def scenario(service: Service) -> None:
         with pytest.raises(Exception, match=r"(?i)connection|peer|incomplete|disconnect"):
             ask(service, "Tell me a long story.", then=lambda: kill(victim(service, "gateway")))
-        nothing_held(service, within=5)
+        nothing_held(service, within=HUNG_SECONDS)
 
     rehearsed(tmp_path, scenario)
 
@@ -155,10 +158,10 @@ def test_killed_gateway_leaves_nothing_at_either_side(tmp_path: Path) -> None:
 def test_gateway_killed_during_prefill_leaves_nothing_beyond_the_reservation(tmp_path: Path) -> None:
     def scenario(service: Service) -> None:
         def during() -> None:
-            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, 20)
+            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, HUNG_SECONDS)
             kill(victim(service, "gateway"))
 
         assert ask_while(service, LONG, during) is not None
-        nothing_held(service, within=LEASE_SECONDS + 10)
+        nothing_held(service, within=LEASE_SECONDS + HUNG_SECONDS)
 
-    rehearsed(tmp_path, scenario)
+    rehearsed(tmp_path, scenario, LEASE_SECONDS)

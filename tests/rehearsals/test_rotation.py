@@ -20,7 +20,7 @@ from tests.rehearsals.test_kills import ROOT, ask
 
 pytestmark = pytest.mark.rehearsal
 
-_SECONDS = 90  # gateways look every 30 seconds, and a worker within ten of their asking
+_SECONDS = 300  # gateways look every 30 seconds, and a worker within ten of their asking
 
 
 class Flow:

@@ -34,6 +34,8 @@ PROMPTS = {"short": SHORT, "blocks": LONG[:700], "long": LONG}
 
 _TRIES = 3
 """As often as OpenAI's client asks by default; vLLM's own handshake gives up after 5 s, which a busy machine takes."""
+_AGAIN_SECONDS = 10.0
+"""After so long a gateway has looked anew for a worker that was too busy to say that it is ready."""
 
 
 def messages(prompt: str) -> list[dict[str, str]]:
@@ -106,6 +108,7 @@ class Client:
                 text = await response.text()
             if response.status < 500:
                 break
+            await asyncio.sleep(_AGAIN_SECONDS)
         assert response.status == 200, text
         answer: dict[str, Any] = json.loads(text)
         return answer, response

@@ -49,13 +49,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Host, W
         cloud = stack.enter_context(EmbeddedCloud("123456789012", "us-east-2", folder / "cloud"))
         aws, secrets = cloud.environment(), _register(cloud)
         processes = stack.enter_context(Processes(folder / "logs"))
-        started = {}
+        started, known = {}, dict[Host, Worker]()
         for host, role in ((PREFILL, Role.PREFILL), (DECODE, Role.DECODE)):
             metadata = stack.enter_context(instance_metadata.serving(host.address))
             program = programs.worker(host, role, model, folder / host.name, metadata, secrets["worker"], aws)
             started[host] = processes.start(program)
         for host, process in started.items():
-            processes.wait_ready(process, partial(_is_ready, host), START_SECONDS)
+            processes.wait_ready(process, partial(_becomes_known, host, known), START_SECONDS)
         names = folder / "hosts.json"
         names.write_text(json.dumps({f"data-localhost:{cloud.port}": ["127.0.0.1", cloud.port]}))
         emulator = processes.start(programs.emulator(EMULATOR))
@@ -63,16 +63,16 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Host, W
             host: processes.start(programs.gateway(host, provider, secrets, aws, names))
             for host, provider in ((KV_GATEWAY, "cs3"), (VLLM_GATEWAY, "vllm"))
         }
-        processes.wait_ready(emulator, partial(_answers, EMULATOR.url + "/health"), 120)
+        processes.wait_ready(emulator, partial(_answers, EMULATOR.url + "/health"), START_SECONDS)
         for host, process in gateways.items():
-            processes.wait_ready(process, partial(_answers, host.url + "/ready"), 120)
-        yield {host: worker for host in started if (worker := _knows(host))}
+            processes.wait_ready(process, partial(_answers, host.url + "/ready"), START_SECONDS)
+        yield known
 
 
 @pytest.fixture
 async def client(system: Mapping[Host, Worker]) -> AsyncIterator[Client]:
     """Yield a client of the running system."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=240)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=START_SECONDS)) as session:
         yield Client(session, system)
     for _ in range(3):  # aiohttp aborts its TLS transports as it closes: they end in the loop's next turns
         await asyncio.sleep(0)
@@ -95,14 +95,12 @@ def _register(cloud: EmbeddedCloud) -> dict[str, str]:
     }
 
 
-def _knows(host: Host) -> Worker | None:
-    """Return a worker that is ready, as a gateway learns of it."""
+def _becomes_known(host: Host, known: dict[Host, Worker]) -> bool:
+    """Keep a worker that is ready, as a gateway learns of it."""
     address = Address(host.address, host.port)
-    return ready(address, status_port=programs.WORKERS.status_port, keys=[programs.WORKER_KEY])
-
-
-def _is_ready(host: Host) -> bool:
-    return _knows(host) is not None
+    if found := ready(address, status_port=programs.WORKERS.status_port, keys=[programs.WORKER_KEY]):
+        known[host] = found
+    return found is not None
 
 
 def _answers(url: str) -> bool:

@@ -125,6 +125,7 @@ def worker(
 def emulator(host: Host) -> Program:
     """Describe a CS-3 emulator that was told how stock vLLM keeps KV on this machine."""
     flags = [f"--host={host.address}", f"--port={host.port}", f"--served-model-name={MODEL.id}"]
+    flags.append(f"--handshake-seconds={HANDSHAKE_SECONDS}")
     flags.append(f"--worker-kv={description.encode(cpu_kv()).decode()}")
     variables = {settings.DECODE_KEY: DECODE_KEY, settings.TICKET_KEY: TICKET_KEY, "UCX_NET_DEVICES": "lo"}
     return _python(host.name, ["runtime.standins.cs3", *flags], {"PATH": os.environ["PATH"], **variables})

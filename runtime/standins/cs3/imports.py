@@ -48,6 +48,8 @@ class Imported:
     """Whether the worker gave digests of the KV; if not, only the time of its lease vouches for it."""
     streamed: bool
     """Whether reading began before prefill had ended."""
+    late_bytes: int
+    """What was still to be read then; 0 where nothing was streamed."""
 
 
 class Importer:
@@ -101,6 +103,7 @@ class Importer:
                 phases=phases,
                 verified=accepted.seal is not None,
                 streamed=inflow is not None,
+                late_bytes=inflow.late_bytes if inflow else 0,
             )
         except HandoffError as error:
             error.phase = fence.phase

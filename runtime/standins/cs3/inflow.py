@@ -37,7 +37,9 @@ class Inflow:
         self.capacity = capacity
         self.cache = engine.new_cache(capacity)
         self._kv = self.cache[:, :, : offer.tokens]
-        self.kv_bytes = 0
+        self.kv_bytes = self._read_bytes = 0
+        self.late_bytes = 0
+        """How much was still to be read when prefill had ended."""
         self._offer, self._geometry, self._link = offer, engine.geometry, link
         limit = READ_BYTES * engine.geometry.layers // engine.geometry.kv_bytes_per_token
         self._following = Following(engine.geometry.layers, offer.tokens, limit)
@@ -80,6 +82,7 @@ class Inflow:
 
     async def finish(self, *, seconds: float) -> None:
         """Read the rest, now that prefill has ended; raise ``HandoffError`` on failure or after ``seconds``."""
+        self.late_bytes = self._kv.nbytes - self._read_bytes
         self._following.complete()
         self._news.set()
         try:
@@ -113,7 +116,7 @@ class Inflow:
                     await self._news.wait()
                     continue
                 part = piece(pairs, target, self.cache.ctypes.data, front, ahead)
-                await self._link.read(peer, part, seconds=READ_SECONDS)
+                self._read_bytes += await self._link.read(peer, part, seconds=READ_SECONDS)
                 number = self._following.read()
                 self._link.tell(peer, Credit(self._offer.stream, number).message())
                 await asyncio.to_thread(self._digester.advance_to, self._following.front, self._kv)

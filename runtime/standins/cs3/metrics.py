@@ -35,6 +35,11 @@ class Metrics:
         self.streamed = Counter(
             "tandem_decode_kv_streamed", "Imports whose reading began during prefill", registry=self._registry
         )
+        self.late_bytes = Counter(
+            "tandem_decode_kv_late_bytes",
+            "Bytes of streamed KV that were still to be read when prefill had ended",
+            registry=self._registry,
+        )
         held = Gauge("tandem_decode_reservations", "Reservations that wait or are in use", registry=self._registry)
         held.set_function(lambda: reservations.count(now=time.monotonic()))
         size = Gauge("tandem_decode_reserved_bytes", "KV memory held by reservations", registry=self._registry)

@@ -129,6 +129,7 @@ class Endpoint:
                 self._metrics.kv_bytes.inc(imported.kv_bytes)
                 self._metrics.imports.labels("digest" if imported.verified else "time").inc()
                 self._metrics.streamed.inc(imported.streamed)
+                self._metrics.late_bytes.inc(imported.late_bytes)
                 answer = Answer(self._engine, self._thread, asked, imported, deadline)
                 try:
                     return await self._reply(request, asked, imported, answer)

@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
+from runtime.functions import decode_probe
 from runtime.functions.decode_probe import handler
 from runtime.handoff import settings
 from runtime.handoff.settings import SettingError
+from tests.patience import HUNG_SECONDS
 
 KEY = "decode-key-1234"
 MODEL = "org/model"
@@ -82,6 +84,7 @@ def endpoint(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[typ
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
+        monkeypatch.setattr(decode_probe, "_TIMEOUT_SECONDS", HUNG_SECONDS)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         monkeypatch.setenv(settings.DECODE_ENDPOINTS, f"https://127.0.0.1:{server.server_port}")
         monkeypatch.setenv(settings.DECODE_MODEL, MODEL)

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runtime.gateway import tracing
+from runtime.gateway import tracing, turnstile
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
 from runtime.gateway.dispatch import Dispatch
@@ -107,7 +108,8 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a machine that stands still for a while fail no peer: what takes moments may take longer."""
+    """Let a machine that stands still for a while fail no peer, nor change when a tenant may come again."""
+    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=_still))
     monkeypatch.setattr(http_client, "_CONNECT_SECONDS", HUNG_SECONDS)
     monkeypatch.setattr(peer_connection, "KEEP_ALIVE_SECONDS", HUNG_SECONDS)
     monkeypatch.setattr(worker_client, "_SECONDS", HUNG_SECONDS)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from openai import AsyncOpenAI, RateLimitError
 
-from runtime.gateway import turnstile
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.admission.limits import Capacity, Limits
 from runtime.gateway.tenants import Tenant, digest
@@ -22,12 +20,6 @@ from tests.runtime.gateway.peers import CHUNKS
 from tests.runtime.gateway.test_metrics import sample
 
 OTHER_KEY = "other-key"
-
-
-@pytest.fixture(autouse=True)
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop the clock of rates and queues: when to come again depends on no test's own speed."""
-    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 def tenants(**limits: int) -> tuple[Tenant, ...]:

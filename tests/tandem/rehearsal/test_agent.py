@@ -15,6 +15,7 @@ from runtime.gateway.address import listen_address
 from runtime.prefill.instance import local_ipv4
 from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
+from tests.patience import HUNG_SECONDS
 
 TOKEN_HEADER = "X-aws-ec2-metadata-token"
 
@@ -22,7 +23,7 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"
 def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - the agent's own address
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HUNG_SECONDS) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

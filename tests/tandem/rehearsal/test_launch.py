@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tandem.rehearsal import launch
 from tandem.rehearsal.addresses import AddressError, Addresses
 from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
@@ -21,6 +22,7 @@ from tandem.rehearsal.cloud.images import Image, ImageError, new_rootfs, save
 from tandem.rehearsal.launch import Launcher, Machine, healthy, listening
 from tandem.rehearsal.processes import Process, Processes
 from tandem.rehearsal.tasks import Task
+from tests.patience import HUNG_SECONDS
 
 ROOT = Path(__file__).parents[3]
 SHOW = "import os, sys; print(repr((dict(os.environ), os.getcwd(), sys.argv[1:])))"
@@ -39,7 +41,7 @@ class Host(Launcher):
     def run(self, task: Task) -> tuple[dict[str, str], str, list[str]]:
         """Start ``task``, whose image shows what it got; return its environment, folder and arguments."""
         _, process = self.begin(task)
-        assert process.popen.wait(20) == 0, process.log.read_text()
+        assert process.popen.wait(HUNG_SECONDS) == 0, process.log.read_text()
         environment, folder, arguments = ast.literal_eval(process.log.read_text())
         return environment, folder, arguments
 
@@ -105,7 +107,7 @@ def test_each_task_of_a_service_has_its_own_log_devices_and_host(host: Host, wor
     task = replace(worker.task, hosts=("i-1", "i-2"))
     started = [host.begin(task, number) for number in (1, 2)]
     for _, process in started:
-        assert process.popen.wait(20) == 0
+        assert process.popen.wait(HUNG_SECONDS) == 0
     assert [process.log.name for _, process in started] == ["worker.log", "worker-2.log"]
     roots = [ast.literal_eval(process.log.read_text())[0]["TANDEM_HOST_ROOT"] for _, process in started]
     assert [Path(root).name for root in roots] == ["worker", "worker-2"]
@@ -160,6 +162,7 @@ def port() -> Iterator[int]:
 
 
 def test_healthy_is_a_status_below_400_past_any_proxy(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_PROBE_SECONDS", HUNG_SECONDS)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     answers = {status: healthy(f"http://127.0.0.1:{port}/{status}") for status in (200, 204, 404, 503)}
     assert answers == {200: True, 204: True, 404: False, 503: False}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tandem.rehearsal import names
+from tests.patience import HUNG_SECONDS
 
 FOLDER = Path(next(iter(names.__path__)))
 RESOLVE = """
@@ -86,7 +87,7 @@ def test_does_nothing_outside_a_rehearsal(hosts: Path) -> None:
 PARENT = """
 import os, subprocess, sys
 environment = {**os.environ, "TANDEM_REHEARSAL_PID": str(os.getpid() if sys.argv[1] == "own" else 1)}
-child = subprocess.Popen([sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"],
+child = subprocess.Popen([sys.executable, "-c", "print(flush=True); import time; time.sleep(600)"],
                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 child.stdout.readline()
 print(child.pid, flush=True)
@@ -98,14 +99,16 @@ os._exit(0)
 def orphan(hosts: Path) -> Callable[[str], int]:
     def start(whose: str) -> int:
         command = [sys.executable, "-c", PARENT, whose]
-        done = subprocess.run(command, env=environment(hosts), capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(
+            command, env=environment(hosts), capture_output=True, text=True, check=True, timeout=HUNG_SECONDS
+        )
         return int(done.stdout)
 
     return start
 
 
 def test_a_process_ends_with_the_rehearsal_that_started_it(orphan: Callable[[str], int]) -> None:
-    pid, deadline = orphan("own"), time.monotonic() + 5
+    pid, deadline = orphan("own"), time.monotonic() + HUNG_SECONDS
     while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
         assert time.monotonic() < deadline, "the child outlived its rehearsal"
         time.sleep(0.02)

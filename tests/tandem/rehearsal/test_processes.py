@@ -14,8 +14,9 @@ import pytest
 
 from tandem.rehearsal import processes as module
 from tandem.rehearsal.processes import Process, ProcessError, Processes, Program
+from tests.patience import HUNG_SECONDS
 
-IDLE = "print('up', flush=True); import time; time.sleep(60)"
+IDLE = "print('up', flush=True); import time; time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {IDLE}"
 
 
@@ -41,16 +42,17 @@ def gone(pid: int) -> bool:
 
 
 def await_gone(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HUNG_SECONDS
     while not gone(pid):
         assert time.monotonic() < deadline, f"process {pid} is still there"
         time.sleep(0.01)
 
 
-def test_starts_waits_and_stops(running: Processes) -> None:
+def test_starts_waits_and_stops(running: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STOP_SECONDS", HUNG_SECONDS)
     process = running.start(program(IDLE))
-    seconds = running.wait_ready(process, says(process), 10)
-    assert 0 < seconds < 10
+    seconds = running.wait_ready(process, says(process), HUNG_SECONDS)
+    assert 0 < seconds < HUNG_SECONDS
     assert not process.exited()
     running.stop(process)
     assert process.popen.returncode == -signal.SIGINT
@@ -61,7 +63,7 @@ def test_gives_a_process_its_environment_and_folder_and_nothing_else(running: Pr
     source = "import os; print(sorted(set(os.environ) - {'LC_CTYPE'}), os.environ['A'], os.getcwd())"
     command = [sys.executable, "-c", source]
     process = running.start(Program(name="worker", command=command, environment={"A": "1"}, cwd=tmp_path))
-    assert process.popen.wait(10) == 0
+    assert process.popen.wait(HUNG_SECONDS) == 0
     assert process.log.read_text() == f"['A'] 1 {tmp_path}\n"
 
 
@@ -74,7 +76,7 @@ def test_shows_the_end_of_the_log_of_a_program_that_failed(running: Processes) -
     source = "import sys; [print('line', i, flush=True) for i in range(30)]; sys.exit('no such model')"
     process = running.start(program(source))
     with pytest.raises(ProcessError) as raised:
-        running.wait_ready(process, lambda: False, 20)
+        running.wait_ready(process, lambda: False, HUNG_SECONDS)
     head, *lines = str(raised.value).splitlines()
     assert head == "worker ended with status 1; its log ends with:"
     assert len(lines) == 12
@@ -84,7 +86,7 @@ def test_shows_the_end_of_the_log_of_a_program_that_failed(running: Processes) -
 
 
 def test_says_which_program_did_not_become_ready(running: Processes) -> None:
-    process = running.start(program("print(b'\\xff', flush=True); import time; time.sleep(60)"))
+    process = running.start(program("print(b'\\xff', flush=True); import time; time.sleep(600)"))
     with pytest.raises(ProcessError, match="worker did not become ready; its log ends with"):
         running.wait_ready(process, lambda: False, 0.1)
 
@@ -102,7 +104,7 @@ def test_says_which_program_cannot_be_started(running: Processes, command: list[
 def test_kills_what_does_not_heed_sigint(running: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STOP_SECONDS", 0.2)
     process = running.start(program(DEAF))
-    running.wait_ready(process, says(process), 10)
+    running.wait_ready(process, says(process), HUNG_SECONDS)
     running.stop(process)
     assert process.popen.returncode == -signal.SIGKILL
 
@@ -117,13 +119,13 @@ print("child", child.pid, flush=True)
 
 
 @pytest.mark.parametrize("child", [IDLE, DEAF])
-@pytest.mark.parametrize("then", ["import time; time.sleep(60)", "import os; os._exit(3)"])
+@pytest.mark.parametrize("then", ["import time; time.sleep(600)", "import os; os._exit(3)"])
 def test_children_end_too_even_where_their_parent_has_ended(running: Processes, child: str, then: str) -> None:
     process = running.start(program(CHILD_OF.format(child=child, then=then)))
-    running.wait_ready(process, says(process, "child"), 10)
+    running.wait_ready(process, says(process, "child"), HUNG_SECONDS)
     pid = int(process.log.read_text().split()[1])
     if "_exit" in then:
-        process.popen.wait(10)
+        process.popen.wait(HUNG_SECONDS)
     assert not gone(pid)
     running.stop(process)
     await_gone(pid)
@@ -148,6 +150,6 @@ def test_leaving_stops_all_the_last_started_first(tmp_path: Path, monkeypatch: p
 def test_stops_a_process_that_someone_else_killed(running: Processes) -> None:
     process = running.start(program(IDLE))
     subprocess.run(["kill", "-KILL", str(process.popen.pid)], check=True)
-    process.popen.wait(10)
+    process.popen.wait(HUNG_SECONDS)
     running.stop(process)
     assert running.running == []

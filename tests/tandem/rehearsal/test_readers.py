@@ -115,7 +115,7 @@ def service(
 ) -> Iterator[Service]:
     monkeypatch.setattr(readers, "_PAUSE_SECONDS", 0)
     with Processes(tmp_path) as processes:
-        program = Program(name="gateway", command=["sleep", "60"], environment={}, cwd=tmp_path)
+        program = Program(name="gateway", command=["sleep", "600"], environment={}, cwd=tmp_path)
         part = Part("gateway", processes.start(program), lambda: True, server.url)
         machine = Machine(root=tmp_path, work=tmp_path, endpoint=aws.endpoint, region=aws.region)
         launcher = Launcher(aws, machine, Addresses(machine.hosts_file), agent, processes)

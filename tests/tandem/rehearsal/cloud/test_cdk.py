@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tandem.rehearsal.cloud import docker, images
+from tests.patience import LONG_SECONDS
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
 
 ROOT = Path(__file__).parents[4]
@@ -33,7 +34,7 @@ def cdk(deployer: Deployer, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["cdk", *arguments, "--no-notices", "--no-version-reporting", "--ci"]
         return subprocess.run(
-            command, cwd=work, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=work, env=environment, capture_output=True, text=True, timeout=LONG_SECONDS, check=False
         )
 
     return run

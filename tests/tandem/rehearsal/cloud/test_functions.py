@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import LONG_SECONDS
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, Deployer
 
 ECHO = """
@@ -66,7 +67,7 @@ def function(code: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def echo(deployer: Deployer) -> str:
-    return deployer.round_trip("echo", {"Role": role(), "Echo": function(ECHO, Timeout=3)})["Echo"]
+    return deployer.round_trip("echo", {"Role": role(), "Echo": function(ECHO, Timeout=LONG_SECONDS)})["Echo"]
 
 
 def invoke(deployer: Deployer, name: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -88,8 +89,10 @@ def test_function_has_its_role(deployer: Deployer, echo: str) -> None:
 def test_errors_and_timeouts(deployer: Deployer, echo: str) -> None:
     failed = invoke(deployer, echo, {"fail": True})
     assert (failed["error"], failed["payload"]["errorMessage"]) == ("Unhandled", "told to fail")
-    slow = invoke(deployer, echo, {"sleep": True})
-    assert slow["payload"]["errorMessage"] == "Task timed out after 3 seconds"
+    sleeper = deployer.round_trip("sleeper", {"Role": role(), "F": function(ECHO, Timeout=1)})["F"]
+    slow = invoke(deployer, sleeper, {"sleep": True})
+    assert slow["payload"]["errorMessage"] == "Task timed out after 1 seconds"
+    deployer.delete("sleeper")
 
 
 def test_update_runs_the_new_code(deployer: Deployer) -> None:
@@ -113,7 +116,7 @@ def maker(count: int, **more: Any) -> dict[str, Any]:
     token = {"ServiceToken": {"Fn::GetAtt": ["F", "Arn"]}}
     return {
         "Role": role("ssm:PutParameter"),
-        "F": function(MAKER, Timeout=20),
+        "F": function(MAKER, Timeout=LONG_SECONDS),
         "Thing": {"Type": "Custom::Thing", "Properties": {**token, "Count": count, **more}},
         "Seen": {
             "Type": "AWS::SSM::Parameter",

@@ -114,7 +114,7 @@ def keys(scope: Stack) -> aws_secretsmanager.Secret:
         runtime=aws_lambda.Runtime.PYTHON_3_13,
         handler="index.handler",
         code=aws_lambda.Code.from_asset(str(HERE / "function")),
-        timeout=Duration.seconds(20),
+        timeout=Duration.seconds(120),
     )
     if app.node.try_get_context("grant") != "no":
         secret.grant_read(function)
