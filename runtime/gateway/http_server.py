@@ -11,7 +11,7 @@ from typing import Any, Final
 from opentelemetry.trace import Span
 
 from runtime.gateway import chat as bodies
-from runtime.gateway import tracing
+from runtime.gateway import tracing, usage
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.body import read_body
@@ -202,7 +202,7 @@ async def _relay_whole(upstream: Response, record: Record) -> Answer:
         body = await upstream.read()
     except UnreachableError as error:
         raise _broken(error) from error
-    record.bytes_out = len(body)
+    record.bytes_out, record.usage = len(body), usage.of_answer(body)
     return Answer(body, headers=_headers(upstream, record))
 
 
@@ -220,6 +220,7 @@ async def _relay_stream(upstream: Response, request: Request, record: Record, li
                 await response.write(chunk)
         if not tail.finished:
             raise UnreachableError("the stream ended before it said so")
+        record.usage = usage.of_events(tail.end)
     except (UnreachableError, HandoffError) as error:
         failure = _broken(error) if isinstance(error, UnreachableError) else error
         record.code = failure.code.value

@@ -18,6 +18,7 @@ from runtime.handoff.metrics import Metric
 
 _COUNTED: Final = (
     *(names.REQUESTS, names.ERRORS, names.THROTTLES, names.CLIENT_ERRORS, names.CLIENTS_GONE),
+    *(names.INPUT_TOKENS, names.OUTPUT_TOKENS),
     *(names.KV_TRANSFER_BYTES, names.FIRST_TOKENS_COMPARED, names.FIRST_TOKENS_OTHER),
 )
 
@@ -51,6 +52,9 @@ class Metrics:
         self._counts[names.CLIENT_ERRORS] += 400 <= status < 499 and status != 429
         self._counts[names.CLIENTS_GONE] += status == CLIENT_GONE
         self._counts[names.KV_TRANSFER_BYTES] += record.kv_bytes
+        if record.usage:
+            self._counts[names.INPUT_TOKENS] += record.usage.prompt_tokens
+            self._counts[names.OUTPUT_TOKENS] += record.usage.completion_tokens
         self._counts[names.FIRST_TOKENS_COMPARED] += record.phases.first_token is not None
         self._counts[names.FIRST_TOKENS_OTHER] += record.phases.first_token is Verdict.OTHER
         self._times.offer(round(total_ms, 3))

@@ -8,6 +8,7 @@ from opentelemetry.context import Context
 
 from runtime.gateway import log
 from runtime.gateway.phases import Phases
+from runtime.gateway.usage import Usage
 
 CLIENT_GONE = 499
 """The status logged where the client left before its answer; it never sees one (nginx's number)."""
@@ -25,6 +26,8 @@ class Record:
     stream: bool = False
     bytes_out: int = 0
     kv_bytes: int = 0
+    usage: Usage | None = None
+    """The tokens that it took, where its answer told."""
     code: str | None = None
     parent: Context = field(default_factory=Context)
     """The client's trace."""
@@ -40,9 +43,15 @@ class Record:
             "tandem.kv_bytes": self.kv_bytes,
             **{f"tandem.decided.{what}": reason for what, reason in self.phases.decisions.items()},
             **({"tandem.first_token": first_token} if first_token else {}),
+            **{f"gen_ai.usage.{name}": count for name, count in self._tokens.items() if count is not None},
             "tandem.retries": len(self.phases.retries),
             **{f"tandem.{name}_ms": spent for name, spent in self.phases.rounded.items()},
         }
+
+    @property
+    def _tokens(self) -> dict[str, int | None]:
+        read, written = (self.usage.prompt_tokens, self.usage.completion_tokens) if self.usage else (None, None)
+        return {"input_tokens": read, "output_tokens": written}
 
     def write(self, status: int) -> None:
         """Write the line."""
@@ -66,4 +75,5 @@ class Record:
             total_ms=round(self.phases.total_ms, 3),
             bytes_out=self.bytes_out,
             kv_bytes=self.kv_bytes,
+            **self._tokens,
         )

@@ -59,6 +59,8 @@ CLIENT_ERRORS: Final = Metric(
 )
 CLIENTS_GONE: Final = Metric("ClientsGone", Unit.COUNT, "Sum", "those whose client left before the end")
 KV_TRANSFER_BYTES: Final = Metric("KvTransferBytes", Unit.BYTES, "Sum", "KV read from prefill workers")
+INPUT_TOKENS: Final = Metric("InputTokenCount", Unit.COUNT, "Sum", "prompt tokens of answers that tell their usage")
+OUTPUT_TOKENS: Final = Metric("OutputTokenCount", Unit.COUNT, "Sum", "tokens of those answers")
 FIRST_TOKENS_COMPARED: Final = Metric(
     "FirstTokensCompared", Unit.COUNT, "Sum", "answers without chance whose first token was held against prefill's"
 )
@@ -109,6 +111,8 @@ GATEWAY: Final = (
     CLIENT_ERRORS,
     CLIENTS_GONE,
     KV_TRANSFER_BYTES,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
     FIRST_TOKENS_COMPARED,
     FIRST_TOKENS_OTHER,
     REQUEST_TIME,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from runtime.gateway import chat as bodies
+from runtime.gateway import usage
 from runtime.gateway.bedrock import answer, converse, eventstream, fault, invoke
 from runtime.gateway.bedrock.converse_stream import ConverseEvents
 from runtime.gateway.bedrock.invoke import InvokeEvents
@@ -20,6 +21,7 @@ from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
 from runtime.gateway.record import Record
 from runtime.gateway.relay import Ask
+from runtime.gateway.sse import Tail
 from runtime.gateway.time_limit import TimeLimit
 from runtime.gateway.upstream import Response, UnreachableError
 from runtime.handoff import contract
@@ -109,7 +111,7 @@ async def _completion(upstream: Response, call: Call, _: TimeLimit) -> dict[str,
     """Return a whole chat completion; raise ``HandoffError`` (``decode_failed``) where there is none."""
     try:
         raw = await upstream.read()
-        call.record.bytes_out = len(raw)
+        call.record.bytes_out, call.record.usage = len(raw), usage.of_answer(raw)
         completion = json.loads(raw)
     except (UnreachableError, ValueError, RecursionError) as error:
         raise _broken(error) from error
@@ -136,16 +138,18 @@ async def _events(kind: _Streamed, upstream: Response, call: Call, limit: TimeLi
 
 async def _relay(upstream: Response, writer: Writer, response: Stream, record: Record) -> None:
     """Write an answer's events as they come; raise where it breaks off, or is none."""
-    events = Events()
+    events, tail = Events(), Tail()
     while received := await upstream.take():
         if not record.bytes_out:
             record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
+        tail.push(received)
         sent = b"".join(event for data in events.push(received) for event in _written(data, writer))
         record.bytes_out += len(sent)
         if sent:
             await response.write(sent)
     if not writer.finished:
         raise UnreachableError("the stream ended before it said so")
+    record.usage = usage.of_events(tail.end)
 
 
 def _written(data: bytes, writer: Writer) -> Iterator[bytes]:

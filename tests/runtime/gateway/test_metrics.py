@@ -14,7 +14,8 @@ from runtime.gateway.record import Record
 from runtime.handoff import emf
 from runtime.handoff import metrics as names
 from runtime.handoff.contract import CHAT_COMPLETIONS, MODELS, RESERVATIONS
-from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Setup, Start
+from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Captured, Setup, Start
+from tests.runtime.gateway.peers import CHUNKS, COMPLETION
 
 
 def _taken(setup: Setup) -> dict[str, Any]:
@@ -69,6 +70,24 @@ async def test_a_whole_answer_has_no_time_to_first_token(cs3: Setup) -> None:
     assert (counted["Invocations"], len(counted["InvocationLatency"])) == (1, 1)
     assert "TimeToFirstToken" not in counted
     assert sample(cs3, "dynamo_frontend_requests_total", request_type="unary", status="success") == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_are_counted_where_an_answer_tells_its_usage(cs3: Setup, log: Captured, *, stream: bool) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    for told in (True, False):
+        if told:
+            event = {"choices": [], "usage": usage}
+            cs3.decode.chunks = (*CHUNKS[:-1], f"data: {json.dumps(event)}\n\n".encode(), CHUNKS[-1])
+            cs3.decode.completion = {**COMPLETION, "usage": usage}
+        else:
+            cs3.decode.chunks, cs3.decode.completion = CHUNKS, COMPLETION
+        async with cs3.ask(stream=stream) as answer:
+            await answer.read()
+        counted = _taken(cs3)
+        assert (counted["InputTokenCount"], counted["OutputTokenCount"]) == ((9, 2) if told else (0, 0))
+    lines = [(each["input_tokens"], each["output_tokens"]) for each in log.requests()]
+    assert lines == [(9, 2), (None, None)]
 
 
 async def test_refusals_and_failures_are_told_apart(cs3: Setup) -> None:
