@@ -28,6 +28,7 @@ def spans(body: bytes) -> list[dict[str, Any]]:
             "began": span.start_time_unix_nano,
             "ended": span.end_time_unix_nano,
             "status": span.status.message,
+            "said": {each.key: each.value.string_value for each in span.attributes if each.value.string_value},
         }
         for resource in request.resource_spans
         for scope in resource.scope_spans

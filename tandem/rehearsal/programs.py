@@ -26,8 +26,10 @@ SIDECARS: Final[Mapping[str, str]] = {
 }
 """Image of a container that stands beside another → local module that runs in its place."""
 
-ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3"}
-"""Decode provider → local module that serves its endpoint."""
+TEXT: Final = "openai"
+"""The decode provider whose endpoint is handed text."""
+ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3", TEXT: "runtime.standins.vllm"}
+"""Decode provider → local module that serves its endpoint; vLLM's API is OpenAI's."""
 
 
 _PYTHON = shlex.quote(sys.executable)
@@ -41,7 +43,10 @@ class ProgramError(RehearsalError):
 def require_stand_in(provider: str) -> None:
     """Raise ``ProgramError`` for a decode provider whose endpoint nothing stands in for."""
     if provider not in ENDPOINTS:
-        raise ProgramError(f"decode provider {provider!r} has no stand-in yet; with one are {', '.join(ENDPOINTS)}")
+        raise ProgramError(
+            f"decode provider {provider!r} has no stand-in that reads KV; with one are {', '.join(ENDPOINTS)}; "
+            "make test-vllm hands KV over between real vLLM workers"
+        )
 
 
 def sidecar_module(image: str) -> str:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.rehearsal
 KV_BYTES_PER_TOKEN = 23_040
 
 
-@pytest.mark.parametrize("name", ["rehearsal", "llama-3.3-70b-trn2-cs3"])
+@pytest.mark.parametrize("name", ["rehearsal", "llama-3.3-70b-trn2-cs3", "gpt-oss-120b-cerebras-cloud"])
 def test_file_is_deployed_and_answers(checkout: Any, name: str) -> None:
     status, output = checkout.run("rehearse", f"deployments/{name}.yaml")
     assert status == 0, output
@@ -23,6 +23,8 @@ def test_file_is_deployed_and_answers(checkout: Any, name: str) -> None:
     assert all(stack["resources"] > 0 for stack in report["stacks"])
     registered = "agentcore" if name.startswith("llama") else "load-balancer"
     assert report["prompts"][-1]["route"] == registered
+    assert all(prompt["tokens_equal_single_process"] for prompt in report["prompts"])
+    assert all(bool(prompt["kv_bytes"]) is not name.startswith("gpt") for prompt in report["prompts"])
     assert checkout.left_running() == []
 
 
