@@ -6,6 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.transport.nixl import NixlAgent
@@ -47,21 +48,33 @@ def test_a_backend_that_is_not_there_is_named() -> None:
         NixlAgent("other", backend="FICTION")
 
 
-async def test_ranges_are_cut_for_ucx_and_arrive_whole() -> None:
-    worker, reader = NixlAgent("cut-worker"), NixlAgent("cut-reader", range_bytes=1000)
+async def test_ranges_are_cut_once_a_read_from_the_peer_took_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UCX_TLS", "tcp,self")
+    worker, reader = NixlAgent("cut-worker"), NixlAgent("cut-reader")
+    asked: list[int] = []
     try:
+        reader.range_bytes = 1000
+        initialize = reader._initialize
+
+        def counted(remote: str, pairs: NDArray[np.int64], notification: bytes) -> object:
+            asked.append(len(pairs))
+            return initialize(remote, pairs, notification)
+
+        monkeypatch.setattr(reader, "_initialize", counted)
         theirs, ours = np.arange(100_000, dtype=np.uint32).view(np.uint8), np.zeros(400_000, np.uint8)
         worker.register(theirs)
         reader.register(ours)
         remote = reader.add_remote(worker.metadata)
-        reading = asyncio.create_task(
-            reader.read(remote, [(ours.ctypes.data + 4, theirs.ctypes.data, 399_996)], b"", timeout=5)
-        )
-        while not reading.done():
-            worker.notifications()
-            await asyncio.sleep(0)
-        assert await reading == 399_996
-        assert (ours[4:] == theirs[:-4]).all()
+        pairs = [(ours.ctypes.data + 4, theirs.ctypes.data, 399_996)]
+        for _ in range(3):
+            ours[:] = 0
+            reading = asyncio.create_task(reader.read(remote, pairs, b"", timeout=5))
+            while not reading.done():
+                worker.notifications()
+                await asyncio.sleep(0)
+            assert await reading == 399_996
+            assert (ours[4:] == theirs[:-4]).all()
+        assert asked == [1, 400, 400]
     finally:
         reader.close()
         worker.close()
