@@ -13,6 +13,7 @@ from runtime.handoff.reservation import Reservation, Reservations
 from runtime.standins.cs3.chat import ChatRequest, invalid
 from runtime.standins.cs3.imports import Imported, Importer
 from runtime.standins.cs3.phases import Phases
+from runtime.standins.cs3.window import staging_bytes
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.model_file import MODEL_DIGEST
 
@@ -36,12 +37,17 @@ class Admission:
         self._importer = importer
 
     def reserve(self, model: str, *, request_id: str, attempt: int, prompt_tokens: int, max_tokens: int) -> Reservation:
-        """Hold memory for one attempt; ``prompt_tokens`` is an estimate, so it alone never exceeds the context."""
+        """Hold memory for one attempt: for its KV, and for reading that of the prompt.
+
+        ``prompt_tokens`` is an estimate, so it alone never exceeds the context.
+        """
         self._check_model(model)
         self._check_context(1, max_tokens)
-        tokens = min(prompt_tokens + max_tokens, self._engine.geometry.context)
+        geometry = self._engine.geometry
+        tokens = min(prompt_tokens + max_tokens, geometry.context)
+        staging = staging_bytes(min(prompt_tokens, tokens) * geometry.kv_bytes_per_token)
         return self._reservations.grant(
-            tokens * self._engine.geometry.kv_bytes_per_token,
+            tokens * geometry.kv_bytes_per_token + staging,
             request_id=request_id,
             attempt=attempt,
             max_tokens=max_tokens,

@@ -25,6 +25,7 @@ from runtime.standins.cs3.landing import Landing
 from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
+from runtime.standins.cs3.window import staging_bytes
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
 
@@ -93,6 +94,8 @@ class Importer:
             with phases.measure("verify"):
                 _check_length(prompt, accepted)
                 verify()
+            del verify  # and with it what windows were read into
+            self._hold(cache.nbytes, accepted)
             self._do(fence.own(), accepted)
             yield Imported(
                 request_id=accepted.ticket.request_id,
@@ -142,19 +145,20 @@ class Importer:
             )
         return max_tokens
 
-    def _hold(self, tokens: int, accepted: Accepted) -> None:
-        """Let the reservation hold what is really needed."""
-        size = tokens * self._engine.geometry.kv_bytes_per_token
+    def _hold(self, size: int, accepted: Accepted) -> None:
+        """Let the reservation hold what is really needed, in bytes."""
         self._reservations.resize(accepted.ticket.reservation_id, size, now=time.monotonic())
 
     async def _read(self, tokens: int, accepted: Accepted, fence: Fence, phases: Phases) -> Received:
         """Read all KV into a new cache for ``tokens`` tokens."""
-        self._hold(tokens, accepted)
+        token_bytes = self._engine.geometry.kv_bytes_per_token
+        self._hold(tokens * token_bytes + staging_bytes(accepted.ticket.num_tokens * token_bytes), accepted)
         cache = self._engine.new_cache(tokens)
         with phases.measure("handshake"):
             peer = await self._shake(accepted, fence)
         with phases.measure("transfer"):
             landing = self._plan(peer.metadata, accepted, cache)
+            self._hold(cache.nbytes + landing.memory.nbytes, accepted)
             now = time.monotonic()
             until = now + min(fence.reading(now=now), READ_SECONDS)
 
@@ -173,7 +177,7 @@ class Importer:
         with phases.measure("transfer"):
             seconds = fence.reading(now=time.monotonic())
             inflow.adopt(lambda: self._do(fence.settled(), accepted))
-            self._hold(inflow.capacity, accepted)
+            self._hold(inflow.cache.nbytes, accepted)
             await inflow.finish(seconds=min(seconds, READ_SECONDS))
             fence.read(now=time.monotonic())
         return inflow.cache, inflow.kv_bytes, partial(inflow.verify, accepted)

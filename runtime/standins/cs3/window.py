@@ -32,6 +32,11 @@ TURNS: Final = 3
 """Windows that there is memory for: two that are read, one that is converted."""
 
 
+def staging_bytes(kv_bytes: int) -> int:
+    """Return how much memory windows of so much KV take, in the endpoint's own element and blocks that are full."""
+    return min(kv_bytes, TURNS * WINDOW_BYTES)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Window:
     """Hold some layers: ``pairs`` is what to read, ``staged`` the blocks that it is read into."""

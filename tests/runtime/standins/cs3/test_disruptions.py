@@ -38,6 +38,18 @@ async def to_mortals(impatient: str, gateway: Gateway) -> AsyncIterator[Gateway]
     await to_mortals.until_free()
 
 
+async def test_what_kv_was_read_into_is_given_back_before_decoding(gateway: Gateway) -> None:
+    params = signed(await gateway.prefill(), await gateway.reserve(max_tokens=5000))
+    tokens = params[fields.REMOTE_NUM_TOKENS] + 5000
+    url, headers = gateway.emulator + contract.CHAT_COMPLETIONS, {"Authorization": f"Bearer {DECODE_KEY}"}
+    body = chat_body(params, max_tokens=5000, temperature=2, seed=1, stream=True)
+    async with gateway.http.post(url, json=body, headers=headers) as response:
+        await response.content.readline()
+        assert await gateway.metric("tandem_decode_reserved_bytes") == tokens * 23_040
+        response.close()
+    await gateway.until_free()
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_ends_its_answer(gateway: Gateway, stream: bool) -> None:
     before = await gateway.metric(CANCELLED)

@@ -233,8 +233,8 @@ async def test_another_layout_is_refused_and_its_blocks_are_freed(
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of an emulator with room for 93 tokens."""
-    with emulator(tmp_path_factory.mktemp("small") / "emulator.log", "--memory-gib=0.002") as (_, url):
+    """Yield the URL of an emulator with room for 186 tokens: a prompt's are held twice until they are read."""
+    with emulator(tmp_path_factory.mktemp("small") / "emulator.log", "--memory-gib=0.004") as (_, url):
         yield url
 
 
@@ -248,13 +248,13 @@ async def cramped(small: str, gateway: Gateway, http: aiohttp.ClientSession) -> 
 
 async def test_memory_that_is_reserved_is_refused_until_it_is_free(cramped: Gateway) -> None:
     first = await cramped.reserve(prompt_tokens=70, max_tokens=20)
-    body = {"request_id": "r", "attempt": 1, "model": MODEL, "prompt_tokens": 4, "max_tokens": 1}
+    body = {"request_id": "r", "attempt": 1, "model": MODEL, "prompt_tokens": 13, "max_tokens": 1}
     answer = await cramped.ask("POST", contract.RESERVATIONS, body)
     assert_refused(answer, Code.CAPACITY)
     assert int(answer.headers["Retry-After"]) >= 1
     for name in (first, first, "unknown"):
         await withdraw(cramped, name)
-    await withdraw(cramped, await cramped.reserve(prompt_tokens=4, max_tokens=1))
+    await withdraw(cramped, await cramped.reserve(prompt_tokens=13, max_tokens=1))
 
 
 async def withdraw(gateway: Gateway, reservation: str) -> None:
@@ -283,7 +283,7 @@ async def test_an_estimate_that_was_too_low_grows_if_there_is_room(cramped: Gate
 async def test_an_estimate_that_was_too_low_is_refused_if_there_is_no_room(cramped: Gateway) -> None:
     params = await cramped.prefill()
     reservation = await cramped.reserve(prompt_tokens=1)
-    other = await cramped.reserve(prompt_tokens=60)
+    other = await cramped.reserve(prompt_tokens=60)  # leaves room for the KV, and not for reading it
     assert_refused(await cramped.decode(signed(params, reservation)), Code.CAPACITY)
     await withdraw(cramped, other)
 
