@@ -21,7 +21,8 @@ from runtime.handoff.contract import Code, HandoffError
 
 _NOT_RESUMABLE = (
     f"{RECEIVED} is given, but this answer cannot be continued exactly: that takes stream, no tools, logprobs, "
-    "penalties or response_format, and an endpoint that tells its tokens' ids; ask for the whole answer again"
+    "response_format, presence or frequency penalty, and an endpoint that tells its tokens' ids; ask for the whole "
+    "answer again"
 )
 
 

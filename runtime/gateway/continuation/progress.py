@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-_PLAIN: Final = frozenset({"role", "content"})
+_THOUGHT: Final = frozenset({"reasoning", "reasoning_content"})
+"""What comes before the answer proper, under vLLM's name of today or the one before."""
+_PLAIN: Final = frozenset({"role", "content"}) | _THOUGHT
 
 
 @dataclass(slots=True)
@@ -21,10 +23,12 @@ class Progress:
     finish_reason: str | None = None
     counted: bool = False
     """Whether the usage was told."""
+    thinking: bool = False
+    """Whether reasoning came and nothing of the answer proper: what is told apart then is in a parser that is gone."""
 
     @classmethod
     def read(cls, kept: Iterable[bytes], received: Sequence[int] = ()) -> Self | None:
-        """Return how far a stream came, None where that cannot be known: text without ids, tools, reasoning.
+        """Return how far a stream came, None where that cannot be known: text without ids, tools, half a reasoning.
 
         What was ``received`` came before it, in a stream of another gateway.
         """
@@ -36,7 +40,7 @@ class Progress:
                     return None
         except (ValueError, LookupError, TypeError, AttributeError):
             return None
-        return progress
+        return None if progress.thinking and not progress.finish_reason else progress
 
     def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
         self.head = self.head or {name: chunk[name] for name in ("id", "created", "model") if name in chunk}
@@ -49,9 +53,11 @@ class Progress:
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             pending += choice.get("token_ids") or []
             # a token's text may come with a later one: of what has no text yet, nothing was said
-            if delta.get("content") or self.finish_reason:
+            thought, said = any(delta.get(name) for name in _THOUGHT), bool(delta.get("content"))
+            self.thinking = not said and (thought or self.thinking)
+            if thought or said or self.finish_reason:
                 self.ids += pending
                 pending.clear()
-                if delta.get("content") and not self.ids:
+                if (thought or said) and not self.ids:
                     return False
         return True

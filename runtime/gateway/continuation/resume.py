@@ -15,9 +15,16 @@ from runtime.handoff import contract, parameters
 
 _SAME: Final = frozenset(
     {"model", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids", "ignore_eos", "logit_bias"}
+    | {"allowed_token_ids", "repetition_penalty"}
 )
-"""Fields that mean the same in ``/v1/completions``."""
-_REPLACED: Final = frozenset({"messages", "max_tokens", "max_completion_tokens", "stream", "stream_options"})
+"""Fields that mean the same in ``/v1/completions``.
+
+Of penalties one: vLLM counts prompt and answer alike for it, for the others the answer alone (SamplingParams).
+"""
+_REPLACED: Final = frozenset(
+    {"messages", "max_tokens", "max_completion_tokens", "min_tokens", "stream", "stream_options"}
+    | {"chat_template_kwargs"}  # which are in the prompt's tokens
+)
 _ALLOWED: Final = _SAME | _REPLACED | parameters.WITHOUT_EFFECT | {"return_token_ids"}
 """Fields at whose every value an answer can be continued; of others only where there is nothing to honour."""
 
@@ -54,6 +61,8 @@ def rest(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat 
         "max_tokens": left,
         "stream": True,
     }
+    if isinstance(least := chat.body.get("min_tokens"), int):
+        body["min_tokens"] = max(0, least - len(progress.ids))
     if chat.body.get("stream_options") is not None:
         body["stream_options"] = chat.body["stream_options"]
     return replace(chat, path=contract.COMPLETIONS, body=body, max_tokens=left, prompt_tokens=len(ids))

@@ -146,6 +146,49 @@ async def test_what_lacked_only_its_end_is_ended_here(start: Start) -> None:
     assert said(received) == "One two"
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({"repetition_penalty": 1.2}, {"repetition_penalty": 1.2}),
+        ({"allowed_token_ids": [1, 2]}, {"allowed_token_ids": [1, 2]}),
+        ({"min_tokens": 5}, {"min_tokens": 3}),
+        ({"min_tokens": 1}, {"min_tokens": 0}),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, {}),
+    ],
+)
+async def test_what_means_the_same_after_a_longer_prompt_goes_on(
+    start: Start, more: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    setup = await broken(start)
+    async with setup.ask(stream=True, **more) as answer:
+        assert said(read(await answer.read())) == "One two three"
+    body = asked(setup)[1]
+    assert {name: body[name] for name in kept} == kept
+    assert body.keys() <= {"model", "prompt", "max_tokens", "stream", "return_token_ids", "kv_transfer_params", *kept}
+
+
+THOUGHT = (
+    chat({"role": "assistant", "content": ""}, []),
+    chat({"reasoning": "Hm"}, [5]),
+    chat({"reasoning": "."}, [6]),
+)
+
+
+async def test_an_answer_goes_on_once_its_reasoning_is_over(start: Start) -> None:
+    setup = await broken(start, begun=(*THOUGHT, chat({}, [8]), chat({"content": "One two"}, [1, 2])))
+    async with setup.ask(stream=True) as answer:
+        received = read(await answer.read())
+    assert said(received) == "One two three"
+    assert asked(setup)[1]["prompt"] == [7, 8, 9, 5, 6, 8, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+async def test_half_a_reasoning_ends_with_an_error(start: Start, name: str) -> None:
+    setup = await broken(start, begun=(THOUGHT[0], chat({name: "Hm"}, [5]), chat({}, [6])))
+    async with setup.ask(stream=True) as answer:
+        assert read(await answer.read())[-1]["error"]["code"] == "decode_failed"
+
+
 @pytest.mark.parametrize("more", [{"tools": [{"type": "function"}]}, {"presence_penalty": 1}, {"made_up": 1}])
 async def test_an_answer_that_could_go_on_otherwise_ends_with_an_error(start: Start, more: dict[str, Any]) -> None:
     setup = await broken(start)
