@@ -1,9 +1,10 @@
-"""Run the whole gateway between given ports, without TLS: ``python -m benchmarks.gateway.ours PORT PEERS``.
+"""Run the whole gateway between given ports, without TLS: ``python -m benchmarks.gateway.ours PORT PEERS PROVIDER``.
 
 Everything that a request meets is on: keys, admission, reservation, prefill, ticket, routing, phases, metrics, access
 log, deadline, the journal by which a stream is continued. AWS is left out, which no request meets: peers and keys are
-given. The peers (``load.c``) speak no TLS, like those of all relays that this is measured against; what TLS adds is
-``benchmarks.tls``. With ``--profile FILE`` it writes where its time went, by cProfile, when it ends.
+given. ``cs3`` has three legs, a reservation first; ``vllm`` has two, as other routers have. The peers (``load.c``)
+speak no TLS, like those of all relays that this is measured against; what TLS adds is ``benchmarks.tls``. With
+``--profile FILE`` it writes where its time went, by cProfile, when it ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import gc
 import signal
 
 from runtime.gateway.admission.config import AdmissionConfig
@@ -23,6 +25,8 @@ from runtime.gateway.http_server import Gateway
 from runtime.gateway.metrics import Metrics
 from runtime.gateway.prefill import Prefill
 from runtime.gateway.providers.cs3 import Cs3Decoder
+from runtime.gateway.providers.provider import Decoder
+from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.releases import Releases
 from runtime.gateway.retries import Retries
 from runtime.gateway.routing.disaggregation import Thresholds
@@ -65,33 +69,50 @@ def config(port: int) -> GatewayConfig:
     )
 
 
-def provider(peers: int, client: HttpClient, metrics: Metrics, releases: Releases) -> Dispatch:
-    """Return KV handoff from one worker to one decode endpoint."""
-    worker = PlainWorker(Address(HOST, peers + 1), "0" * 64, "worker-key")
+def provider(name: str, peers: int, client: HttpClient, metrics: Metrics, releases: Releases) -> Dispatch:
+    """Return KV handoff from one worker to one decode endpoint, or worker."""
     retries = Retries()
-    pool = Pool(lambda: (worker,), lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-    decoder = Cs3Decoder(
-        url=f"http://{HOST}:{peers}",
+    pool = _pool("prefill", peers + 1, Code.PREFILL_UNAVAILABLE)
+    prefill = Prefill(pool, client, queued=metrics.queued, retries=retries)
+    decoder = _vllm(peers, prefill, client) if name == "vllm" else _cs3(peers, prefill, client, releases)
+    return Dispatch(Fleet(lambda: (decoder,)), pool, client, retries, Thresholds())
+
+
+def _pool(stage: str, port: int, absent: Code) -> Pool:
+    worker = PlainWorker(Address(HOST, port), "0" * 64, "worker-key")
+    return Pool(lambda: (worker,), lambda _: None, stage=stage, absent=absent)
+
+
+def _vllm(port: int, prefill: Prefill, client: HttpClient) -> Decoder:
+    pool = _pool("decode", port, Code.DECODE_UNAVAILABLE)
+    [worker] = pool.discovered()
+    return VllmDecoder(worker=worker, pool=pool, prefill=prefill, client=client)
+
+
+def _cs3(port: int, prefill: Prefill, client: HttpClient, releases: Releases) -> Decoder:
+    return Cs3Decoder(
+        url=f"http://{HOST}:{port}",
         model=MODEL,
         lease_seconds=30,
-        prefill=Prefill(pool, client, queued=metrics.queued, retries=retries),
+        prefill=prefill,
         client=client,
         releases=releases,
         key=lambda: "decode-key",
         ticket_key=lambda: b"ticket-key",
     )
-    return Dispatch(Fleet(lambda: (decoder,)), pool, client, retries, Thresholds())
 
 
-async def serve(port: int, peers: int) -> None:
+async def serve(port: int, peers: int, name: str) -> None:
     """Serve until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     metrics, client, releases = Metrics(deployment="bench", model=MODEL), HttpClient(), Releases()
-    chosen = provider(peers, client, metrics, releases)
+    chosen = provider(name, peers, client, metrics, releases)
     server = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1).server()
     try:
         await server.start(HOST, port)
+        gc.collect()
+        gc.freeze()  # as the gateway's process does
         await stopped.wait()
     finally:
         await server.stop(1.0)
@@ -104,12 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
     parser.add_argument("peers", type=int)
+    parser.add_argument("provider", nargs="?", choices=("cs3", "vllm"), default="cs3")
     parser.add_argument("--profile")
     given = parser.parse_args()
     profile = cProfile.Profile() if given.profile else None
     if profile:
         profile.enable()
-    asyncio.run(serve(given.port, given.peers))
+    asyncio.run(serve(given.port, given.peers, given.provider))
     if profile:
         profile.dump_stats(given.profile)
 

@@ -119,8 +119,11 @@ def _litellm(folder: Path, port: int, peers: int) -> list[str]:
     ]
 
 
-def _ours(_: Path, port: int, peers: int) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.gateway.ours", str(port), str(peers)]
+def _ours(provider: str) -> Command:
+    def command(_: Path, port: int, peers: int) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.gateway.ours", str(port), str(peers), provider]
+
+    return command
 
 
 RELAYS: Final = (
@@ -137,7 +140,8 @@ RELAYS: Final = (
     ),
     Relay(name="FastAPI + httpx", command=_fastapi, packages=("fastapi", "httpx", "uvicorn[standard]")),
     Relay(name="LiteLLM, one leg", command=_litellm, packages=("litellm[proxy]",)),
-    Relay(name="Tandem", command=_ours),
+    Relay(name="Tandem, vllm provider", command=_ours("vllm")),
+    Relay(name="Tandem", command=_ours("cs3")),
 )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from time import time
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.journal import Journal
+from runtime.gateway.continuation.parts import Ending, Parts, Rewritten
 from runtime.gateway.continuation.progress import Progress
 from runtime.gateway.continuation.resume import Tokenized, asked_for_usage, rest
 from runtime.gateway.continuation.rewrite import Rewriter
-from runtime.gateway.events import EventError, Events
 from runtime.gateway.oracle import Oracle
 from runtime.gateway.routing.failure import Leg
 from runtime.gateway.upstream import PeerError, Response, UnreachableError
@@ -50,13 +50,6 @@ class Tries(Protocol):
 
     async def tokenize(self) -> Tokenized:
         """Return the prompt's token ids; raise ``UnreachableError`` or ``HandoffError``."""
-
-
-class Parts(Protocol):
-    """What can be taken part by part."""
-
-    async def take(self) -> bytes:
-        """Return the next part, empty at the end; raise ``UnreachableError``."""
 
 
 class NotAsked:
@@ -186,37 +179,6 @@ class Followed(Answer):
             return await _remainder(self._tries, progress)
         except (HandoffError, PeerError) as refused:
             raise error from refused
-
-
-class Ending:
-    """Hold events of which nobody need be asked."""
-
-    def __init__(self, events: Iterable[bytes]) -> None:
-        self._left = iter(events)
-
-    async def take(self) -> bytes:
-        """Return the next event."""
-        return next(self._left, b"")
-
-
-class Rewritten:
-    """Write the events of a response in other words."""
-
-    def __init__(self, response: Response, rewriter: Rewriter) -> None:
-        self._response = response
-        self._rewriter = rewriter
-        self._events = Events()
-
-    async def take(self) -> bytes:
-        """Return the next events; raise ``UnreachableError``."""
-        while received := await self._response.take():
-            try:
-                written = b"".join(self._rewriter.event(data) for data in self._events.push(received))
-            except (EventError, ValueError) as error:
-                raise UnreachableError(f"its answer is none: {error}") from error
-            if written:
-                return written
-        return b""
 
 
 async def _remainder(tries: Tries, progress: Progress) -> Parts:

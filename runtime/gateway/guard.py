@@ -16,6 +16,7 @@ from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock import signature
 from runtime.gateway.bedrock.signature import Signed
 from runtime.gateway.body import expected, read_body
+from runtime.gateway.call import Call
 from runtime.gateway.http.message import Answer, HttpError, Request
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
@@ -32,15 +33,6 @@ OPEN: Final = frozenset({HEALTH, READY, OPENAPI})
 _UNKNOWN: Final = ""
 """Whose bodies are those of requests that are not authorized yet; no tenant has this id."""
 _GONE: Final = (ConnectionResetError, asyncio.CancelledError)
-
-
-@dataclass(slots=True)
-class Call:
-    """Hold a tenant's request, and what is logged of it."""
-
-    request: Request
-    record: Record
-    tenant: Tenant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

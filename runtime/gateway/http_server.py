@@ -11,13 +11,14 @@ from typing import Any, Final
 from opentelemetry.trace import Span
 
 from runtime.gateway import chat as bodies
-from runtime.gateway import tracing, usage
+from runtime.gateway import tracing
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.bedrock.routes import BedrockRuntime
 from runtime.gateway.body import read_body
+from runtime.gateway.call import Call, Relay, Relayed
 from runtime.gateway.chat import Chat
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.guard import HEALTH, OPENAPI, READY, Call, Guard
+from runtime.gateway.guard import HEALTH, OPENAPI, READY, Guard
 from runtime.gateway.http.message import Answer, Request, json_answer
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.server import Server
@@ -26,13 +27,12 @@ from runtime.gateway.metrics import Metrics
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.record import Record
 from runtime.gateway.refusal import BEDROCK, unreadable
-from runtime.gateway.relay import Relay, Relayed
+from runtime.gateway.relay import relay
 from runtime.gateway.routing.deadline import Deadline
-from runtime.gateway.sse import Tail
 from runtime.gateway.tenants import Tenant
 from runtime.gateway.time_limit import Stopping, TimeLimit
 from runtime.gateway.turnstile import Turnstile
-from runtime.gateway.upstream import Response, UnreachableError
+from runtime.gateway.upstream import Response
 from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
@@ -140,10 +140,10 @@ class Gateway:
     async def _complete(self, call: Call) -> Answer | Stream:
         body = bodies.parse(await read_body(call.request, self._config.admission.body_bytes))
         call.record.stream = body.get("stream") is True
-        return await self._asked(body, call, _relay)
+        return await self._asked(body, call, relay)
 
-    async def _asked(self, body: Mapping[str, Any], call: Call, relay: Relay[Relayed]) -> Relayed:
-        """Have a chat completion answered when its turn comes, whichever API it came by, and ``relay`` the answer."""
+    async def _asked(self, body: Mapping[str, Any], call: Call, passed_on: Relay[Relayed]) -> Relayed:
+        """Have a chat completion answered in its turn, whichever API it came by, and the answer ``passed_on``."""
         now = asyncio.get_running_loop().time()
         asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
         ends_at = asked.earlier(now + self._config.admission.request_seconds)
@@ -152,7 +152,7 @@ class Gateway:
         self._metrics.streams.rise(1)
         try:
             with limit, tracing.request(call.record.parent) as span:
-                return await self._traced(chat, call, limit, relay, span)
+                return await self._traced(chat, call, limit, passed_on, span)
         finally:
             self._metrics.streams.fall(1)
             limit.end()
@@ -169,81 +169,28 @@ class Gateway:
             deadline=deadline,
         )
 
-    async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, relay: Relay[Relayed], span: Span) -> Relayed:
+    async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed], span: Span) -> Relayed:
         call.record.trace_id = tracing.trace_id(span)
         try:
-            return await self._in_turn(chat, call, limit, relay)
+            return await self._in_turn(chat, call, limit, passed_on)
         finally:
             if span.is_recording():
                 span.set_attributes(call.record.described)
 
-    async def _in_turn(self, chat: Chat, call: Call, limit: TimeLimit, relay: Relay[Relayed]) -> Relayed:
+    async def _in_turn(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed]) -> Relayed:
         record = call.record
         place = await self._turnstile.enter(call.tenant, chat.tokens, record.phases)
         try:
             upstream = await self._provider.answer(chat, record.phases)
             try:
                 record.kv_bytes = _kv_bytes(upstream)
-                return await relay(upstream, call, limit)
+                return await passed_on(upstream, call, limit)
             finally:
                 upstream.leave()
         finally:
             self._turnstile.leave(place)
 
 
-async def _relay(upstream: Response, call: Call, limit: TimeLimit) -> Answer | Stream:
-    if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
-        return await _relay_stream(upstream, call.request, call.record, limit)
-    return await _relay_whole(upstream, call.record)
-
-
-async def _relay_whole(upstream: Response, record: Record) -> Answer:
-    try:
-        body = await upstream.read()
-    except UnreachableError as error:
-        raise _broken(error) from error
-    record.bytes_out, record.usage = len(body), usage.of_answer(body)
-    return Answer(body, headers=_headers(upstream, record))
-
-
-async def _relay_stream(upstream: Response, request: Request, record: Record, limit: TimeLimit) -> Stream:
-    """Copy bytes as they come; a write waits while the client is slow, and so does the peer."""
-    response = request.stream(_headers(upstream, record))
-    tail = Tail()
-    try:
-        with limit:
-            while chunk := await upstream.take():
-                if not record.bytes_out:
-                    record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
-                tail.push(chunk)
-                record.bytes_out += len(chunk)
-                await response.write(chunk)
-        if not tail.finished:
-            raise UnreachableError("the stream ended before it said so")
-        record.usage = usage.of_events(tail.end)
-    except (UnreachableError, HandoffError) as error:
-        failure = _broken(error) if isinstance(error, UnreachableError) else error
-        record.code = failure.code.value
-        response.end_with(tail.error_event(failure))
-        return response
-    response.end()
-    return response
-
-
-def _broken(error: UnreachableError) -> HandoffError:
-    return HandoffError(Code.DECODE_FAILED, f"the decode endpoint broke off its answer ({error})")
-
-
 def _kv_bytes(upstream: Response) -> int:
     told = upstream.headers.get(contract.KV_BYTES_HEADER, "")
     return int(told) if told.isascii() and told.isdecimal() and len(told) < _KV_BYTES_DIGITS else 0
-
-
-def _headers(upstream: Response, record: Record) -> dict[str, str]:
-    timing = record.phases.server_timing(upstream.headers.get(contract.SERVER_TIMING))
-    headers = {
-        "Content-Type": upstream.headers.get("Content-Type", "application/json"),
-        contract.SERVER_TIMING: timing,
-        contract.KV_BYTES_HEADER: upstream.headers.get(contract.KV_BYTES_HEADER, ""),
-    }
-    return {name: value for name, value in headers.items() if value}

@@ -14,13 +14,12 @@ from runtime.gateway.bedrock import answer, converse, eventstream, fault, invoke
 from runtime.gateway.bedrock.converse_stream import ConverseEvents
 from runtime.gateway.bedrock.invoke import InvokeEvents
 from runtime.gateway.body import read_body
+from runtime.gateway.call import Ask, Call
 from runtime.gateway.events import EventError, Events
-from runtime.gateway.guard import Call
 from runtime.gateway.http.message import Answer, json_answer
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
 from runtime.gateway.record import Record
-from runtime.gateway.relay import Ask
 from runtime.gateway.sse import Tail
 from runtime.gateway.time_limit import TimeLimit
 from runtime.gateway.upstream import Response, UnreachableError
