@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_a_start_that_ecs_can_wait_for_counts_once_every_gateway_knows(state: St
 
 def test_the_time_in_a_state_begins_with_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: now[0]))
     about = Status(State.STARTING)
     for now[0], state in ((110.0, State.READY), (115.0, State.READY)):
         about.state = state

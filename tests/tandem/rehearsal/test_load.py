@@ -19,6 +19,7 @@ from tandem.rehearsal.part import Part
 from tandem.rehearsal.processes import Processes, Program
 from tandem.rehearsal.prompts import Prompt
 from tandem.rehearsal.service import Service
+from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.test_readers import chunk
 
 PROMPTS = [Prompt(name="one", text="Hello?", max_tokens=8)]
@@ -94,10 +95,10 @@ def test_what_a_client_was_not_given_is_told(
     machine = Machine(root=tmp_path, work=tmp_path, endpoint=aws.endpoint, region=aws.region)
     with Processes(tmp_path) as processes:
         launcher = Launcher(aws, machine, Addresses(machine.hosts_file), agent, processes)
-        process = processes.start(Program(name="gateway", command=["sleep", "60"], environment={}, cwd=tmp_path))
+        process = processes.start(Program(name="gateway", command=["sleep", "600"], environment={}, cwd=tmp_path))
         part = Part("gateway", process, lambda: True, f"http://127.0.0.1:{gateway.server_address[1]}")
         with Load(Service("", "key", "m", launcher, [part], [], []), PROMPTS) as load:
-            assert gateway.enough.wait(20)
+            assert gateway.enough.wait(HUNG_SECONDS)
     wrong = load.wrong(ALONE)
     assert len(load.asked) > ENOUGH
     assert {each.stream for each in load.asked} == {True, False}

@@ -22,6 +22,7 @@ from tandem.rehearsal.registrations import register
 from tandem.rehearsal.rollout import require
 from tandem.rehearsal.run import DifferenceError
 from tandem.rehearsal.service import Service
+from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.test_launch import LIBRARY
 from tests.tandem.rehearsal.test_registrations import discovered
 
@@ -59,7 +60,7 @@ class Fleet:
         for each in placements:
             register(launcher.aws, each)
         for part in parts:
-            launcher.processes.wait_ready(part.process, partial(says_up, part), 20)
+            launcher.processes.wait_ready(part.process, partial(says_up, part), HUNG_SECONDS)
         self.service = Service("", "key", "m", launcher, parts, [], [])
 
     def replace(self, **changed: object) -> list[rolling.Replaced]:
