@@ -70,6 +70,7 @@ async def test_prefill_gets_the_original_body_for_one_token(cs3: Setup) -> None:
 
 
 async def test_the_ticket_covers_what_the_worker_returned(cs3: Setup) -> None:
+    began = time.monotonic()
     async with cs3.ask() as answer:
         await answer.read()
     params = cs3.decode.body(CHAT_COMPLETIONS)[fields.KV_TRANSFER_PARAMS]
@@ -78,7 +79,7 @@ async def test_the_ticket_covers_what_the_worker_returned(cs3: Setup) -> None:
     assert claims.request_id == answer.headers["X-Request-Id"]
     assert (claims.reservation_id, claims.model, claims.attempt, claims.tenant) == ("r/1", MODEL, 1, TENANT)
     assert (claims.lease_ms, claims.remote_address) == (30_000, "127.0.0.1:5600")
-    assert 0 <= claims.prefill_gap_ms < 1000
+    assert 0 <= claims.prefill_gap_ms <= (time.monotonic() - began) * 1000
     assert 30 < claims.expires_at - time.time() <= 60
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tandem.rehearsal.certificates import Certificate, issue
+from tests.patience import HUNG_SECONDS
 
 HOST = "cs3.example.com"
 
@@ -21,8 +22,8 @@ def shake_hands(server: Certificate, authority: Path, host: str) -> str | None:
     trusting = ssl.create_default_context(cafile=str(authority))
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT
     ours, theirs = socket.socketpair()
-    ours.settimeout(10)
-    theirs.settimeout(10)
+    ours.settimeout(HUNG_SECONDS)
+    theirs.settimeout(HUNG_SECONDS)
     serving = threading.Thread(target=_serve, args=(accepting, theirs))
     serving.start()
     try:
@@ -31,7 +32,7 @@ def shake_hands(server: Certificate, authority: Path, host: str) -> str | None:
             assert certificate is not None
             return dict(certificate["subjectAltName"])["DNS"]  # type: ignore[arg-type]  # typeshed's union is wider
     finally:
-        serving.join(10)
+        serving.join(HUNG_SECONDS)
 
 
 def _serve(context: ssl.SSLContext, connection: socket.socket) -> None:

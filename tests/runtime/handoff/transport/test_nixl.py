@@ -68,7 +68,7 @@ async def test_ranges_are_cut_once_a_read_from_the_peer_took_its_time(monkeypatc
         pairs = [(ours.ctypes.data + 4, theirs.ctypes.data, 399_996)]
         for _ in range(3):
             ours[:] = 0
-            reading = asyncio.create_task(reader.read(remote, pairs, b"", timeout=5))
+            reading = asyncio.create_task(reader.read(remote, pairs, b"", timeout=HUNG_SECONDS))
             while not reading.done():
                 worker.notifications()
                 await asyncio.sleep(0)

@@ -17,6 +17,7 @@ from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.status import Identity, Status
 from tandem.doctor.result import Result, Verdict
 from tests.documents import deployment
+from tests.patience import HUNG_SECONDS
 from tests.tandem.doctor.accounts import DENIED, answering, client, judge, rows
 
 DISCOVERY, SERVICE, SECRET = "AWS::ServiceDiscovery::Service", "AWS::ECS::Service", "AWS::SecretsManager::Secret"
@@ -46,7 +47,7 @@ def worker(
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert up.wait(10)
+        assert up.wait(HUNG_SECONDS)
         yield port
     finally:
         loop.call_soon_threadsafe(ended.set)

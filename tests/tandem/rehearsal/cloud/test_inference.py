@@ -16,6 +16,7 @@ from openai.types.chat import ChatCompletionChunk
 from tandem.rehearsal.cloud import preconditions
 from tandem.rehearsal.cloud.inference_route import NoRouteError, route
 from tandem.rehearsal.route import AgentCoreRoute, deployed_route
+from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
 
 _CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0123"
@@ -41,7 +42,7 @@ class Provider(BaseHTTPRequestHandler):
             chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m"}
             delta = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
             self._chunk(f"data: {json.dumps({**chunk, **delta})}\n\n".encode())
-            assert self.second_asked.wait(10)
+            assert self.second_asked.wait(HUNG_SECONDS)
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 

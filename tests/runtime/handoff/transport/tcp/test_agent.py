@@ -100,7 +100,7 @@ def test_who_asks_for_more_than_its_credit_is_cut_off(agent: TcpAgent, peer: soc
 
 def test_notices_that_nobody_takes_hold_up_their_sender(agent: TcpAgent, peer: socket.socket) -> None:
     greet(agent, peer)
-    peer.settimeout(0.2)
+    peer.settimeout(HUNG_SECONDS)
     notice = HEADER.pack(Kind.NOTICE, 0, 1) + b"n"
     peer.sendall(notice * 3 * owner.INBOX)
     taken = []
