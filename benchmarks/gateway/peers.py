@@ -147,4 +147,9 @@ RELAYS: Final = (
 
 def environment() -> dict[str, str]:
     """Return the environment of relays: loopback alone, no telemetry."""
-    return {**os.environ, "NO_PROXY": "*", "LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    litellm = {
+        "LITELLM_TELEMETRY": "False",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # it has no key here
+    }
+    return {**os.environ, "NO_PROXY": "*", **litellm}
