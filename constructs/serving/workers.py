@@ -164,7 +164,7 @@ class VllmWorkers(Construct):
             # one worker a host, and none where there is no host: a deployment never waits for capacity
             daemon=True,
             # a host holds one worker, so a new one can start only where an old one has stopped: half of them at a time
-            min_healthy_percent=50 if group.count > 1 else 0,
+            min_healthy_percent=50 if group.least > 1 else 0,
             max_healthy_percent=100,
             placement_constraints=[ecs.PlacementConstraint.member_of(f"attribute:{ATTRIBUTE} == {group.name}")],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),

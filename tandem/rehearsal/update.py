@@ -19,7 +19,7 @@ _ROLLED_BACK: Final = "UPDATE_ROLLBACK_COMPLETE"
 def update(rehearsal: Rehearsal, here: Site) -> Path:
     """Deploy a changed file, and return it; raise ``DifferenceError`` where ``tandem diff`` foretold anything else."""
     file = variants.changed(rehearsal.file, rehearsal.deployment, rehearsal.work / "changed.yaml")
-    rehearsal.say("updating: another size of the gateway, another flag of the workers")
+    rehearsal.say("updating: another size of the gateway, another time for the workers' start")
     rehearsal.report.changes["update"] = _as_foretold(rehearsal, here, file, "update")
     return file
 

@@ -15,6 +15,8 @@ from tandem.spec.read import read
 _SIZES: Final = {2048: 4096}
 """Another Fargate size for a gateway's CPU units; 2048 for all others. Both go with the memory below."""
 _MEMORY_MIB: Final = 8192
+_SHORTEST: Final = 60
+"""What a file must give a start at least, in seconds."""
 NO_SUCH_CERTIFICATE: Final = "certificate/00000000-0000-0000-0000-000000000000"
 """The end of the ARN of a certificate that no account has."""
 
@@ -24,15 +26,15 @@ class VariantError(RehearsalError):
 
 
 def changed(file: Path, deployment: Deployment, target: Path) -> Path:
-    """Write ``file`` with a gateway of another size and, where it has workers, another flag of their vLLM.
+    """Write ``file`` with a gateway of another size and, where it has workers, another time for their start.
 
-    It is a flag for which nothing has to be compiled: what has to be is compiled ahead (docs/workers.md).
+    Nothing has to be compiled for that: what has to be is compiled ahead (docs/workers.md).
     """
     document = _read(file)
     cpu = _SIZES.get(deployment.gateway.cpu, 2048)
     document.setdefault("gateway", {}).update(cpu=cpu, memory_mib=_MEMORY_MIB)
     if deployment.prefill:
-        document["prefill"]["kv_lease_seconds"] = _other_lease(deployment.prefill.kv_lease_seconds)
+        document["prefill"]["warm_start_seconds"] = _other(deployment.prefill.warm_start_seconds)
     return _write(document, target)
 
 
@@ -67,12 +69,12 @@ def failing(file: Path, deployment: Deployment, account: str, target: Path) -> P
     gateway["certificate_arn"] = f"arn:aws:acm:{deployment.region}:{account}:{NO_SUCH_CERTIFICATE}"
     gateway.setdefault("domain", "inference.example.com")
     if deployment.prefill:
-        document["prefill"]["kv_lease_seconds"] = deployment.prefill.kv_lease_seconds
+        document["prefill"]["warm_start_seconds"] = deployment.prefill.warm_start_seconds
     return _write(document, target)
 
 
-def _other_lease(seconds: int) -> int:
-    return seconds - 1 if seconds > 1 else 2
+def _other(seconds: int) -> int:
+    return seconds - 1 if seconds > _SHORTEST else seconds + 1
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.rehearsal
 
 
 def test_a_deployment_is_updated_rolled_back_and_torn_down(checkout: Any) -> None:
-    status, output = checkout.run("rehearse", "--changes", "deployments/rehearsal.yaml")
+    status, output = checkout.run("rehearse", "--changes", "deployments/rehearsal.yaml", seconds=900)
     assert status == 0, output
     report = checkout.report()
     assert report["ok"] is True
@@ -37,7 +37,7 @@ def test_a_key_that_would_go_with_its_stack_is_found(checkout: Any) -> None:
     file = "constructs/storage/artifacts.py"
     key = 'kms.Key(self, "Key", enable_key_rotation=True, removal_policy=RemovalPolicy.'
     checkout.replace(file, f"{key}RETAIN)", f"{key}DESTROY)")
-    status, output = checkout.run("rehearse", "--changes", "deployments/rehearsal.yaml")
+    status, output = checkout.run("rehearse", "--changes", "deployments/rehearsal.yaml", seconds=900)
     assert status == 1, output
     assert "is PendingDeletion: what it encrypts cannot be read" in output
     assert "Traceback" not in output

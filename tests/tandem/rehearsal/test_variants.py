@@ -29,7 +29,7 @@ def test_every_example_has_a_valid_change(file: Path, tmp_path: Path) -> None:
     assert new.gateway.cpu != old.gateway.cpu
     if old.prefill:
         assert new.prefill
-        assert new.prefill.kv_lease_seconds == old.prefill.kv_lease_seconds - 1
+        assert new.prefill.warm_start_seconds == old.prefill.warm_start_seconds - 1
 
 
 def test_a_change_of_a_change_is_one(tmp_path: Path) -> None:
