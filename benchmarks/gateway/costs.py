@@ -28,7 +28,7 @@ _OF_A_REQUEST: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 }
 _OF_AN_EVENT: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "journal, by which a stream is continued": [("journal.py", "push")],
-    "tail, which tells a whole stream from one that broke": [("sse.py", "push")],
+    "tail, which tells a whole stream from one that broke": [("ending.py", "push")],
 }
 
 

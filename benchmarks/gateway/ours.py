@@ -15,23 +15,23 @@ import cProfile
 import gc
 import signal
 
+from runtime.gateway.access.tenants import Tenant, digest
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.admission.limits import Capacity
+from runtime.gateway.answering.dispatch import Dispatch
+from runtime.gateway.answering.fleet import Fleet
+from runtime.gateway.api.http_server import Gateway
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
-from runtime.gateway.dispatch import Dispatch
-from runtime.gateway.fleet import Fleet
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.http_server import Gateway
-from runtime.gateway.metrics import Metrics
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers.workers import Address, Pool, Worker
 from runtime.gateway.providers.cs3 import Cs3Decoder
+from runtime.gateway.providers.prefill import Prefill
 from runtime.gateway.providers.provider import Decoder
+from runtime.gateway.providers.releases import Releases
+from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
-from runtime.gateway.releases import Releases
-from runtime.gateway.retries import Retries
 from runtime.gateway.routing.disaggregation import Thresholds
-from runtime.gateway.tenants import Tenant, digest
-from runtime.gateway.workers import Address, Pool, Worker
+from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff.contract import Code
 
 HOST = "127.0.0.1"

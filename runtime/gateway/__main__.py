@@ -8,9 +8,9 @@ import sys
 
 from botocore.exceptions import BotoCoreError
 
+from runtime.gateway.access.secrets import SecretError
 from runtime.gateway.address import MetadataError, listen_address
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.secrets import SecretError
 from runtime.gateway.serve import serve
 from runtime.handoff.certificate import CertificateError
 from runtime.handoff.settings import SettingError

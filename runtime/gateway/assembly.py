@@ -8,27 +8,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from runtime.gateway import fill, keys, readiness
+from runtime.gateway.access import keys
+from runtime.gateway.access.secrets import INTERVAL_SECONDS as REFRESHED_EVERY
+from runtime.gateway.access.secrets import Secrets
+from runtime.gateway.answering.dispatch import Dispatch
+from runtime.gateway.answering.fleet import Fleet
 from runtime.gateway.config import Cs3Config, GatewayConfig, OpenAIConfig, VllmConfig, WorkersConfig
-from runtime.gateway.discovery import INTERVAL_SECONDS as DISCOVERED_EVERY
-from runtime.gateway.discovery import Discovery
-from runtime.gateway.dispatch import Dispatch
-from runtime.gateway.fleet import Fleet
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.metrics import Metrics
-from runtime.gateway.polling import polling
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers import fill, readiness
+from runtime.gateway.peers.discovery import INTERVAL_SECONDS as DISCOVERED_EVERY
+from runtime.gateway.peers.discovery import Discovery
+from runtime.gateway.peers.polling import polling
+from runtime.gateway.peers.replicas import INTERVAL_SECONDS as COUNTED_EVERY
+from runtime.gateway.peers.replicas import Replicas
+from runtime.gateway.peers.workers import Pool
 from runtime.gateway.providers.cs3 import Cs3Decoder
 from runtime.gateway.providers.openai import OpenAIDecoder
+from runtime.gateway.providers.prefill import Prefill
 from runtime.gateway.providers.provider import Decoder, Provider
+from runtime.gateway.providers.releases import Releases
+from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
-from runtime.gateway.releases import Releases
-from runtime.gateway.replicas import INTERVAL_SECONDS as COUNTED_EVERY
-from runtime.gateway.replicas import Replicas
-from runtime.gateway.retries import Retries
-from runtime.gateway.secrets import INTERVAL_SECONDS as REFRESHED_EVERY
-from runtime.gateway.secrets import Secrets
-from runtime.gateway.workers import Pool
+from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff.contract import Code
 
 T = TypeVar("T")

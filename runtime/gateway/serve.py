@@ -12,15 +12,16 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-from runtime.gateway import keys, log, tracing
+from runtime.gateway.access import keys
+from runtime.gateway.access.secrets import Secrets
+from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.api.http_server import Gateway
+from runtime.gateway.api.scrape import scraped
 from runtime.gateway.assembly import answering
 from runtime.gateway.config import GatewayConfig
-from runtime.gateway.http_server import Gateway
-from runtime.gateway.metrics import Metrics
-from runtime.gateway.replicas import Replicas
-from runtime.gateway.scrape import scraped
-from runtime.gateway.secrets import Secrets
-from runtime.gateway.tenants import Tenant
+from runtime.gateway.peers.replicas import Replicas
+from runtime.gateway.telemetry import log, tracing
+from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff import periods
 from runtime.handoff.certificate import Certificate
 

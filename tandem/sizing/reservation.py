@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from runtime.gateway.chat import BYTES_PER_TOKEN, DEFAULT_MAX_TOKENS
+from runtime.gateway.request.chat import BYTES_PER_TOKEN, DEFAULT_MAX_TOKENS
 
 TEXT_BYTES_PER_TOKEN: Final = 4
 """Bytes of text in a prompt token, by which the gateway's estimate is off: byte-pair vocabularies on English."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from runtime.gateway.tenants import ACTIVE, AGENTCORE, ID, KEYS, REVOKED, Tenant
+from runtime.gateway.access.tenants import ACTIVE, AGENTCORE, ID, KEYS, REVOKED, Tenant
 
 Tenants = tuple[Tenant, ...]
 Change = Callable[[Tenants], Tenants]

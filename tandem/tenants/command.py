@@ -12,7 +12,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runtime.gateway.tenants import LIMITS, Tenant, digest
+from runtime.gateway.access.tenants import LIMITS, Tenant, digest
 from runtime.handoff import settings
 from tandem.doctor.aws import connect
 from tandem.doctor.deployed import GATEWAY, output

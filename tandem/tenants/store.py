@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from runtime.gateway import tenants
+from runtime.gateway.access import tenants
 from tandem.tenants.change import Change, TenantError, Tenants
 
 MAX_BYTES: Final = 65536

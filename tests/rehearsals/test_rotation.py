@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.gateway import readiness
-from runtime.gateway.workers import Address, Worker
+from runtime.gateway.peers import readiness
+from runtime.gateway.peers.workers import Address, Worker
 from runtime.handoff import settings
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.run import Rehearsal

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway.workers import Address, Worker
+from runtime.gateway.peers.workers import Address, Worker
 from runtime.handoff import settings
 from runtime.handoff.certificate import Certificate
 from runtime.prefill import launch
@@ -39,7 +39,7 @@ def _workers() -> str:
 
 
 def _status() -> str:
-    # what is served is held by tests/runtime/gateway/test_readiness.py: plain HTTP is not answered
+    # what is served is held by tests/runtime/gateway/peers/test_readiness.py: plain HTTP is not answered
     return "https" if "--ssl-certfile" in launch.command(["serve", "m"], "10.0.0.1", "pem") else "http"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from runtime.gateway.workers import Worker
+from runtime.gateway.peers.workers import Worker
 from runtime.handoff import fields, ticket
 from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, METRICS
 from runtime.handoff.ticket import Ticket

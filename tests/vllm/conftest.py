@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 
 from constructs.serving.vllm import Role
-from runtime.gateway.readiness import ready
-from runtime.gateway.workers import Address, Worker
+from runtime.gateway.peers.readiness import ready
+from runtime.gateway.peers.workers import Address, Worker
 from runtime.standins.engine.engine import Engine
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.processes import Processes

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from constructs.serving.vllm import Launch, Role
-from runtime.gateway.tenants import Tenant, digest, dump
+from runtime.gateway.access.tenants import Tenant, digest, dump
 from runtime.handoff import fabric, settings
 from runtime.handoff.kv import description, layout
 from runtime.handoff.kv.attention import Heads, Rope

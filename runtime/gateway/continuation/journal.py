@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from runtime.gateway.events import MAX_EVENT_BYTES
-from runtime.gateway.upstream import UnreachableError
+from runtime.gateway.peers.upstream import UnreachableError
+from runtime.gateway.sse.events import MAX_EVENT_BYTES
 
 MOST_BYTES: Final = 4 * 2**20
 """What is remembered of one stream, some 18,000 tokens; a longer one cannot be continued."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from runtime.gateway.continuation.rewrite import Rewriter
-from runtime.gateway.events import EventError, Events
-from runtime.gateway.upstream import Response, UnreachableError
+from runtime.gateway.peers.upstream import Response, UnreachableError
+from runtime.gateway.sse.events import EventError, Events
 
 
 class Parts(Protocol):

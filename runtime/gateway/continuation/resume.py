@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.progress import Progress
+from runtime.gateway.request.chat import Chat
 from runtime.handoff import contract, parameters
 
 _SAME: Final = frozenset(

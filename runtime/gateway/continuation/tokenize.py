@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from runtime.gateway import chat as bodies
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.resume import Tokenized
-from runtime.gateway.upstream import Client, UnreachableError, headers
-from runtime.gateway.workers import Pool, Prompt, Worker
+from runtime.gateway.peers.upstream import Client, UnreachableError, headers
+from runtime.gateway.peers.workers import Pool, Prompt, Worker
+from runtime.gateway.request import chat as bodies
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 
 _PATH: Final = "/tokenize"
 _FIELDS: Final = ("model", "messages", "tools", "chat_template_kwargs")

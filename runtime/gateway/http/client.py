@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from runtime.gateway.http.peer_connection import PeerConnection
-from runtime.gateway.upstream import SILENCE_SECONDS, NotSentError
+from runtime.gateway.peers.upstream import SILENCE_SECONDS, NotSentError
 from runtime.handoff import certificate
 
 _CONNECT_SECONDS: Final = 5.0

@@ -10,7 +10,7 @@ import httptools
 
 from runtime.gateway.http.headers import Headers
 from runtime.gateway.http.watch import Watch
-from runtime.gateway.upstream import UnreachableError
+from runtime.gateway.peers.upstream import UnreachableError
 
 KEEP_ALIVE_SECONDS: Final = 3.0
 """How long a connection may lie idle: below the 5 s of vLLM's server, so that it never closes one we just chose."""

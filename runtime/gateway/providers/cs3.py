@@ -12,16 +12,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from runtime.gateway import chat as bodies
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.resume import resumable
-from runtime.gateway.decode import decode
-from runtime.gateway.prefill import Prefill
-from runtime.gateway.releases import Releases
+from runtime.gateway.peers.upstream import Client, Exchange, PeerError, Response, UnreachableError, headers, refusal
+from runtime.gateway.providers.decode import decode
+from runtime.gateway.providers.prefill import Prefill
+from runtime.gateway.providers.releases import Releases
+from runtime.gateway.request import chat as bodies
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.disaggregation import Handoff
 from runtime.gateway.routing.failure import Leg
-from runtime.gateway.upstream import Client, Exchange, PeerError, Response, UnreachableError, headers, refusal
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.ticket import Ticket

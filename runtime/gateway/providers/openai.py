@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.gateway import chat as bodies
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
-from runtime.gateway.decode import decode
+from runtime.gateway.peers.upstream import Client, Response
+from runtime.gateway.providers.decode import decode
+from runtime.gateway.request import chat as bodies
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.disaggregation import Handoff
-from runtime.gateway.upstream import Client, Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
-from runtime.gateway.phases import Phases
+from runtime.gateway.peers.upstream import Response
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.disaggregation import Handoff
-from runtime.gateway.upstream import Response
+from runtime.gateway.telemetry.phases import Phases
 
 
 class Provider(Protocol):

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.gateway import chat as bodies
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
 from runtime.gateway.continuation.resume import resumable
-from runtime.gateway.decode import decode
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers.upstream import Client, NotSentError, Response
+from runtime.gateway.peers.workers import Pool, Worker
+from runtime.gateway.providers.decode import decode
+from runtime.gateway.providers.prefill import Prefill
+from runtime.gateway.request import chat as bodies
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.disaggregation import Handoff
-from runtime.gateway.upstream import Client, NotSentError, Response
-from runtime.gateway.workers import Pool, Worker
 from runtime.handoff.contract import Code, HandoffError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.gateway.tenants import ACTIVE
+from runtime.gateway.access.tenants import ACTIVE
 from runtime.handoff import settings
 from tandem.doctor.aws import Aws
 from tandem.doctor.deployed import GATEWAY, output

@@ -16,32 +16,33 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runtime.gateway import tracing, turnstile
+from runtime.gateway.access.tenants import Tenant, digest
+from runtime.gateway.admission import turnstile
 from runtime.gateway.admission.config import AdmissionConfig
+from runtime.gateway.answering.dispatch import Dispatch
+from runtime.gateway.answering.fleet import Fleet
+from runtime.gateway.api.http_server import Gateway
 from runtime.gateway.config import GatewayConfig, OpenAIConfig
-from runtime.gateway.dispatch import Dispatch
-from runtime.gateway.fleet import Fleet
 from runtime.gateway.http import client as http_client
 from runtime.gateway.http import peer_connection
 from runtime.gateway.http.client import HttpClient
 from runtime.gateway.http.server import Server
-from runtime.gateway.http_server import Gateway
-from runtime.gateway.metrics import Metrics
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers.workers import Address, Pool, Worker
 from runtime.gateway.providers.cs3 import Cs3Decoder
 from runtime.gateway.providers.openai import OpenAIDecoder
+from runtime.gateway.providers.prefill import Prefill
 from runtime.gateway.providers.provider import Decoder
+from runtime.gateway.providers.releases import Releases
+from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
-from runtime.gateway.releases import Releases
-from runtime.gateway.retries import Retries
 from runtime.gateway.routing.disaggregation import Thresholds
-from runtime.gateway.tenants import Tenant, digest
-from runtime.gateway.workers import Address, Pool, Worker
+from runtime.gateway.telemetry import tracing
+from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff import worker_client
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
 from tests.patience import HUNG_SECONDS
-from tests.runtime.gateway.peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
+from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
 MODEL = "org/model"
 GATEWAY_KEY = "client-key"

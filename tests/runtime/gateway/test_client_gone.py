@@ -17,17 +17,17 @@ import aiohttp
 import pytest
 
 from runtime.gateway.admission.config import AdmissionConfig
-from runtime.gateway.dispatch import Dispatch
-from runtime.gateway.fleet import Fleet
+from runtime.gateway.answering.dispatch import Dispatch
+from runtime.gateway.answering.fleet import Fleet
+from runtime.gateway.api.http_server import Gateway
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.http_server import Gateway
-from runtime.gateway.metrics import Metrics
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers.workers import Address, Pool, Worker
 from runtime.gateway.providers.cs3 import Cs3Decoder
-from runtime.gateway.releases import Releases
-from runtime.gateway.retries import Retries
+from runtime.gateway.providers.prefill import Prefill
+from runtime.gateway.providers.releases import Releases
+from runtime.gateway.providers.retries import Retries
 from runtime.gateway.routing.disaggregation import Thresholds
-from runtime.gateway.workers import Address, Pool, Worker
+from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code
 from tests.patience import HUNG_SECONDS, LONG_SECONDS

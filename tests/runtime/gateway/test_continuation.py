@@ -10,7 +10,7 @@ import pytest
 from runtime.handoff import fields
 from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS, RESERVATIONS
 from tests.runtime.gateway.conftest import MODEL, Captured, Setup, Start
-from tests.runtime.gateway.peers import DecodePeer
+from tests.runtime.gateway.standin_peers import DecodePeer
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 

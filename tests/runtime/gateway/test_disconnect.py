@@ -8,7 +8,7 @@ from typing import Any
 from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, RESERVATIONS
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured, Setup
-from tests.runtime.gateway.peers import Peer
+from tests.runtime.gateway.standin_peers import Peer
 
 WITHDRAWN = f"DELETE {RESERVATIONS}/r/1"
 DECODE = f"POST {CHAT_COMPLETIONS}"

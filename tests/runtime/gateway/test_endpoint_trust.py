@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.upstream import NotSentError
+from runtime.gateway.peers.upstream import NotSentError
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tandem.rehearsal import certificates
-from tests.runtime.gateway.peers import HOST, DecodePeer, serving
+from tests.runtime.gateway.standin_peers import HOST, DecodePeer, serving
 
 
 class Issued(Certificate):

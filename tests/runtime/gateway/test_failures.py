@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from openai import AsyncOpenAI
 
-from runtime.gateway.workers import Worker
+from runtime.gateway.peers.workers import Worker
 from runtime.handoff import fields
 from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, RESERVATIONS, Code, HandoffError
 from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, Captured, Setup, worker
-from tests.runtime.gateway.peers import CHUNKS, COMPLETION
+from tests.runtime.gateway.standin_peers import CHUNKS, COMPLETION
 
 WITHDRAWN = f"DELETE {RESERVATIONS}/r/1"
 ABORTED = f"POST {ABORT}"

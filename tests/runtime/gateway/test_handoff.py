@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS
 from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, TENANT, TICKET_KEY, Captured, Setup
-from tests.runtime.gateway.peers import CHUNKS, COMPLETION
+from tests.runtime.gateway.standin_peers import CHUNKS, COMPLETION
 
 FORGED = {fields.REMOTE_HOST: "10.0.0.66", fields.REMOTE_ENGINE_ID: "stolen"}
 

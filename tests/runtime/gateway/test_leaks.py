@@ -14,8 +14,8 @@ from runtime.handoff import fields
 from runtime.handoff.contract import RESERVATIONS
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured, Setup
-from tests.runtime.gateway.peers import Seen
-from tests.runtime.gateway.test_metrics import sample
+from tests.runtime.gateway.standin_peers import Seen
+from tests.runtime.gateway.telemetry.test_metrics import sample
 
 ROUNDS, AT_ONCE = 5, 16
 BUSY = web.json_response({"error": {"message": "full", "code": "capacity"}}, status=429)

@@ -18,13 +18,13 @@ import pytest
 from aiohttp import web
 from moto.server import ThreadedMotoServer
 
+from runtime.gateway.access.tenants import Tenant, digest, dump
 from runtime.gateway.address import METADATA_VARIABLE, MetadataError, listen_address
-from runtime.gateway.tenants import Tenant, digest, dump
 from runtime.handoff import settings
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tandem.spec.admission import Admission
 from tests.patience import HUNG_SECONDS
-from tests.runtime.gateway.peers import CHUNKS, DecodePeer, serving
+from tests.runtime.gateway.standin_peers import CHUNKS, DecodePeer, serving
 
 ADDRESS = "127.45.6.7"
 

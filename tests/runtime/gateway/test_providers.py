@@ -7,7 +7,7 @@ from typing import Any
 from runtime.handoff import fields
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tests.runtime.gateway.conftest import MODEL
-from tests.runtime.gateway.peers import CHUNKS, COMPLETION, WORKER_KEY
+from tests.runtime.gateway.standin_peers import CHUNKS, COMPLETION, WORKER_KEY
 
 
 async def test_vllm_gets_the_worker_s_parameters_as_they_are(start: Any) -> None:

@@ -12,29 +12,29 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway import readiness
-from runtime.gateway.attempt import Attempt
-from runtime.gateway.chat import Chat
-from runtime.gateway.discovery import Discovery
-from runtime.gateway.dispatch import Dispatch
-from runtime.gateway.fleet import Fleet
-from runtime.gateway.gauge import Gauge
+from runtime.gateway.answering.dispatch import Dispatch
+from runtime.gateway.answering.fleet import Fleet
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.phases import Phases
-from runtime.gateway.prefill import Prefill
+from runtime.gateway.peers import readiness
+from runtime.gateway.peers.discovery import Discovery
+from runtime.gateway.peers.upstream import NotSentError
+from runtime.gateway.peers.workers import Pool, Prompt
+from runtime.gateway.providers.prefill import Prefill
+from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
-from runtime.gateway.retries import Retries
+from runtime.gateway.request.attempt import Attempt
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.deadline import NEVER
 from runtime.gateway.routing.disaggregation import Handoff, Thresholds
-from runtime.gateway.upstream import NotSentError
-from runtime.gateway.workers import Pool, Prompt
+from runtime.gateway.telemetry.gauge import Gauge
+from runtime.gateway.telemetry.phases import Phases
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, Code, HandoffError
 from runtime.handoff.worker_status import State
 from runtime.prefill import status
 from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.status import Identity, Status
-from tests.runtime.gateway.peers import HOST, DecodePeer, PrefillPeer, serving
+from tests.runtime.gateway.standin_peers import HOST, DecodePeer, PrefillPeer, serving
 
 CHAT = Chat(
     request_id="r",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway.chat import RECEIVED
+from runtime.gateway.request.chat import RECEIVED
 from runtime.handoff import fields
 from runtime.handoff.contract import COMPLETIONS, Code
 from tests.runtime.gateway.conftest import Setup, Start

@@ -18,7 +18,7 @@ from runtime.prefill.engine import Engine
 from runtime.prefill.status import Status
 from runtime.prefill.telemetry import Telemetry, reporting
 from tests.patience import HUNG_SECONDS
-from tests.runtime.gateway.peers import CERTIFICATE, HOST, serving
+from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, serving
 
 
 def _exposition(*, expired: float = 0, usage: float = 0) -> str:

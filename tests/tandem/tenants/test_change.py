@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.gateway.tenants import REVOKED, Tenant, digest, identify, signers
+from runtime.gateway.access.tenants import REVOKED, Tenant, digest, identify, signers
 from tandem.tenants.change import TenantError, Tenants, add, limit, remove, revoke, rotate, sign
 
 A, B, C = (digest(key) for key in "abc")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runtime.gateway.tenants import identify, load, signers
+from runtime.gateway.access.tenants import identify, load, signers
 from runtime.handoff import settings
 from tandem.cli import main
 from tandem.rehearsal.cloud.server import EmbeddedCloud

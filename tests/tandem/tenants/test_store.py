@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from runtime.gateway.tenants import digest
+from runtime.gateway.access.tenants import digest
 from tandem.tenants.change import TenantError, Tenants, add
 from tandem.tenants.store import Store
 

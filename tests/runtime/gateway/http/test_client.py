@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from runtime.gateway.http.client import HttpClient
-from runtime.gateway.upstream import NotSentError, UnreachableError
+from runtime.gateway.peers.upstream import NotSentError, UnreachableError
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Forward
 

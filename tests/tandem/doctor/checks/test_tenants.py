@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.gateway.tenants import REVOKED, Tenant, digest, dump
+from runtime.gateway.access.tenants import REVOKED, Tenant, digest, dump
 from runtime.handoff import settings
 from tandem.doctor.result import Result, Verdict
 from tests.documents import deployment

@@ -1,0 +1,1 @@
+"""What clients speak to: routes, their guard, errors in the words of each API."""

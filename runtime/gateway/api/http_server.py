@@ -1,0 +1,196 @@
+"""Answer the gateway's routes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry.trace import Span
+
+from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.admission.bodies import Bodies
+from runtime.gateway.admission.turnstile import Turnstile
+from runtime.gateway.api.bedrock.routes import BedrockRuntime
+from runtime.gateway.api.body import read_body
+from runtime.gateway.api.call import Call, Relay, Relayed
+from runtime.gateway.api.guard import HEALTH, OPENAPI, READY, Guard
+from runtime.gateway.api.refusal import BEDROCK, unreadable
+from runtime.gateway.api.relay import relay
+from runtime.gateway.api.time_limit import Stopping, TimeLimit
+from runtime.gateway.config import GatewayConfig
+from runtime.gateway.http.message import Answer, Request, json_answer
+from runtime.gateway.http.routes import Routes
+from runtime.gateway.http.server import Server
+from runtime.gateway.http.stream import Stream
+from runtime.gateway.peers.upstream import Response
+from runtime.gateway.providers.provider import Provider
+from runtime.gateway.request import chat as bodies
+from runtime.gateway.request.chat import Chat
+from runtime.gateway.routing.deadline import Deadline
+from runtime.gateway.telemetry import tracing
+from runtime.gateway.telemetry.metrics import Metrics
+from runtime.gateway.telemetry.record import Record
+from runtime.handoff import contract, fields
+from runtime.handoff.contract import Code, HandoffError
+
+DOCUMENT: Final = Path(__file__).with_name("openapi.json")
+"""What the gateway serves, as an OpenAPI document."""
+ANSWERED: Final = (contract.CHAT_COMPLETIONS, contract.COMPLETIONS)
+WARMING: Final = "/v1/tcp_warming"
+_KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
+
+
+class Gateway:
+    """Answer the gateway's routes to the tenants that ``known`` returns, as one of ``replicas`` tasks."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        provider: Provider,
+        metrics: Metrics,
+        known: Callable[[], Iterable[Tenant]],
+        replicas: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._known = known
+        self._provider = provider
+        self._metrics = metrics
+        self.stopping = Stopping()
+        self.bodies = Bodies(config.admission.bodies_bytes)
+        self._turnstile = Turnstile(config.admission, replicas)
+        metrics.admits(lambda: self._turnstile.waiting)
+        self._document = DOCUMENT.read_bytes()
+        self._started = int(time.time())
+
+    def server(self) -> Server:
+        """Return what serves clients, yet to be started."""
+        guard = Guard(
+            routes=self.routes(),
+            open=self.open_routes(),
+            known=self._known,
+            ended=self._ended,
+            region=self._config.region,
+            body_bytes=self._config.admission.body_bytes,
+            bodies=self.bodies,
+        )
+        return Server(guard.handle, unreadable)
+
+    def open_routes(self) -> Routes[Request]:
+        """Return who answers what needs no key."""
+        routes: Routes[Request] = Routes()
+        routes.add("GET", HEALTH, self._health)
+        routes.add("GET", READY, self._ready)
+        routes.add("GET", OPENAPI, self._openapi)
+        return routes
+
+    def routes(self) -> Routes[Call]:
+        """Return who answers what a tenant may ask."""
+        routes: Routes[Call] = Routes()
+        routes.add("GET", contract.MODELS, self._models)
+        routes.add("GET", contract.MODELS + "/{model:.+}", self._one_model)
+        routes.add("GET", WARMING, self._warm)
+        for path in ANSWERED:
+            routes.add("POST", path, self._complete)
+        BedrockRuntime(self._config.model, self._asked, self._config.admission.body_bytes).add_to(routes)
+        return routes
+
+    async def _health(self, _: Request) -> Answer:
+        return json_answer({"status": "ok"})
+
+    async def _ready(self, _: Request) -> Answer:
+        lack = self._provider.lack
+        if lack:
+            return json_answer({"status": "not ready", "reason": lack}, status=503)
+        return json_answer({"status": "ready"})
+
+    async def _openapi(self, _: Request) -> Answer:
+        return Answer(self._document, headers={"Content-Type": "application/json"})
+
+    async def _models(self, _: Call) -> Answer:
+        return json_answer({"object": "list", "data": [self._model]})
+
+    async def _one_model(self, call: Call) -> Answer:
+        if (named := call.request.names["model"]) != self._config.model:
+            message = f"model is {named[:200]!r}, served here is {self._config.model!r}"
+            raise HandoffError(Code.MODEL_NOT_FOUND, message)
+        return json_answer(self._model)
+
+    async def _warm(self, _: Call) -> Answer:
+        """Answer Cerebras' client, which opens its connection by this before its first request."""
+        return Answer(status=204)
+
+    @property
+    def _model(self) -> dict[str, object]:
+        return {
+            "id": self._config.model,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "tandem",
+            "max_model_len": self._config.max_model_len,  # as vLLM lists it
+        }
+
+    def _ended(self, record: Record, status: int) -> None:
+        record.write(status)
+        if record.path in ANSWERED or record.path.startswith(BEDROCK):
+            self._metrics.ended(record, status)
+
+    async def _complete(self, call: Call) -> Answer | Stream:
+        body = bodies.parse(await read_body(call.request, self._config.admission.body_bytes))
+        call.record.stream = body.get("stream") is True
+        return await self._asked(body, call, relay)
+
+    async def _asked(self, body: Mapping[str, Any], call: Call, passed_on: Relay[Relayed]) -> Relayed:
+        """Have a chat completion answered in its turn, whichever API it came by, and the answer ``passed_on``."""
+        now = asyncio.get_running_loop().time()
+        asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
+        ends_at = asked.earlier(now + self._config.admission.request_seconds)
+        chat = self._read(body, call, Deadline(ends_at))
+        limit = TimeLimit(ends_at, self.stopping)
+        self._metrics.streams.rise(1)
+        try:
+            with limit, tracing.request(call.record.parent) as span:
+                return await self._traced(chat, call, limit, passed_on, span)
+        finally:
+            self._metrics.streams.fall(1)
+            limit.end()
+
+    def _read(self, body: Mapping[str, Any], call: Call, deadline: Deadline) -> Chat:
+        return bodies.read(
+            body,
+            request_id=call.record.request_id,
+            tenant=call.tenant.id,
+            model=self._config.model,
+            max_model_len=self._config.max_model_len,
+            most_prompt_tokens=self._config.admission.prompt_tokens,
+            path=contract.COMPLETIONS if call.request.path == contract.COMPLETIONS else contract.CHAT_COMPLETIONS,
+            deadline=deadline,
+        )
+
+    async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed], span: Span) -> Relayed:
+        call.record.trace_id = tracing.trace_id(span)
+        try:
+            return await self._in_turn(chat, call, limit, passed_on)
+        finally:
+            if span.is_recording():
+                span.set_attributes(call.record.described)
+
+    async def _in_turn(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed]) -> Relayed:
+        record = call.record
+        place = await self._turnstile.enter(call.tenant, chat.tokens, record.phases)
+        try:
+            upstream = await self._provider.answer(chat, record.phases)
+            try:
+                record.kv_bytes = _kv_bytes(upstream)
+                return await passed_on(upstream, call, limit)
+            finally:
+                upstream.leave()
+        finally:
+            self._turnstile.leave(place)
+
+
+def _kv_bytes(upstream: Response) -> int:
+    told = upstream.headers.get(contract.KV_BYTES_HEADER, "")
+    return int(told) if told.isascii() and told.isdecimal() and len(told) < _KV_BYTES_DIGITS else 0
