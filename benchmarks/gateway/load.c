@@ -9,7 +9,7 @@
 
    TARGET is a port on 127.0.0.1; PEERS is the decode endpoint's port, and PEERS + 1 the prefill worker's. Of the streams
    IDLE ones get one event and then none, and of SLOW ones the client reads nothing
-   while the peer sends as much as is taken. REQUESTS ends a run before SECONDS. */
+   while the peer sends as much as is taken. REQUESTS ends a run before SECONDS. Status 3: a stream did not begin within 5 s. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENT = 193, BUFFER = 65536, CONNECTIONS = 8192, SAMPLES = 20000000, MARK = 18 };
+enum { EVENT = 193, BUFFER = 65536, CONNECTIONS = 8192, SAMPLES = 20000000, MARK = 18, STALLED = 3 };
 enum kind { FREE, LISTENER, PEER, CLIENT };
 static const char KEY[] = "client-key", DONE[] = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
@@ -373,7 +373,7 @@ static void run_streams(int count, int seconds, int idle, int slow) {
         ask(c);
         /* one after the other: so the peers' streams and the clients' have one order */
         for (int64_t began = now(); begun <= i && now() - began < 5000000000LL;) step(1000000);
-        if (begun <= i) fprintf(stderr, "load: stream %d did not begin\n", i), exit(1);
+        if (begun <= i) fprintf(stderr, "load: stream %d did not begin\n", i), exit(STALLED);
         paced[i]->idle = i >= count && !c->slow, paced[i]->slow = c->slow;
     }
     start_pacing(now() + 100000000LL, seconds);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ RATE: Final = 2_500
 SECONDS: Final = 4
 LATE_MS: Final = 10.0
 MOST: Final = 160
+STALLED: Final = 3
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -99,12 +101,17 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"it does not listen: see its log in {CACHE}")
 
 
+class StalledError(RuntimeError):
+    """Tell that a stream did not begin."""
+
+
 def load(mode: str, *arguments: object, target: int = PORT) -> dict[str, Any]:
-    """Run the load generator on core 1 and return its result."""
+    """Run the load generator on core 1 and return its result; raise ``RuntimeError`` where it fails."""
     command = ["taskset", "-c", "1", str((CACHE / "load").absolute()), mode, str(target), str(PEERS)]
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     if done.returncode:
-        raise RuntimeError(f"load {mode}: {done.stderr.strip()[-300:]}")
+        failure = StalledError if done.returncode == STALLED else RuntimeError
+        raise failure(f"load {mode}: {done.stderr.strip()[-300:]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -121,9 +128,12 @@ class Paced:
 
 
 def paced(relay: Running, streams: int) -> Paced:
-    """Run so many streams at 2,500 events a second each."""
+    """Run so many streams at 2,500 events a second each; of those that do not all begin, nothing is measured."""
     before = relay.cpu_seconds
-    told = load("streams", streams, SECONDS, RATE)
+    try:
+        told = load("streams", streams, SECONDS, RATE)
+    except StalledError:
+        return Paced(streams, math.inf, 0.0, False, False)
     whole_run = told["events"] * SECONDS / told["seconds"]  # events of the warm-up are not counted, its CPU is
     cpu = (relay.cpu_seconds - before) / max(1.0, whole_run) * 1e6
     in_time = 0 <= told["p99_ms"] < LATE_MS and not told["failures"]
