@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tandem.rehearsal.agent import Placement
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.paths import PathError
-from tandem.rehearsal.registrations import client_url, register
+from tandem.rehearsal.registrations import client_url, deregister, register
 
 
 def discovered(aws: Api, service: str) -> dict[str, dict[str, str]]:
@@ -20,10 +22,20 @@ def discovered(aws: Api, service: str) -> dict[str, dict[str, str]]:
     return {instance["InstanceId"]: instance["Attributes"] for instance in instances}
 
 
+@contextmanager
+def registered(aws: Api, *placements: Placement) -> Iterator[None]:
+    """Register tasks for a while: other tests of the account register others of the same names."""
+    for placement in placements:
+        register(aws, placement)
+    yield
+    for placement in placements:
+        deregister(aws, placement)
+
+
 def test_each_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Placement) -> None:
-    register(aws, worker)
-    register(aws, replace(worker, address="127.70.0.3", number=2))
-    assert discovered(aws, "workers") == {
+    with registered(aws, worker, replace(worker, address="127.70.0.3", number=2)):
+        found = discovered(aws, "workers")
+    assert found == {
         "worker": {"AWS_INSTANCE_IPV4": "127.70.0.2", "AWS_INSTANCE_PORT": "8100"},
         "worker-2": {"AWS_INSTANCE_IPV4": "127.70.0.3", "AWS_INSTANCE_PORT": "8100"},
     }
@@ -31,8 +43,9 @@ def test_each_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Pla
 
 def test_a_registry_of_addresses_alone_keeps_no_port(aws: Api, gateway: Placement) -> None:
     assert gateway.task.discovery == ()
-    register(aws, gateway)
-    assert discovered(aws, "gateways") == {"gateway": {"AWS_INSTANCE_IPV4": "127.70.0.1"}}
+    with registered(aws, gateway):
+        assert discovered(aws, "gateways") == {"gateway": {"AWS_INSTANCE_IPV4": "127.70.0.1"}}
+    assert discovered(aws, "gateways") == {}
 
 
 def _plain_host(params: dict[str, str], **_: object) -> None:
@@ -40,8 +53,8 @@ def _plain_host(params: dict[str, str], **_: object) -> None:
 
 
 def test_a_gateway_is_a_target_of_the_load_balancer(aws: Api, gateway: Placement, ids: dict[str, str]) -> None:
-    register(aws, gateway)
-    health = aws.client("elbv2").describe_target_health(TargetGroupArn=ids["Targets"])["TargetHealthDescriptions"]
+    with registered(aws, gateway):
+        health = aws.client("elbv2").describe_target_health(TargetGroupArn=ids["Targets"])["TargetHealthDescriptions"]
     assert [entry["Target"] for entry in health] == [{"Id": "127.70.0.1", "Port": 8080}]
 
 

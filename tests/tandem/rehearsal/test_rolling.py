@@ -88,6 +88,9 @@ def fleet(
     with Processes(tmp_path / "logs") as processes:
         launcher = Launcher(aws, machine, Addresses(machine.hosts_file), agent, processes)
         yield Fleet(launcher, serving, monkeypatch)
+    service = worker.task.discovery[0].arn.rpartition("/")[2]
+    for name in discovered(aws, "workers"):  # those of a replacement that failed among them
+        aws.client("servicediscovery").deregister_instance(ServiceId=service, InstanceId=name)
 
 
 def names(fleet: Fleet) -> list[str]:
