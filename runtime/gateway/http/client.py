@@ -10,13 +10,12 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from runtime.gateway.http.dial import dial
 from runtime.gateway.http.peer_connection import PeerConnection
 from runtime.gateway.peers.upstream import SILENCE_SECONDS, NotSentError
 from runtime.handoff import certificate
 
 _CONNECT_SECONDS: Final = 5.0
-_NEXT_ADDRESS_SECONDS: Final = 0.25
-"""After how long a name's next address is tried as well (RFC 8305)."""
 # a body is passed on byte by byte, so it must come as it is to be sent
 _ALWAYS: Final = "Accept-Encoding: identity\r\nUser-Agent: tandem-gateway\r\n"
 _UNSENDABLE: Final = re.compile("[\r\n\0]")
@@ -99,10 +98,9 @@ class HttpClient:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 transport, connection = await asyncio.get_running_loop().create_connection(
                     lambda: PeerConnection(partial(self._keep, origin)),
-                    origin.host,
-                    origin.port,
+                    sock=await dial(origin.host, origin.port),
                     ssl=tls,
-                    happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+                    server_hostname=origin.host if tls else None,
                 )
         except TimeoutError as error:
             raise NotSentError(f"no connection within {_CONNECT_SECONDS:g} s") from error

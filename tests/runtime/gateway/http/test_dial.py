@@ -1,0 +1,76 @@
+"""A name is tried by each of its addresses; whoever leaves meanwhile, at whatever moment, leaves no socket open."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.gateway.http.dial import dial
+from tests.patience import HUNG_SECONDS
+
+HERE, NOBODY, NAME = "127.0.0.1", "127.45.0.9", "peer.internal"
+TURNS = 20
+"""More turns of the loop than connecting takes."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server((HERE, 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Have a name stand for addresses."""
+
+    async def found(_: str, port: int, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+
+
+def still_open() -> int:
+    """Return how many sockets of this process are open, those included that nobody can close any more."""
+    return sum(isinstance(each, socket.socket) and each.fileno() != -1 for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("host", [HERE, NAME])
+async def test_who_leaves_while_it_connects_leaves_no_socket(
+    host: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, HERE, NOBODY)
+    before, connected = still_open(), 0
+    for turns in range(TURNS):
+        dialling = asyncio.create_task(dial(host, port))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        dialling.cancel()
+        await asyncio.wait([dialling])
+        if not dialling.cancelled():
+            connected += 1
+            dialling.result().close()
+        assert still_open() == before, f"left after {turns} turns of the loop"
+    assert 0 < connected < TURNS, "it was left both before and after it had connected"
+
+
+@pytest.mark.parametrize("addresses", [(HERE, NOBODY), (NOBODY, HERE), (HERE,)])
+async def test_one_address_that_answers_is_enough(
+    addresses: tuple[str, ...], port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, *addresses)
+    before = still_open()
+    async with asyncio.timeout(HUNG_SECONDS):
+        with await dial(NAME, port) as connected:
+            assert connected.getpeername() == (HERE, port)
+    assert still_open() == before
+
+
+async def test_where_none_answers_the_error_says_so(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, NOBODY, NOBODY)
+    before = still_open()
+    with pytest.raises(ConnectionRefusedError):
+        await dial(NAME, port)
+    assert still_open() == before
