@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import IO
 import aiohttp
 
 from runtime.handoff import fabric
+from tandem.conformance.ports import free_port
 
 START_SECONDS = 120.0
 
@@ -27,15 +27,15 @@ class WorkerError(Exception):
 @asynccontextmanager
 async def worker(model: str, host: str, log: Path) -> AsyncIterator[tuple[str, str]]:
     """Yield URL and key of a worker at ``host``, which the endpoint must be able to reach."""
-    port, side_channel, key = _free_port(host), _free_port(host), secrets.token_urlsafe(16)
     config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer"}
-    command = ["serve", model, f"--host={host}", f"--port={port}", f"--kv-transfer-config={json.dumps(config)}"]
-    environment = os.environ | {
-        fabric.SIDE_CHANNEL_HOST: host,
-        fabric.SIDE_CHANNEL_PORT: str(side_channel),
-        "VLLM_API_KEY": key,
-    }
-    with log.open("wb") as told:
+    key = secrets.token_urlsafe(16)
+    with free_port(host) as port, free_port(host) as side_channel, log.open("wb") as told:
+        command = ["serve", model, f"--host={host}", f"--port={port}", f"--kv-transfer-config={json.dumps(config)}"]
+        environment = os.environ | {
+            fabric.SIDE_CHANNEL_HOST: host,
+            fabric.SIDE_CHANNEL_PORT: str(side_channel),
+            "VLLM_API_KEY": key,
+        }
         process = await _start(command, environment, told)
         try:
             url = f"http://{host}:{port}"
@@ -65,9 +65,3 @@ async def _until_healthy(url: str, process: asyncio.subprocess.Process, log: Pat
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.1)
     raise WorkerError(f"the worker ended with status {process.returncode}: {log.read_text()[-500:]}")
-
-
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.choose import asked, start
 from tandem.conformance.parties import FREE_WITHIN_SECONDS, BreachError, Parties
+from tandem.conformance.ports import free_port
 
 _TOKENS = 34
 _LEASE_SECONDS = 30
@@ -39,31 +39,33 @@ async def check(parties: Parties) -> None:
 @asynccontextmanager
 async def _odd_worker(host: str) -> AsyncIterator[tuple[dict[str, Any], Agent]]:
     """Serve the handshake of a worker whose KV has an order of axes that nobody has."""
-    agent, port = start(asked(os.environ), f"odd-{uuid.uuid4()}", host=host), _free_port(host)
+    agent = start(asked(os.environ), f"odd-{uuid.uuid4()}", host=host)
     try:
         region = np.zeros((4, 4096), np.uint8)
         agent.register(region)
         payload = NixlHandshakePayload(
             compatibility_hash="", agent_metadata_bytes=msgspec.msgpack.encode(_metadata(agent, region.ctypes.data))
         )
-        async with sidechannel.listener(host, port) as channel:
-            serving = asyncio.create_task(sidechannel.serve(channel, {(0, 0): payload}))
-            yield (
-                {
-                    fields.REMOTE_ENGINE_ID: agent.name,
-                    fields.REMOTE_REQUEST_ID: uuid.uuid4().hex,
-                    fields.REMOTE_HOST: host,
-                    fields.REMOTE_PORT: port,
-                    fields.REMOTE_BLOCK_IDS: [[3, 1, 2]],
-                    fields.REMOTE_NUM_TOKENS: _TOKENS,
-                    # which tells how the handshake is asked for: with a pipeline rank
-                    fields.REMOTE_BLOCKS_EXPIRY_TIME: time.time() + _LEASE_SECONDS,
-                },
-                agent,
-            )
-            serving.cancel()
+        with free_port(host) as port:
+            async with sidechannel.listener(host, port) as channel:
+                serving = asyncio.create_task(sidechannel.serve(channel, {(0, 0): payload}))
+                yield _params(agent.name, host, port), agent
+                serving.cancel()
     finally:
         agent.close()
+
+
+def _params(engine: str, host: str, port: int) -> dict[str, Any]:
+    return {
+        fields.REMOTE_ENGINE_ID: engine,
+        fields.REMOTE_REQUEST_ID: uuid.uuid4().hex,
+        fields.REMOTE_HOST: host,
+        fields.REMOTE_PORT: port,
+        fields.REMOTE_BLOCK_IDS: [[3, 1, 2]],
+        fields.REMOTE_NUM_TOKENS: _TOKENS,
+        # which tells how the handshake is asked for: with a pipeline rank
+        fields.REMOTE_BLOCKS_EXPIRY_TIME: time.time() + _LEASE_SECONDS,
+    }
 
 
 def _metadata(agent: Agent, address: int) -> NixlAgentMetadata:
@@ -92,9 +94,3 @@ async def _require_told(agent: Agent, message: bytes) -> None:
         raise BreachError(
             f"the worker was not told within {FREE_WITHIN_SECONDS:g} s that it may free blocks"
         ) from error
-
-
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -24,6 +24,7 @@ from runtime.handoff import settings
 from runtime.handoff.contract import CHAT_COMPLETIONS
 from tandem.spec.admission import Admission
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 from tests.runtime.gateway.standin_peers import CHUNKS, DecodePeer, serving
 
 ADDRESS = "127.45.6.7"
@@ -85,19 +86,17 @@ async def decode(aws: dict[str, str]) -> AsyncIterator[tuple[DecodePeer, dict[st
     app.router.add_get("/task", metadata)
     async with serving(app) as server:
         url = f"http://127.0.0.1:{server.port}"
-        with socket.create_server((ADDRESS, 0)) as free, socket.create_server((ADDRESS, 0)) as other:
-            port, metrics_port = free.getsockname()[1], other.getsockname()[1]
         yield (
             peer,
             {
                 settings.DEPLOYMENT: "small",
-                settings.METRICS_PORT: str(metrics_port),
+                settings.METRICS_PORT: str(free_port(ADDRESS)),
                 settings.GATEWAY_NAMESPACE: "small.internal",
                 settings.GATEWAY_SERVICE: "gateway",
                 settings.MODEL: "m",
                 settings.MAX_MODEL_LEN: "4096",
                 settings.ADMISSION: json.dumps({**Admission().model_dump(), "gateways": 1}),
-                settings.LISTEN_PORT: str(port),
+                settings.LISTEN_PORT: str(free_port(ADDRESS)),
                 **aws,
                 settings.DECODE_PROVIDER: "openai",
                 settings.DECODE_ENDPOINTS: url,

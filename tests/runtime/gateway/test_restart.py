@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,6 +33,7 @@ from runtime.handoff.worker_status import State
 from runtime.prefill import status
 from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.status import Identity, Status
+from tests.ports import free_port
 from tests.runtime.gateway.standin_peers import HOST, DecodePeer, PrefillPeer, serving
 
 CHAT = Chat(
@@ -43,12 +43,6 @@ CHAT = Chat(
     max_tokens=1,
     prompt_tokens=1,
 )
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def attempt() -> Attempt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -17,6 +16,7 @@ from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload, listener, serve
 from runtime.handoff.sidechannel import fetch as fetch_in_time
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 
 fetch = partial(fetch_in_time, timeout=HUNG_SECONDS)
 
@@ -45,9 +45,7 @@ def payload(metadata: object = METADATA) -> NixlHandshakePayload:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server((HOST, 0)) as taken:
-        number: int = taken.getsockname()[1]
-    return number
+    return free_port(HOST)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,9 +142,3 @@ def metadata(host: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
-
-
-def free_port() -> int:
-    with socket.create_server((ADDRESS, 0)) as free:
-        port: int = free.getsockname()[1]
-    return port

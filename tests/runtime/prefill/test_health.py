@@ -16,7 +16,8 @@ from runtime.prefill.health import KNOWN_SECONDS, healthy
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.status import Identity, Status
-from tests.runtime.prefill.conftest import ADDRESS, free_port
+from tests.ports import free_port
+from tests.runtime.prefill.conftest import ADDRESS
 
 CERTIFICATE = Certificate.issue(ADDRESS)
 
@@ -51,7 +52,7 @@ async def checked(metadata: str, port: int, *arguments: str) -> tuple[int | None
 async def test_the_program_asks_the_workers_own_port(metadata: str) -> None:
     keys = WorkerKeys({}, lambda _: None)
     told = Identity(address=ADDRESS, digest=CERTIFICATE.digest, api_key="hidden", keys=keys, versions={})
-    about, port = Status(State.STARTING), free_port()
+    about, port = Status(State.STARTING), free_port(ADDRESS)
     async with status.serving(about, told, CERTIFICATE.server(), port):
         assert await checked(metadata, port, "60") == (1, "")
         about.state = State.COMPILING

@@ -15,7 +15,8 @@ import pytest
 from runtime.handoff import fabric, settings
 from runtime.prefill.instance import ENDPOINT_VARIABLE
 from tests.patience import HUNG_SECONDS
-from tests.runtime.prefill.conftest import ADDRESS, client, free_port, health
+from tests.ports import free_port
+from tests.runtime.prefill.conftest import ADDRESS, client, health
 
 OPENSSL = str(shutil.which("openssl"))
 VLLM = f"""#!{sys.executable}
@@ -62,7 +63,7 @@ def task(path: str, metadata: str, secret: str, aws_environment: dict[str, str])
         settings.WORKER_SECRET_ARN: secret,
         settings.DEPLOYMENT: "small",
         settings.STAGE: "prefill",
-        settings.STATUS_PORT: str(free_port()),
+        settings.STATUS_PORT: str(free_port(ADDRESS)),
         settings.START_SECONDS: "120",
         settings.WARM_START_SECONDS: "120",
         settings.DRAIN_SECONDS: "5",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 
 ADDRESS = "127.45.6.9"
 UNVERIFIED = ssl._create_unverified_context()  # noqa: S323 - the certificate is of a process that this test starts
@@ -137,12 +137,6 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)  # polled, since nothing announces it
 
 
-def port() -> int:
-    with socket.create_server((ADDRESS, 0)) as free:
-        number: int = free.getsockname()[1]
-    return number
-
-
 Start = Callable[..., Worker]
 
 
@@ -160,7 +154,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         kill: float = HUNG_SECONDS,
         healthy: bool = True,
     ) -> Worker:
-        api, status = port(), port()
+        api, status = free_port(ADDRESS), free_port(ADDRESS)
         command = [sys.executable, "-c", VLLM, str(tmp_path), ADDRESS, str(api)]
         limits = map(str, (start, cold, drain, silent, kill))
         arguments = [ADDRESS, str(api), str(status), *limits, *command]

@@ -23,6 +23,7 @@ from tandem.rehearsal.launch import Launcher, Machine, healthy, listening
 from tandem.rehearsal.processes import Process, Processes
 from tandem.rehearsal.tasks import Task
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 SHOW = "import os, sys; print(repr((dict(os.environ), os.getcwd(), sys.argv[1:])))"
@@ -185,8 +186,8 @@ def test_what_speaks_no_http_is_not_healthy(reply: bytes) -> None:
 
 
 def test_listening_is_accepting_connections() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = listener.getsockname()[1]
+    taken = free_port()
+    with socket.create_server(("127.0.0.1", taken)):
         assert listening("127.0.0.1", taken)
     assert not listening("127.0.0.1", taken)
     assert not healthy(f"http://127.0.0.1:{taken}/health")

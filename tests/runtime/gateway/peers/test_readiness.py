@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,16 +19,11 @@ from runtime.handoff.worker_status import READY, State
 from runtime.prefill import status
 from runtime.prefill.keys import WorkerKeys
 from runtime.prefill.status import Identity, Status
+from tests.ports import free_port
 from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, serving
 
 KEYS = ("new", "old")
 OTHER = Certificate.issue(HOST)
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @asynccontextmanager

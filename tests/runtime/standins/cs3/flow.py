@@ -7,7 +7,6 @@ import io
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from runtime.handoff import contract, fields, ticket
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.ticket import Ticket
 from tests.patience import HUNG_SECONDS, LONG_SECONDS
+from tests.ports import free_port
 
 MODEL = "public-name"
 DECODE_KEY = "decode-key"
@@ -153,13 +153,6 @@ def signed(params: dict[str, Any], reservation: str, *, key: str = TICKET_KEY, *
     token = ticket.sign(Ticket.for_params(params, **usual | claims), key.encode())
     seal = {fields.SEAL: found} if (found := ticket.seal_of(params)) else {}
     return params | {fields.TANDEM: seal | {fields.TICKET: token}}
-
-
-def free_port(host: str) -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server((host, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @contextmanager

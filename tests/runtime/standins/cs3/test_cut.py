@@ -18,7 +18,8 @@ import pytest
 from runtime.handoff import fields, settings, sidechannel
 from runtime.handoff.sidechannel import NixlHandshakePayload
 from runtime.handoff.transport.choose import Transport
-from tests.runtime.standins.cs3.flow import Gateway, emulator, free_port, prefill_worker, signed
+from tests.ports import free_port
+from tests.runtime.standins.cs3.flow import Gateway, emulator, prefill_worker, signed
 
 pytestmark = pytest.mark.rehearsal
 

@@ -15,7 +15,8 @@ import pytest
 from runtime.handoff import contract, fields, sidechannel
 from runtime.handoff.contract import STATUS, Code
 from tests.patience import HUNG_SECONDS
-from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, emulator, free_port, prefill_worker, signed
+from tests.ports import free_port
+from tests.runtime.standins.cs3.flow import DECODE_KEY, Gateway, chat_body, emulator, prefill_worker, signed
 
 pytestmark = pytest.mark.rehearsal
 

@@ -20,6 +20,7 @@ from runtime.handoff.contract import STATUS, Code
 from runtime.handoff.sidechannel import NixlAgentMetadata, NixlHandshakePayload
 from runtime.handoff.transport.nixl import NixlAgent
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 from tests.runtime.standins.cs3.flow import (
     DECODE_KEY,
     MODEL,
@@ -28,7 +29,6 @@ from tests.runtime.standins.cs3.flow import (
     Gateway,
     chat_body,
     emulator,
-    free_port,
     signed,
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -24,16 +23,11 @@ from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm.flags import read
 from runtime.standins.vllm.serving import bind, serving
 from tests.patience import HUNG_SECONDS, LONG_SECONDS
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 KEY = "worker-key"
 PREFILL = {"temperature": 0, "max_tokens": 1, fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def kv_config(lease: int = LONG_SECONDS) -> str:

@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 
 from tests.patience import HUNG_SECONDS
-from tests.runtime.standins.vllm.conftest import HOST, Client, environment, free_port, kv_config
+from tests.ports import free_port
+from tests.runtime.standins.vllm.conftest import HOST, Client, environment, kv_config
 
 PROGRAM = [sys.executable, "-m", "runtime.standins.vllm", "serve", "org/model", f"--host={HOST}"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from runtime.prefill.status import Identity, Status
 from tandem.doctor.result import Result, Verdict
 from tests.documents import deployment
 from tests.patience import HUNG_SECONDS
+from tests.ports import free_port
 from tests.tandem.doctor.accounts import DENIED, answering, client, judge, rows
 
 DISCOVERY, SERVICE, SECRET = "AWS::ServiceDiscovery::Service", "AWS::ECS::Service", "AWS::SecretsManager::Secret"
@@ -30,8 +30,7 @@ def worker(
     state: State = State.READY, provider: str | None = None, versions: Mapping[str, str] | None = None, key: str = KEY
 ) -> Iterator[int]:
     """Serve a worker's status port on this machine as its supervisor does, and yield the port."""
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port(HOST)
     certificate, loop, up = Certificate.issue(HOST), asyncio.new_event_loop(), threading.Event()
     ended = asyncio.Event()
 
