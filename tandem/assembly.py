@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tandem.rehearsal.cdk import Cdk
+from tandem.rehearsal.deploy.cdk import Cdk
 
 Template = dict[str, Any]
 """One CloudFormation template."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+_TESTS = Path(__file__).parent
+
 # property tests hold what the code does, not how fast
 settings.register_profile(
     "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -22,9 +24,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one process run all tests of a folder: they share what a session starts, and loopback addresses."""
+    """Have one process run what is below one conftest.py: it shares what a session starts, and loopback addresses."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path.parent)))
+        item.add_marker(pytest.mark.xdist_group(str(_area(item.path.parent))))
+
+
+def _area(folder: Path) -> Path:
+    """Return the innermost of the folders around tests that has a conftest.py but this one; without any, their own."""
+    shared = [each for each in (folder, *folder.parents) if _TESTS in each.parents and (each / "conftest.py").exists()]
+    return shared[0] if shared else folder
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tandem.changes.consequence import Consequence
 from tandem.changes.deployed import DeployedError, deployed_templates
 from tandem.changes.report import document, text
 from tandem.changes.schemas import SchemaError
-from tandem.rehearsal.cdk import CdkError
+from tandem.rehearsal.deploy.cdk import CdkError
 from tandem.spec.deployment import Deployment
 
 

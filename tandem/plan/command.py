@@ -14,7 +14,7 @@ from tandem.plan.estimate import estimate
 from tandem.plan.prices import price_table
 from tandem.plan.quantities import Quantity, quantities
 from tandem.plan.report import document, text
-from tandem.rehearsal.cdk import CdkError
+from tandem.rehearsal.deploy.cdk import CdkError
 from tandem.simulation.deployed import UnknownFigureError
 from tandem.spec.decode import Cs3, OpenAi
 from tandem.spec.deployment import Deployment

@@ -10,19 +10,19 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from tandem.rehearsal import variants
-from tandem.rehearsal.changes import rehearse_changes
+from tandem.rehearsal.changes import variants
+from tandem.rehearsal.changes.kills import kill_each
+from tandem.rehearsal.changes.life import rehearse_changes
+from tandem.rehearsal.changes.variants import VariantError
+from tandem.rehearsal.clients.prompts import Prompt, default_prompts
 from tandem.rehearsal.cloud.images import ImageError
 from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
 from tandem.rehearsal.errors import RehearsalError
-from tandem.rehearsal.kills import kill_each
-from tandem.rehearsal.programs import ProgramError, require_stand_in
-from tandem.rehearsal.prompts import Prompt, default_prompts
+from tandem.rehearsal.machine.programs import ProgramError, require_stand_in
+from tandem.rehearsal.machine.workspace import WorkspaceError, workspace
 from tandem.rehearsal.report import Report
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import Service
-from tandem.rehearsal.variants import VariantError
-from tandem.rehearsal.workspace import WorkspaceError, workspace
+from tandem.rehearsal.tasks.service import Service
 from tandem.spec.deployment import Deployment
 
 _INTERRUPTED = 130

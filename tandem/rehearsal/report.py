@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tandem.rehearsal.prompts import Answer
+from tandem.rehearsal.clients.prompts import Answer
 
 
 @dataclass(slots=True)

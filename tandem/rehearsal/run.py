@@ -13,20 +13,20 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tandem.rehearsal import stacks
+from tandem.rehearsal.checks.published import printed, require_published
+from tandem.rehearsal.checks.traces import require_traces
+from tandem.rehearsal.clients.prompts import Answer, Prompt, ask
+from tandem.rehearsal.clients.reference import single_process
+from tandem.rehearsal.clients.route import NAME, AgentCoreRoute, deployed_route
 from tandem.rehearsal.cloud import preconditions
 from tandem.rehearsal.cloud.server import EmbeddedCloud
+from tandem.rehearsal.deploy import stacks
+from tandem.rehearsal.deploy.site import Site, site
 from tandem.rehearsal.errors import RehearsalError
-from tandem.rehearsal.functions import run_scheduled
-from tandem.rehearsal.programs import TEXT
-from tandem.rehearsal.prompts import Answer, Prompt, ask
-from tandem.rehearsal.published import printed, require_published
-from tandem.rehearsal.reference import single_process
+from tandem.rehearsal.machine.programs import TEXT
 from tandem.rehearsal.report import Report, phase_table, prompt_entry
-from tandem.rehearsal.route import NAME, AgentCoreRoute, deployed_route
-from tandem.rehearsal.service import Service, serving
-from tandem.rehearsal.site import Site, site
-from tandem.rehearsal.traces import require_traces
+from tandem.rehearsal.tasks.functions import run_scheduled
+from tandem.rehearsal.tasks.service import Service, serving
 from tandem.spec.deployment import Deployment
 
 Hold = Callable[[Service, EmbeddedCloud], None]

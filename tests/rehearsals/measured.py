@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.gateway.admission.limits import Capacity, Limits
 from tandem.catalog.models import Heads, models
-from tandem.rehearsal.prompts import Answer
-from tandem.rehearsal.service import Service
+from tandem.rehearsal.clients.prompts import Answer
+from tandem.rehearsal.tasks.service import Service
 from tandem.simulation.deployed import UNBOUNDED
 from tandem.simulation.site import Pool, Site, Wafers
 from tandem.sizing.worker import Worker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from openai import APIError
 
-from tandem.rehearsal.service import Service
+from tandem.rehearsal.tasks.service import Service
 from tests.patience import HUNG_SECONDS
 from tests.rehearsals.test_kills import LONG, ask, becomes, metric, rehearsed, victim
 

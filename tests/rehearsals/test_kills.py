@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from openai import APIError, DefaultHttpxClient, OpenAI
 
-from tandem.rehearsal.processes import Process
+from tandem.rehearsal.machine.processes import Process
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import Service
+from tandem.rehearsal.tasks.service import Service
 from tandem.spec.read import parse
 from tests.patience import HUNG_SECONDS, LONG_SECONDS
 

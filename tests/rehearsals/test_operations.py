@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tandem.rehearsal.deploy.site import Site
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import serving
-from tandem.rehearsal.site import Site
+from tandem.rehearsal.tasks.service import serving
 from tandem.spec.read import read
 
 pytestmark = pytest.mark.rehearsal

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 import pytest
 
-from tandem.rehearsal.prompts import Answer, Prompt, ask
+from tandem.rehearsal.clients.prompts import Answer, Prompt, ask
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import Service
+from tandem.rehearsal.tasks.service import Service
 from tandem.simulation.replay import replay
 from tandem.spec.read import parse
 from tandem.traces.synthetic import Synthetic, generate

@@ -13,8 +13,8 @@ from runtime.gateway.peers.workers import Address, Worker
 from runtime.handoff import settings
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import Service
-from tandem.rehearsal.tasks import Task, deployed_tasks
+from tandem.rehearsal.tasks.service import Service
+from tandem.rehearsal.tasks.task import Task, deployed_tasks
 from tandem.spec.read import parse
 from tests.rehearsals.test_kills import ROOT, ask
 

@@ -16,13 +16,14 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.handoff import contract
-from tandem.rehearsal.endpoint import Endpoint
-from tandem.rehearsal.prompts import Answer, Prompt
-from tandem.rehearsal.prompts import ask as asked
-from tandem.rehearsal.published import printed_object
-from tandem.rehearsal.reference import single_process
+from tandem.rehearsal.checks.published import printed_object
+from tandem.rehearsal.clients.prompts import Answer, Prompt
+from tandem.rehearsal.clients.prompts import ask as asked
+from tandem.rehearsal.clients.reference import single_process
 from tandem.rehearsal.run import Rehearsal
-from tandem.rehearsal.service import Service
+from tandem.rehearsal.tasks.endpoint import Endpoint
+from tandem.rehearsal.tasks.part import EndpointPart
+from tandem.rehearsal.tasks.service import Service
 from tandem.spec.read import parse
 from tests.patience import HUNG_SECONDS
 from tests.rehearsals.test_kills import ROOT
@@ -93,7 +94,7 @@ def _filled(service: Service) -> Iterator[str]:
 
 
 def _endpoint(service: Service) -> Endpoint:
-    [found] = [part.where for part in service.parts if isinstance(part.where, Endpoint) and part.where.ticket_key]
+    [found] = [part.endpoint for part in service.parts if isinstance(part, EndpointPart) and part.endpoint.ticket_key]
     return found
 
 

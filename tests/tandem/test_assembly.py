@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tandem.assembly import AssemblyError, read_templates, templates_of
-from tandem.rehearsal.cdk import CdkError
+from tandem.rehearsal.deploy.cdk import CdkError
 
 ROOT = Path(__file__).parents[2]
 

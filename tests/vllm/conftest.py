@@ -20,7 +20,7 @@ from runtime.gateway.peers.readiness import ready
 from runtime.gateway.peers.workers import Address, Worker
 from runtime.standins.engine.engine import Engine
 from tandem.rehearsal.cloud.server import EmbeddedCloud
-from tandem.rehearsal.processes import Processes
+from tandem.rehearsal.machine.processes import Processes
 from tests import instance_metadata
 from tests.vllm import checkpoint, programs
 from tests.vllm.client import Client

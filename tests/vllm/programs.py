@@ -22,7 +22,7 @@ from runtime.handoff.kv import description, layout
 from runtime.handoff.kv.attention import Heads, Rope
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.prefill.instance import ENDPOINT_VARIABLE
-from tandem.rehearsal.processes import Program
+from tandem.rehearsal.machine.processes import Program
 from tandem.spec.admission import Admission
 from tandem.spec.gateway import Routing
 from tandem.spec.instances import INSTANCE_TYPES

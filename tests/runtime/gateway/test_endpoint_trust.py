@@ -13,7 +13,7 @@ from runtime.gateway.http.client import HttpClient
 from runtime.gateway.peers.upstream import NotSentError
 from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS
-from tandem.rehearsal import certificates
+from tandem.rehearsal.machine import certificates
 from tests.runtime.gateway.standin_peers import HOST, DecodePeer, serving
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tandem.rehearsal.certificates import Certificate
+from tandem.rehearsal.machine.certificates import Certificate
 
 Reply = tuple[int, Mapping[str, str], str]
 """Status, headers, body."""

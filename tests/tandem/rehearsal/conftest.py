@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tandem.rehearsal.agent import HostAgent, Placement
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.server import EmbeddedCloud
-from tandem.rehearsal.tasks import Task, deployed_tasks
+from tandem.rehearsal.tasks.agent import HostAgent, Placement
+from tandem.rehearsal.tasks.task import Task, deployed_tasks
 from tests.tandem.rehearsal.deployed import create, resources
 
 

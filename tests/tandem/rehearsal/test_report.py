@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tandem.rehearsal.prompts import Answer, Prompt
+from tandem.rehearsal.clients.prompts import Answer, Prompt
 from tandem.rehearsal.report import Report, phase_table, prompt_entry, table
 
 SHORT = Answer(

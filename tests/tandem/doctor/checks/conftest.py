@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from tandem.rehearsal.certificates import Certificate, issue
+from tandem.rehearsal.machine.certificates import Certificate, issue
 
 
 @pytest.fixture(autouse=True)

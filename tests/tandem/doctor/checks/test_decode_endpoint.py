@@ -10,7 +10,7 @@ import pytest
 
 from runtime.handoff import settings
 from tandem.doctor.result import Result, Verdict
-from tandem.rehearsal.certificates import Certificate
+from tandem.rehearsal.machine.certificates import Certificate
 from tests.documents import deployment
 from tests.tandem.doctor.accounts import answering, client, judge, outputs
 from tests.tandem.doctor.servers import Reply, serving

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tandem.doctor.result import Result, Verdict
-from tandem.rehearsal.certificates import Certificate
+from tandem.rehearsal.machine.certificates import Certificate
 from tests.documents import deployment
 from tests.tandem.doctor.accounts import ACCOUNT, client, judge
 from tests.tandem.doctor.servers import Reply, serving

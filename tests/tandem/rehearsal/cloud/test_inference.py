@@ -13,9 +13,9 @@ import pytest
 from openai import APIStatusError, DefaultHttpxClient, OpenAI
 from openai.types.chat import ChatCompletionChunk
 
+from tandem.rehearsal.clients.route import AgentCoreRoute, deployed_route
 from tandem.rehearsal.cloud import preconditions
 from tandem.rehearsal.cloud.inference_route import NoRouteError, route
-from tandem.rehearsal.route import AgentCoreRoute, deployed_route
 from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
 

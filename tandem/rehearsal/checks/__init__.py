@@ -1,0 +1,1 @@
+"""What the deployment's programs told its monitoring."""

@@ -1,0 +1,1 @@
+"""Real clients of what was deployed, and what they ought to read."""

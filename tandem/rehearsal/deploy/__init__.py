@@ -1,0 +1,1 @@
+"""The CDK's CLI against the embedded account, and what CloudFormation did."""
