@@ -35,6 +35,7 @@ class NetworkStack(DeploymentStack):
             private_subnets=network.private_subnets,
             artifacts=storage.artifacts.bucket,
             weights=deployment.model.weights,
+            tokenizer=deployment.model.tokenizer,
             workers=any(stages(deployment)),
         )
         self.vpc = network.vpc

@@ -56,6 +56,7 @@ def config(port: int) -> GatewayConfig:
         region="us-east-2",
         model=MODEL,
         max_model_len=4096,
+        tokenizer=None,
         port=port,
         metrics_port=1,
         namespace="unused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import Aws, CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -83,6 +83,8 @@ class GatewayService(Construct):
             access_logs=access_logs,
             service=self.service,
         )
+        if deployment.model.tokenizer_file:
+            self._count_by(deployment.model.tokenizer_file)
         if deployment.gateway.spill_over:
             self._spill_over_to(deployment.gateway.spill_over)
         if deployment.gateway.scales:
@@ -117,6 +119,14 @@ class GatewayService(Construct):
         )
         self._use_secret(settings.AGENTCORE_SECRET_ARN, secret)
         return secret
+
+    def _count_by(self, tokenizer: str) -> None:
+        """Let the tasks read the model's tokenizer, an S3 URI."""
+        self.container.add_environment(settings.TOKENIZER, tokenizer)
+        arn = f"arn:{Aws.PARTITION}:s3:::{tokenizer.removeprefix('s3://')}"
+        self.container.task_definition.add_to_task_role_policy(
+            iam.PolicyStatement(actions=["s3:GetObject"], resources=[arn])
+        )
 
     def _spill_over_to(self, spare: SpillOver) -> None:
         port = ec2.Port.tcp(urlsplit(spare.endpoint).port or 443)

@@ -72,8 +72,8 @@ _WORKERS = {
 class PrivateEndpoints(Construct):
     """Hold VPC endpoints for the AWS APIs that tasks call, each with a policy: this account's callers and resources.
 
-    Through the S3 endpoint lead the ways to ``artifacts``, to ``weights`` (an S3 URI) and to ECR's own bucket of image
-    layers; no other bucket is reached from the VPC's private subnets.
+    Through the S3 endpoint lead the ways to ``artifacts``, to ``weights`` and ``tokenizer`` (S3 URIs) and to ECR's own
+    bucket of image layers; no other bucket is reached from the VPC's private subnets.
     """
 
     def __init__(
@@ -86,13 +86,14 @@ class PrivateEndpoints(Construct):
         private_subnets: Sequence[ec2.SubnetSelection],
         artifacts: s3.IBucket,
         weights: str | None,
+        tokenizer: str | None,
         workers: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         bucket = vpc.add_gateway_endpoint(
             "S3", service=ec2.GatewayVpcEndpointAwsService.S3, subnets=list(private_subnets)
         )
-        for statement in _buckets(artifacts, weights):
+        for statement in _buckets(artifacts, weights, tokenizer):
             bucket.add_to_policy(statement)
         group = ec2.SecurityGroup(self, "Group", vpc=vpc, allow_all_outbound=False, description="callers of AWS APIs")
         group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.HTTPS)
@@ -102,7 +103,7 @@ class PrivateEndpoints(Construct):
                 endpoint.add_to_policy(way.statement())
 
 
-def _buckets(artifacts: s3.IBucket, weights: str | None) -> list[iam.PolicyStatement]:
+def _buckets(artifacts: s3.IBucket, weights: str | None, tokenizer: str | None) -> list[iam.PolicyStatement]:
     own = {"StringEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID}}
     layers = f"arn:{Aws.PARTITION}:s3:::prod-{Aws.REGION}-starport-layer-bucket/*"
     everyone = [iam.AnyPrincipal()]
@@ -117,13 +118,16 @@ def _buckets(artifacts: s3.IBucket, weights: str | None) -> list[iam.PolicyState
         ),
     ]
     listed = [artifacts.bucket_arn]
+    read = []
     if weights:
         bucket, _, prefix = weights.removeprefix("s3://").partition("/")
-        arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
-        objects = [f"{arn}/{prefix}/*"]
-        listed.append(arn)
+        listed.append(f"arn:{Aws.PARTITION}:s3:::{bucket}")
+        read.append(f"{listed[-1]}/{prefix}/*")
+    if tokenizer:
+        read.append(f"arn:{Aws.PARTITION}:s3:::{tokenizer.removeprefix('s3://')}")
+    if read:
         statements.append(
-            iam.PolicyStatement(principals=everyone, actions=["s3:GetObject"], resources=objects, conditions=own)
+            iam.PolicyStatement(principals=everyone, actions=["s3:GetObject"], resources=read, conditions=own)
         )
     listing = ["s3:GetBucketLocation", "s3:ListBucket"]
     return [*statements, iam.PolicyStatement(principals=everyone, actions=listing, resources=listed, conditions=own)]

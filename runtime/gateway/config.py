@@ -106,7 +106,7 @@ _PROVIDERS: Mapping[str, type[Cs3Config] | type[VllmConfig] | type[OpenAIConfig]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayConfig:
-    """Configure the gateway: ``model`` is the public name, secrets are named by their ARN.
+    """Configure the gateway: ``model`` is the public name, secrets are named by their ARN, ``tokenizer`` by S3's URI.
 
     ``service`` of ``namespace`` is where ECS registers the gateway's own tasks in Cloud Map.
     """
@@ -115,6 +115,7 @@ class GatewayConfig:
     region: str
     model: str
     max_model_len: int
+    tokenizer: str | None
     port: int
     metrics_port: int
     namespace: str
@@ -134,6 +135,7 @@ class GatewayConfig:
             region=required(environment, "AWS_REGION"),
             model=required(environment, settings.MODEL),
             max_model_len=required_int(environment, settings.MAX_MODEL_LEN),
+            tokenizer=environment.get(settings.TOKENIZER) or None,
             port=_port(environment, settings.LISTEN_PORT),
             metrics_port=_port(environment, settings.METRICS_PORT),
             namespace=required(environment, settings.GATEWAY_NAMESPACE),

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.gateway.access import keys
 from runtime.gateway.access.secrets import Secrets
@@ -20,6 +21,7 @@ from runtime.gateway.api.scrape import scraped
 from runtime.gateway.assembly import answering
 from runtime.gateway.config import GatewayConfig
 from runtime.gateway.peers.replicas import Replicas
+from runtime.gateway.request.tokenizer import Tokenizer, TokenizerError
 from runtime.gateway.telemetry import log, tracing
 from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff import periods
@@ -41,6 +43,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
         loop.add_signal_handler(number, stopped.set)
     secrets = Secrets(_client("secretsmanager"))
     known = _tenants(config, secrets)
+    tokenizer = await asyncio.to_thread(_tokenizer, config.tokenizer) if config.tokenizer else None
     metrics = Metrics(deployment=config.deployment, model=config.model)
     cloud_map, at_first = _client("servicediscovery"), config.admission.gateways
     replicas = Replicas(cloud_map, namespace=config.namespace, service=config.service, at_first=at_first)
@@ -54,7 +57,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
         scraped(metrics.exposition, host, config.metrics_port),
         answering(config, metrics, secrets, replicas, _client) as chosen,
     ):
-        gateway = Gateway(config, chosen, metrics, known, lambda: replicas.count)
+        gateway = Gateway(config, chosen, metrics, known, lambda: replicas.count, tokenizer)
         server = gateway.server()
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target
@@ -67,6 +70,18 @@ async def serve(config: GatewayConfig, host: str) -> None:
             gateway.stopping.begin(DRAIN_SECONDS)
         finally:
             await server.stop(DRAIN_SECONDS + _LAST_WORDS_SECONDS)
+
+
+def _tokenizer(uri: str) -> Tokenizer | None:
+    """Return the model's tokenizer, None where it cannot be had: prompts are estimated then, and no client waits."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        tokenizer = Tokenizer.read(_client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (BotoCoreError, ClientError, TokenizerError) as error:
+        log.write("tokenizer_unusable", source=uri, reason=f"{error}: prompts are estimated")
+        return None
+    log.write("tokenizer", source=uri, sha256=tokenizer.digest)
+    return tokenizer
 
 
 def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[Tenant]]:

@@ -93,8 +93,7 @@ class Rehearsal:
         gateway = self.deployment.gateway
         if gateway.certificate_arn and gateway.domain:
             preconditions.certificate(gateway.certificate_arn, gateway.domain)
-        if self.deployment.model.weights:
-            preconditions.weights(here.aws, self.deployment.model.weights)
+        preconditions.model(here.aws, self.deployment.model)
         self.say("deploying")
         with self.timed("deploy"):
             here.cdk.deploy()

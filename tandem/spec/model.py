@@ -8,6 +8,13 @@ from pydantic import Field, StringConstraints
 
 from tandem.spec.section import Section
 
+TokenizerUri = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.()-]+)*/[A-Za-z0-9!_.()-]+\.json$",
+        max_length=1000,
+    ),
+]
 WeightsUri = Annotated[
     str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.()-]+)+$", max_length=1000)
 ]
@@ -30,3 +37,16 @@ class Model(Section):
             "default: workers fetch from the Hugging Face hub"
         ),
     ] = None
+    tokenizer: Annotated[
+        TokenizerUri | None,
+        Field(
+            description="the model's tokenizer.json in a bucket, by which the gateway counts prompts; default: that "
+            "beside the weights, and without weights prompts are estimated"
+        ),
+    ] = None
+
+    @property
+    def tokenizer_file(self) -> str | None:
+        """Where the tokenizer is, None where the deployment has none."""
+        beside = f"{self.weights}/tokenizer.json" if self.weights else None
+        return self.tokenizer or beside

@@ -29,6 +29,8 @@ from runtime.gateway.peers.upstream import Response
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.request import chat as bodies
 from runtime.gateway.request.chat import Chat
+from runtime.gateway.request.counting import Counter
+from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.telemetry import tracing
 from runtime.gateway.telemetry.metrics import Metrics
@@ -44,7 +46,10 @@ _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a pee
 
 
 class Gateway:
-    """Answer the gateway's routes to the tenants that ``known`` returns, as one of ``replicas`` tasks."""
+    """Answer the gateway's routes to the tenants that ``known`` returns, as one of ``replicas`` tasks.
+
+    Prompts are counted by ``tokenizer``, and estimated without one.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Gateway:
         metrics: Metrics,
         known: Callable[[], Iterable[Tenant]],
         replicas: Callable[[], int],
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self._config = config
         self._known = known
@@ -60,6 +66,8 @@ class Gateway:
         self._metrics = metrics
         self.stopping = Stopping()
         self.bodies = Bodies(config.admission.bodies_bytes)
+        decisive = min(config.thresholds.new_tokens, config.admission.prompt_tokens or config.max_model_len)
+        self._counter = Counter(tokenizer, max_model_len=config.max_model_len, decisive=decisive)
         self._turnstile = Turnstile(config.admission, replicas)
         metrics.admits(lambda: self._turnstile.waiting)
         self._document = DOCUMENT.read_bytes()
@@ -147,7 +155,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
         ends_at = asked.earlier(now + self._config.admission.request_seconds)
-        chat = self._read(body, call, Deadline(ends_at))
+        chat = await self._counted(self._read(body, call, Deadline(ends_at)), call)
         limit = TimeLimit(ends_at, self.stopping)
         self._metrics.streams.rise(1)
         try:
@@ -164,10 +172,14 @@ class Gateway:
             tenant=call.tenant.id,
             model=self._config.model,
             max_model_len=self._config.max_model_len,
-            most_prompt_tokens=self._config.admission.prompt_tokens,
             path=contract.COMPLETIONS if call.request.path == contract.COMPLETIONS else contract.CHAT_COMPLETIONS,
             deadline=deadline,
         )
+
+    async def _counted(self, chat: Chat, call: Call) -> Chat:
+        tokens, how = await self._counter.count(chat)
+        call.record.phases.decided("prompt_tokens", how)
+        return bodies.fitted(chat, tokens, self._config.admission.prompt_tokens)
 
     async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed], span: Span) -> Relayed:
         call.record.trace_id = tracing.trace_id(span)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
 BYTES_PER_TOKEN: Final = 2
-"""Bytes of JSON taken for one prompt token in a reservation.
+"""Bytes of JSON taken for one prompt token where nothing counts tokens.
 
 Byte-pair vocabularies give 3 to 5 bytes a token for English and code, 2 to 3 for most other scripts, so this reserves
 too much rather than too little. The endpoint counts for itself before it decodes.
@@ -42,7 +42,7 @@ class Chat:
     body: Mapping[str, Any]
     max_tokens: int
     prompt_tokens: int
-    """An estimate, for reservation, admission and the choice of a worker."""
+    """What reservation, admission and the choice of a worker take the prompt for: all the room, until it is counted."""
     path: str = contract.CHAT_COMPLETIONS
     """Where peers are asked."""
     received: Sequence[int] = ()
@@ -73,14 +73,13 @@ def read(
     tenant: str,
     model: str,
     max_model_len: int,
-    most_prompt_tokens: int | None = None,
     path: str = contract.CHAT_COMPLETIONS,
     deadline: Deadline = NEVER,
 ) -> Chat:
     """Check and strip a request's body.
 
     Raise ``HandoffError``: ``invalid_request``, ``model_not_found``, or ``context_length_exceeded`` where the answer
-    alone would fill the context, or the prompt takes more than is allowed.
+    alone would fill the context.
     """
     body = stripped(given)
     _check_types(body)
@@ -93,22 +92,27 @@ def read(
     if room < 1:
         message = f"max_tokens is {max_tokens}, the context holds {max_model_len} with the prompt: lower it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
-    estimated = estimate_tokens(body, path)
-    if most_prompt_tokens is not None and estimated > most_prompt_tokens:
-        message = f"the prompt takes about {estimated} tokens, allowed here are {most_prompt_tokens}: shorten it"
-        raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
-    # an estimate must not make the endpoint refuse what fits, so it never exceeds what the answer leaves
-    prompt_tokens = min(room, estimated)
     return Chat(
         request_id=request_id,
         tenant=tenant,
         body=body,
         max_tokens=max_tokens,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=room,
         path=path,
         received=received,
         deadline=deadline,
     )
+
+
+def fitted(chat: Chat, counted: int, most: int | None) -> Chat:
+    """Return the request with its prompt counted; raise ``HandoffError`` (``context_length_exceeded``) beyond ``most``.
+
+    What is counted must not make the endpoint refuse what fits, so it never exceeds what the answer leaves.
+    """
+    if most is not None and counted > most:
+        message = f"the prompt takes about {counted} tokens, allowed here are {most}: shorten it"
+        raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
+    return replace(chat, prompt_tokens=min(chat.prompt_tokens, counted))
 
 
 def asked_tokens(body: Mapping[str, Any]) -> int | None:
@@ -127,11 +131,14 @@ def stripped(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIONS) -> int:
-    """Return about how many tokens a prompt takes, rather too many than too few; token ids are counted."""
+    """Return about how many tokens a prompt of text takes, rather too many than too few."""
     prompt = body["prompt"] if path == contract.COMPLETIONS else [body["messages"], body.get("tools")]
-    if _are_token_ids(prompt):
-        return len(prompt)
     return math.ceil(len(msgspec.json.encode(prompt)) / BYTES_PER_TOKEN)
+
+
+def token_ids(body: Mapping[str, Any], path: str) -> Sequence[int] | None:
+    """Return the ids that a prompt consists of; None where it is text."""
+    return body["prompt"] if path == contract.COMPLETIONS and isinstance(body["prompt"], list) else None
 
 
 def for_prefill(body: Mapping[str, Any], stream: object = None) -> dict[str, Any]:

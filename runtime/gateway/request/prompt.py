@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from runtime.gateway.peers.workers import Prompt
-from runtime.gateway.request.chat import BYTES_PER_TOKEN, Chat
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.prefix import BLOCK_BYTES, block_hashes
 
 
 def described(chat: Chat) -> Prompt:
-    """Return what is known of a prompt without its tokenizer: estimated tokens, hashed blocks, the client's own hint.
+    """Return what is known of a prompt: its tokens, blocks of its text, hashed, and the client's own hint.
 
     ``prompt_cache_key`` is OpenAI's field for requests that share a prefix; a tenant's keys are its own.
     """
@@ -21,6 +21,6 @@ def described(chat: Chat) -> Prompt:
     return Prompt(
         tokens=chat.prompt_tokens,
         blocks=block_hashes(text),
-        block_tokens=BLOCK_BYTES // BYTES_PER_TOKEN,
+        block_tokens=chat.prompt_tokens * BLOCK_BYTES // len(text),
         session=f"{chat.tenant}\0{hint}" if isinstance(hint, str) else None,
     )

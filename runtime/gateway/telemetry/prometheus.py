@@ -49,9 +49,9 @@ class Prometheus:
         self.fill = self._gauge("tandem_decode_reservation_fill", "Share of the endpoint's KV memory reserved.")
         self.waiting = self._gauge("dynamo_frontend_queued_requests", "Requests that wait for their turn.")
         self._gauge("dynamo_frontend_active_requests", "Requests under way.").set_function(lambda: streams.level)
-        self._gauge(
-            "tandem_gateway_queued_prompt_tokens", "Estimated prompt tokens waiting for or inside prefill."
-        ).set_function(lambda: queued.level)
+        self._gauge("tandem_gateway_queued_prompt_tokens", "Prompt tokens waiting for or inside prefill.").set_function(
+            lambda: queued.level
+        )
 
     def ended(self, record: Record, status: int, total_seconds: float, *, failed: bool) -> None:
         """Count one request that ended."""

@@ -12,7 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto.acm.models import CertBundle, acm_backends
 
+from runtime.standins.engine import model_file
+from runtime.standins.engine.gguf_file import GgufFile
+from runtime.standins.engine.tokenizer import Tokenizer
 from tandem.rehearsal.cloud.api import Api
+from tandem.spec.model import Model
 
 
 def certificate(arn: str, domain: str) -> None:
@@ -31,14 +35,24 @@ def certificate(arn: str, domain: str) -> None:
         certificates[arn] = bundle
 
 
-def weights(api: Api, uri: str) -> None:
-    """Have the bucket of ``s3://bucket/prefix`` with one small file below the prefix; engines here bring theirs."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+def model(api: Api, described: Model) -> None:
+    """Have the objects that a deployment names of its model: engines here bring weights and tokenizer of their own."""
+    if described.weights:
+        _store(api, f"{described.weights}/config.json", b"{}")
+    if described.tokenizer_file:
+        small = Tokenizer.from_metadata(GgufFile(model_file.locate()).metadata)
+        _store(api, described.tokenizer_file, small.to_json().encode())
+
+
+def _store(api: Api, uri: str, body: bytes) -> None:
+    """Put an object into a bucket, which is made where there is none."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3 = api.client("s3")
-    # S3 refuses the name of its first region
-    place = {} if api.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": api.region}}
-    s3.create_bucket(Bucket=bucket, **place)
-    s3.put_object(Bucket=bucket, Key=f"{prefix}/config.json", Body=b"{}")
+    if bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
+        # S3 refuses the name of its first region
+        place = {} if api.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": api.region}}
+        s3.create_bucket(Bucket=bucket, **place)
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def _self_signed(domain: str) -> tuple[bytes, bytes]:

@@ -176,3 +176,24 @@ def test_operators_are_told_where_to_call_and_where_tenants_are() -> None:
     [url] = [output["Value"] for key, output in outputs.items() if key.startswith("GatewayUrl")]
     assert url["Fn::Join"][1][0] == "http://"
     assert "Ref" in outputs[settings.TENANTS_OUTPUT]["Value"]
+
+
+def test_prompts_are_counted_by_the_tokenizer_beside_the_weights() -> None:
+    changes = {"model__weights": "s3://weights.example/llama"}
+    assert (
+        named(_container(**changes)["Environment"])[settings.TOKENIZER] == "s3://weights.example/llama/tokenizer.json"
+    )
+    [reading] = [
+        s for s in statements(templates(**changes)["gateway"], "TaskTaskRole") if "s3:GetObject" in s["Action"]
+    ]
+    assert reading["Resource"]["Fn::Join"][1][-1] == ":s3:::weights.example/llama/tokenizer.json"
+
+
+def test_a_tokenizer_of_its_own_comes_before_that_of_the_weights() -> None:
+    changes = {"model__weights": "s3://weights.example/llama", "model__tokenizer": "s3://elsewhere/t.json"}
+    assert named(_container(**changes)["Environment"])[settings.TOKENIZER] == "s3://elsewhere/t.json"
+
+
+def test_without_one_nothing_is_read_from_a_bucket() -> None:
+    assert settings.TOKENIZER not in named(_container()["Environment"])
+    assert "s3:" not in str(statements(templates()["gateway"], "TaskTaskRole"))

@@ -66,3 +66,10 @@ def test_s3_leads_to_the_weights_as_well() -> None:
     assert any("s3:::weights-of-ours/llama/v1/*" in each for each in reading)
     assert "s3:::weights-of-ours" in json.dumps(statements[-1]["Resource"])
     assert "weights-of-ours" not in json.dumps(_s3())
+
+
+def test_s3_leads_to_the_tokenizer_and_nothing_beside_it() -> None:
+    statements = _s3(model__tokenizer="s3://tokenizers-of-ours/llama/tokenizer.json")
+    reading = [json.dumps(s["Resource"]) for s in statements if s["Action"] == "s3:GetObject"]
+    assert any("s3:::tokenizers-of-ours/llama/tokenizer.json" in each for each in reading)
+    assert "tokenizers-of-ours" not in json.dumps(statements[-1]["Resource"])

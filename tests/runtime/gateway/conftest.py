@@ -35,6 +35,7 @@ from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.providers.releases import Releases
 from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
+from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.gateway.telemetry import tracing
 from runtime.gateway.telemetry.metrics import Metrics
@@ -159,6 +160,7 @@ async def starting() -> AsyncIterator[Start]:
             *,
             peers: int = 1,
             replicas: Callable[[], int] = lambda: 1,
+            tokenizer: Tokenizer | None = None,
         ) -> Setup:
             prefill, spare = PrefillPeer(), DecodePeer()
             decoders = [DecodePeer() for _ in range(peers)]
@@ -180,7 +182,7 @@ async def starting() -> AsyncIterator[Start]:
             setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
             settings = config(admission or AdmissionConfig())
-            setup.gateway = Gateway(settings, provider, metrics, lambda: tenants, replicas)
+            setup.gateway = Gateway(settings, provider, metrics, lambda: tenants, replicas, tokenizer)
             server = await stack.enter_async_context(listening(setup.gateway))
             setup.url = f"http://{HOST}:{server.port}"
             setup.routes = {*setup.gateway.routes(), *setup.gateway.open_routes()}
@@ -249,6 +251,7 @@ def config(admission: AdmissionConfig) -> GatewayConfig:
         region="us-east-2",
         model=MODEL,
         max_model_len=4096,
+        tokenizer=None,
         port=1,
         metrics_port=2,
         namespace="small.internal",

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
+from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.handoff import contract, fields, ticket
 from runtime.handoff.contract import CHAT_COMPLETIONS, RESERVATIONS
-from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, TENANT, TICKET_KEY, Captured, Setup
+from tests.runtime.gateway.conftest import GATEWAY_KEY, MODEL, TENANT, TICKET_KEY, Captured, Setup, Start
+from tests.runtime.gateway.small_tokenizer import FILE, REFERENCE
 from tests.runtime.gateway.standin_peers import CHUNKS, COMPLETION
 
 FORGED = {fields.REMOTE_HOST: "10.0.0.66", fields.REMOTE_ENGINE_ID: "stolen"}
@@ -32,6 +34,18 @@ async def test_a_request_is_reserved_prefilled_and_decoded_in_this_order(cs3: Se
         "max_tokens": 7,
     }
     assert 10 < reservation["prompt_tokens"] < 100
+
+
+async def test_what_is_reserved_for_is_what_the_tokenizer_counts(start: Start, log: Captured) -> None:
+    setup = await start("cs3", tokenizer=Tokenizer.read(FILE))
+    messages = [{"role": "user", "content": "The quick brown fox jumps over the lazy dog. " * 60}]
+    async with setup.ask(messages=messages, max_tokens=7) as answer:
+        assert answer.status == 200
+    real, reserved = len(REFERENCE.chat(messages)), setup.decode.body(RESERVATIONS)["prompt_tokens"]
+    assert real <= reserved <= real + 104
+    [told] = log.requests()
+    assert told["decided"]["prompt_tokens"] == "tokenizer"
+    assert b'reason="tokenizer",what="prompt_tokens"} 1.0' in setup.metrics.exposition()
 
 
 async def test_an_endpoints_invitation_reaches_the_worker_and_a_clients_does_not(cs3: Setup) -> None:

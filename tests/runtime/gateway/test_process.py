@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from runtime.handoff.contract import CHAT_COMPLETIONS
 from tandem.spec.admission import Admission
 from tests.patience import HUNG_SECONDS
 from tests.ports import free_port
+from tests.runtime.gateway.small_tokenizer import FILE
 from tests.runtime.gateway.standin_peers import CHUNKS, DecodePeer, serving
 
 ADDRESS = "127.45.6.7"
@@ -76,6 +78,16 @@ def aws() -> Iterator[dict[str, str]]:
     arns = {name: client.create_secret(Name=name, SecretString=value)["ARN"] for name, value in values.items()}
     yield {**access, **arns, "AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-2"}
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(aws: dict[str, str]) -> str:
+    """Store the small model's tokenizer, and return where."""
+    options = {name.lower(): aws[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    s3 = boto3.client("s3", endpoint_url=aws["AWS_ENDPOINT_URL"], region_name="us-east-2", **options)
+    s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    s3.put_object(Bucket="models", Key="small/tokenizer.json", Body=FILE)
+    return "s3://models/small/tokenizer.json"
 
 
 @pytest.fixture
@@ -151,6 +163,22 @@ async def test_a_client_that_leaves_is_noticed_though_nothing_is_written(
     process.terminate()
     await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("missing", "how"), [("", "bytes"), ("x", "estimate")])
+async def test_prompts_are_counted_by_the_tokenizer_that_is_there(
+    decode: tuple[DecodePeer, dict[str, str]], tokenizer: str, missing: str, how: str
+) -> None:
+    source = tokenizer.replace(".json", f"{missing}.json")
+    process = await run({**decode[1], settings.TOKENIZER: source})
+    told = await event(process, "tokenizer_unusable" if missing else "tokenizer")
+    expected = {} if missing else {"sha256": hashlib.sha256(FILE).hexdigest()}
+    assert told.items() >= {"source": source, **expected}.items()
+    async with ask(f"https://{(await event(process, 'listening'))['address']}") as answer:
+        await answer.read()
+    assert (await event(process, "request"))["decided"]["prompt_tokens"] == how
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), HUNG_SECONDS)
 
 
 @asynccontextmanager

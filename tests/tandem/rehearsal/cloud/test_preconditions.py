@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.gateway.request.tokenizer import Tokenizer
 from tandem.rehearsal.cloud import preconditions
+from tests.documents import deployment
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
 
 
@@ -18,10 +20,16 @@ def test_certificate_is_issued_under_its_arn(deployer: Deployer) -> None:
         preconditions.certificate("arn:aws:iam::1:server-certificate/x", "x")
 
 
-def test_weights_are_below_their_prefix(deployer: Deployer) -> None:
-    preconditions.weights(deployer.cloud.api, "s3://weights.example/llama/70b")
+def test_weights_are_below_their_prefix_with_a_tokenizer_beside_them(deployer: Deployer) -> None:
+    preconditions.model(deployer.cloud.api, deployment(model__weights="s3://weights.example/llama/70b").model)
     listed = deployer.client("s3").list_objects_v2(Bucket="weights.example", Prefix="llama/70b/")["Contents"]
-    assert [entry["Key"] for entry in listed] == ["llama/70b/config.json"]
+    assert [entry["Key"] for entry in listed] == ["llama/70b/config.json", "llama/70b/tokenizer.json"]
+
+
+def test_a_tokenizer_is_where_the_file_names_it(deployer: Deployer) -> None:
+    preconditions.model(deployer.cloud.api, deployment(model__tokenizer="s3://elsewhere.example/t.json").model)
+    stored = deployer.client("s3").get_object(Bucket="elsewhere.example", Key="t.json")
+    assert Tokenizer.read(stored["Body"].read()).byte_level
 
 
 def test_neuron_ami_is_known(deployer: Deployer) -> None:
