@@ -13,9 +13,10 @@ _TOKEN = "metadata-token"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answer with the host's address, and never without a token."""
+    """Answer with the host's address and id, and never without a token."""
 
     address: str
+    instance_id: str
 
     def do_PUT(self) -> None:
         ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
@@ -29,6 +30,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, "")
         elif self.path == "/latest/meta-data/local-ipv4":
             self._send(200, self.address)
+        elif self.path == "/latest/meta-data/instance-id":
+            self._send(200, self.instance_id)
         else:
             self._send(404, "<html>")
 
@@ -43,9 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(address: str) -> Iterator[str]:
-    """Yield the base URL of the metadata service of a host with that address."""
-    handler = type("Handler", (_Handler,), {"address": address})
+def serving(address: str, instance_id: str) -> Iterator[str]:
+    """Yield the base URL of the metadata service of a host."""
+    handler = type("Handler", (_Handler,), {"address": address, "instance_id": instance_id})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

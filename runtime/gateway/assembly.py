@@ -30,6 +30,7 @@ from runtime.gateway.providers.releases import Releases
 from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.telemetry.metrics import Metrics
+from runtime.handoff import background
 from runtime.handoff.contract import Code
 
 T = TypeVar("T")
@@ -99,7 +100,8 @@ class _Parts:
         made = self._over(lambda: (*decoders, *spare), prefill.pool)
         for each in decoders:
             told = partial(self._filled, made.fleet, each.name)
-            await self.stack.enter_async_context(fill.watching(self.client, each.url, told, key=key))
+            watch = fill.watch(self.client, each.url, told, key=key)
+            await self.stack.enter_async_context(background.running(watch))
         return made
 
     def _over_vllm(self, config: VllmConfig, prefill: Prefill, spare: Sequence[Decoder]) -> Dispatch:

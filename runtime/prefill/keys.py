@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from http.client import HTTPException
 from typing import Final
 
-from runtime.handoff import settings
+from runtime.handoff import background, settings
 from runtime.handoff.settings import required
 from runtime.prefill import aws
 from runtime.prefill.aws import CredentialsError
@@ -51,13 +51,8 @@ class WorkerKeys:
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Read the keys once, which may raise ``SecretError``, and then again and again while the context lasts."""
         await self.refresh()
-        task = asyncio.create_task(self._run())
-        try:
+        async with background.running(self._run()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from runtime.handoff import emf, metrics, periods, settings
+from runtime.handoff import background, emf, metrics, periods, settings
 from runtime.handoff.efa import efa_devices_open
 from runtime.handoff.metrics import Metric
 from runtime.handoff.worker_status import SERVING
@@ -71,14 +71,8 @@ async def reporting(
         if telemetry.seen:
             write(telemetry.take_line(began))
 
-    looking = asyncio.create_task(_look(telemetry, engine, status))
-    try:
-        async with periods.publishing(publish):
-            yield
-    finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
+    async with background.running(_look(telemetry, engine, status)), periods.publishing(publish):
+        yield
 
 
 async def _look(telemetry: Telemetry, engine: Engine, status: Status) -> None:

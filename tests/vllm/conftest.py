@@ -51,7 +51,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Host, W
         processes = stack.enter_context(Processes(folder / "logs"))
         started, known = {}, dict[Host, Worker]()
         for host, role in ((PREFILL, Role.PREFILL), (DECODE, Role.DECODE)):
-            metadata = stack.enter_context(instance_metadata.serving(host.address))
+            metadata = stack.enter_context(instance_metadata.serving(host.address, f"i-{host.name}"))
             program = programs.worker(host, role, model, folder / host.name, metadata, secrets["worker"], aws)
             started[host] = processes.start(program)
         for host, process in started.items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from typing import Final
 
 from runtime.gateway.peers.upstream import Client, UnreachableError, headers
@@ -18,21 +17,8 @@ AGAIN_SECONDS: Final = 1.0
 _SILENCE_SECONDS: Final = 5.0
 
 
-@asynccontextmanager
-async def watching(
-    client: Client, endpoint: str, filled: Callable[[float], None], *, key: Callable[[], str]
-) -> AsyncIterator[None]:
+async def watch(client: Client, endpoint: str, filled: Callable[[float], None], *, key: Callable[[], str]) -> None:
     """Tell ``filled`` the share every ten seconds; an endpoint that does not say is logged, and nothing is told."""
-    task = asyncio.create_task(_watch(client, endpoint, filled, key))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def _watch(client: Client, endpoint: str, filled: Callable[[float], None], key: Callable[[], str]) -> None:
     failure = None
     while True:
         try:

@@ -12,12 +12,12 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from aiohttp import web
 
-from runtime.handoff import settings
+from runtime.handoff import background, settings
 from runtime.handoff.contract import HandoffError
 from runtime.handoff.kv.description import KvDescription, decode
 from runtime.handoff.reservation import Reservations
@@ -154,17 +154,12 @@ async def _linked(
     """Own the agent of the transport that was asked for, and let it progress."""
     agent = start(asked(os.environ), f"cs3-{uuid.uuid4()}", host=given.host)
     log.info("transport provider=%s", agent.provider)
-    link = Link(agent, handshake_seconds=given.handshake_seconds)
-    streams = Streams(engine, reservations, link)
-    poll = asyncio.create_task(link.poll(streams.heard, streams.tend))
-    try:
-        yield link, streams
-    finally:
-        streams.close()
-        poll.cancel()
-        with suppress(asyncio.CancelledError):
-            await poll
-        agent.close()
+    with closing(agent):
+        link = Link(agent, handshake_seconds=given.handshake_seconds)
+        streams = Streams(engine, reservations, link)
+        async with background.running(link.poll(streams.heard, streams.tend)):
+            with closing(streams):
+                yield link, streams
 
 
 @asynccontextmanager

@@ -7,49 +7,18 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from runtime.handoff import settings
+from tests import instance_metadata
 
 ADDRESS = "127.45.6.8"
-TOKEN = "metadata-token"
 REGION = "us-east-2"
 KEYS = {"AccessKeyId": "AKID", "SecretAccessKey": "secret", "Token": "token"}
-
-
-class InstanceMetadata(BaseHTTPRequestHandler):
-    """Answer as IMDSv2 does: no address without a token."""
-
-    host: ClassVar[str] = ""
-
-    def do_PUT(self) -> None:
-        """Give a token."""
-        ok = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
-        self._send(200 if ok else 400, TOKEN)
-
-    def do_GET(self) -> None:
-        """Give address and id."""
-        if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
-            self._send(401, "")
-        elif self.path == "/latest/meta-data/local-ipv4":
-            self._send(200, ADDRESS)
-        elif self.path == "/latest/meta-data/instance-id":
-            self._send(200, self.host)
-        else:
-            self._send(404, "<html>")
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
-
-    def _send(self, status: int, body: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
 
 
 class _Agent(BaseHTTPRequestHandler):
@@ -135,10 +104,5 @@ def health(endpoint: str, host: str) -> str:
 
 @pytest.fixture
 def metadata(host: str) -> Iterator[str]:
-    InstanceMetadata.host = host
-    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with instance_metadata.serving(ADDRESS, host) as url:
+        yield f"{url}/"

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from runtime.gateway.http.client import HttpClient
 from runtime.gateway.peers import fill
-from runtime.handoff import contract
+from runtime.handoff import background, contract
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured
 from tests.runtime.gateway.standin_peers import serving
@@ -55,7 +55,7 @@ async def test_the_endpoint_is_asked_again_and_again_also_after_a_failure(
     async with serving(app) as server:
         client = HttpClient()
         endpoint = f"http://127.0.0.1:{server.port}"
-        async with fill.watching(client, endpoint, filled, key=lambda: "decode-key"):
+        async with background.running(fill.watch(client, endpoint, filled, key=lambda: "decode-key")):
             await asyncio.wait_for(full.wait(), HUNG_SECONDS)
         await client.close()
     assert told[:3] == [0.5, 0.75, 1.0]
