@@ -25,6 +25,10 @@ class Heartbeat:
 
     request_ids: tuple[str, ...]
 
+    def message(self) -> bytes:
+        """Return its wire form."""
+        return (_HEARTBEAT + ",".join(self.request_ids)).encode()
+
 
 def parse(message: bytes) -> ReadDone | Heartbeat:
     """Return what a notification says; raise ``ValueError`` if it is none of vLLM's."""

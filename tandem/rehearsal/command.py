@@ -18,7 +18,7 @@ from tandem.rehearsal.clients.prompts import Prompt, default_prompts
 from tandem.rehearsal.cloud.images import ImageError
 from tandem.rehearsal.cloud.server import EmbeddedCloud, EmbeddedCloudError
 from tandem.rehearsal.errors import RehearsalError
-from tandem.rehearsal.machine.programs import ProgramError, require_stand_in
+from tandem.rehearsal.machine.programs import ProgramError
 from tandem.rehearsal.machine.workspace import WorkspaceError, workspace
 from tandem.rehearsal.report import Report
 from tandem.rehearsal.run import Rehearsal
@@ -48,7 +48,6 @@ def rehearse(
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        require_stand_in(deployment.decode.provider)
         with workspace(root / ".rehearsal") as work:
             if kills or changes:
                 deployment = variants.paired(file, deployment, work / "paired.yaml")

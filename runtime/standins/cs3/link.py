@@ -36,12 +36,13 @@ class Address:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peer:
-    """Hold a worker whose handshake succeeded; ``name`` is its agent's."""
+    """Hold a worker whose handshake succeeded; ``name`` is its agent's, ``compatibility`` vLLM's hash of its kind."""
 
     address: Address
     name: str
     metadata: NixlAgentMetadata
     life: Life
+    compatibility: str
 
 
 class Link:
@@ -123,7 +124,13 @@ class Link:
         address.life.check(answer.life)
         name = self._agent.add_remote(answer.metadata.agent_metadata)
         log.info("handshake host=%s port=%d engine_id=%s", address.host, address.port, address.life.engine_id)
-        return Peer(address=address, name=name, metadata=answer.metadata, life=answer.life)
+        return Peer(
+            address=address,
+            name=name,
+            metadata=answer.metadata,
+            life=answer.life,
+            compatibility=answer.compatibility_hash,
+        )
 
     def _keep(self, address: Address, handshake: asyncio.Task[Peer]) -> None:
         if handshake.cancelled() or handshake.exception():

@@ -61,6 +61,11 @@ class Serve:
     api_keys: frozenset[str]
     certificate: tuple[str, str] | None
 
+    @property
+    def reads(self) -> bool:
+        """Whether it reads what others prefilled, in place of letting them read."""
+        return self.kv_transfer is not None and self.kv_transfer.kv_role == "kv_consumer"
+
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Serve:
     """Return what the caller asks for; else write why not to stderr and exit with status 2, as argparse does."""
@@ -79,8 +84,6 @@ def _serve(given: argparse.Namespace, environment: Mapping[str, str]) -> Serve:
             f"max_num_batched_tokens ({given.max_num_batched_tokens}) must be greater than or equal to max_num_seqs "
             f"({given.max_num_seqs})"
         )
-    if given.kv_transfer_config and given.kv_transfer_config.kv_role == "kv_consumer":
-        raise ValueError("kv_role kv_consumer is not stood in for: this stand-in only prefills")
     return Serve(
         model=given.model,
         names=tuple(given.served_model_name or [given.model]),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _BYTES = tuple(2.0**power for power in range(11, 34))
+_TRANSFER_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 
 
@@ -22,9 +23,10 @@ class Metrics:
         self.late_notifications = self._counter(
             "nixl_num_notifications_after_expiry", "Notifications for requests without lease."
         )
-        # vLLM exposes these of both sides; a producer, which this is, transfers nothing itself
-        self._counter("nixl_num_failed_transfers", "Transfers that failed.")
-        self._histogram("nixl_bytes_transferred", "Bytes of a transfer.", _BYTES)
+        # vLLM exposes these of both sides; a producer transfers nothing itself
+        self.failed_transfers = self._counter("nixl_num_failed_transfers", "Transfers that failed.")
+        self._moved = self._histogram("nixl_bytes_transferred", "Bytes of a transfer.", _BYTES)
+        self._transfer_seconds = self._histogram("nixl_xfer_time_seconds", "Time of a transfer.", _TRANSFER_SECONDS)
         self.queue_seconds = self._histogram("request_queue_time_seconds", "Time in the queue.")
         self.prefill_seconds = self._histogram("request_prefill_time_seconds", "Time in prefill.")
         self._success = Counter(
@@ -41,6 +43,11 @@ class Metrics:
         self._success.labels(**self._labels, finished_reason=finish_reason).inc()
         self.prompt_tokens.inc(prompt_tokens)
         self.generation_tokens.inc(generation_tokens)
+
+    def transferred(self, moved: int, seconds: float) -> None:
+        """Count one transfer of so many bytes."""
+        self._moved.observe(moved)
+        self._transfer_seconds.observe(seconds)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

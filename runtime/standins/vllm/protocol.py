@@ -33,6 +33,11 @@ def bad_request(message: str) -> RequestError:
     return RequestError(400, "BadRequestError", message)
 
 
+def failed(message: str) -> RequestError:
+    """Return the error for a request that was begun, and cannot be answered."""
+    return RequestError(500, "InternalServerError", message)
+
+
 class StreamOptions(msgspec.Struct):
     """Hold OpenAI's ``stream_options``."""
 
@@ -59,12 +64,19 @@ class Body(msgspec.Struct, kw_only=True):
     response_format: Any = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    return_token_ids: bool | None = None
     kv_transfer_params: dict[str, Any] | None = None
 
     @property
     def is_prefill(self) -> bool:
         """Whether the KV is to be kept for a remote decoder."""
         return bool((self.kv_transfer_params or {}).get(fields.DO_REMOTE_DECODE))
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Where the prompt's KV is to be read, as its worker told; None where it is computed here."""
+        params = self.kv_transfer_params or {}
+        return params if params.get(fields.DO_REMOTE_PREFILL) else None
 
     @property
     def limit(self) -> int | None:
@@ -84,8 +96,6 @@ class Body(msgspec.Struct, kw_only=True):
 
     def check(self) -> None:
         """Raise ``RequestError`` for what a real vLLM does and this stand-in does not."""
-        if (self.kv_transfer_params or {}).get(fields.DO_REMOTE_PREFILL):
-            raise bad_request("do_remote_prefill is not supported by this stand-in: it prefills, it cannot read KV")
         if self.tools or (self.n or 1) != 1:
             raise bad_request("tools and n > 1 are not supported by this stand-in")
         if self.is_prefill:

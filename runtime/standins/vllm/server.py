@@ -6,7 +6,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -19,10 +19,11 @@ from runtime.standins.vllm.completion import Shape
 from runtime.standins.vllm.flags import Serve
 from runtime.standins.vllm.metrics import Metrics
 from runtime.standins.vllm.protocol import Body, ChatBody, CompletionBody, RequestError, bad_request, decode
-from runtime.standins.vllm.worker import Worker
+from runtime.standins.vllm.worker import Piece, Worker
 
 MAX_BODY_BYTES = 16 * 2**20
 
+Pieces = AsyncGenerator[Piece, None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -102,10 +103,11 @@ class Server:
         shape = Shape(id=name, model=model, chat=isinstance(body, ChatBody))
         if body.is_prefill:
             return await self._prefill(shape, prompt, sampling, invitation(body.kv_transfer_params or {}))
+        limit = self._worker.answer_limit(prompt, body.limit)  # refused before the headers are sent
+        pieces = self._worker.answer(prompt, sampling, limit, self._worker.source(body.source))
         if body.stream:
-            usage = bool(body.stream_options and body.stream_options.include_usage)
-            return await self._stream(request, shape, prompt, sampling, body.limit, usage=usage)
-        return await self._whole(shape, prompt, sampling, body.limit)
+            return await self._stream(request, shape, pieces, body)
+        return await self._whole(shape, pieces, body)
 
     def _prompt(self, read: Callable[[], list[int]]) -> list[int]:
         try:
@@ -124,33 +126,30 @@ class Server:
         body = shape.whole(done.text, done.finish_reason, done.usage)
         return web.json_response(body | {fields.KV_TRANSFER_PARAMS: done.kv_transfer_params})
 
-    async def _whole(self, shape: Shape, prompt: list[int], sampling: Sampling, limit: int | None) -> web.Response:
-        text = ""
-        async with aclosing(self._worker.answer(prompt, sampling, limit)) as pieces:
+    async def _whole(self, shape: Shape, pieces: Pieces, body: Body) -> web.Response:
+        text, ids = "", list[int]()
+        async with aclosing(pieces):
             async for piece in pieces:
                 text += piece.text
-        return web.json_response(shape.whole(text, piece.finish_reason, piece.usage))
+                ids += piece.token_ids
+        told = ids if body.return_token_ids else None
+        return web.json_response(shape.whole(text, piece.finish_reason, piece.usage, told))
 
-    async def _stream(
-        self,
-        request: web.Request,
-        shape: Shape,
-        prompt: list[int],
-        sampling: Sampling,
-        limit: int | None,
-        *,
-        usage: bool,
-    ) -> web.StreamResponse:
-        self._worker.answer_limit(prompt, limit)  # refused before the headers are sent
+    async def _stream(self, request: web.Request, shape: Shape, pieces: Pieces, body: Body) -> web.StreamResponse:
+        """Send each piece; as vLLM does, tell of a failure in the stream."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         if shape.chat:
             await response.write(_event(shape.opening()))
-        async with aclosing(self._worker.answer(prompt, sampling, limit)) as pieces:
-            async for piece in pieces:
-                await response.write(_event(shape.piece(piece.text, piece.finish_reason)))
-        if usage:
-            await response.write(_event(shape.closing(piece.usage)))
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    ids = list(piece.token_ids) if body.return_token_ids else None
+                    await response.write(_event(shape.piece(piece.text, piece.finish_reason, ids)))
+            if body.stream_options and body.stream_options.include_usage:
+                await response.write(_event(shape.closing(piece.usage)))
+        except RequestError as error:
+            await response.write(_event(error.body()))
         await response.write(b"data: [DONE]\n\n")
         return response
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from runtime.standins.engine.engine import Engine
 from runtime.standins.vllm.blocks import BlockAllocator
 from runtime.standins.vllm.compilation import COMPILE_ONLY, compile_graphs, serve_health
+from runtime.standins.vllm.consumer import Consumer
 from runtime.standins.vllm.deviations import deviations
 from runtime.standins.vllm.flags import Serve
 from runtime.standins.vllm.kv_pool import KvPool
@@ -75,13 +76,18 @@ async def serving(serve: Serve, engine: Engine, port: socket.socket) -> AsyncIte
     turns = Turns(allocator)
     metrics = _metrics(serve, turns, allocator)
     async with AsyncExitStack() as stack:
-        producer = None
-        if serve.kv_transfer and serve.side_channel:
+        producer, consumer = None, None
+        compatibility = compatibility_hash(serve.model, engine.geometry)
+        if serve.reads and serve.kv_transfer and serve.side_channel:
+            consumer = Consumer(serve.kv_transfer, serve.side_channel[0], engine.geometry, compatibility, metrics)
+            await stack.enter_async_context(consumer.running())
+            log.info("engine %s reads by transport %s", consumer.engine_id, consumer.provider)
+        elif serve.kv_transfer and serve.side_channel:
             producer = Producer(serve.kv_transfer, pool, serve.side_channel, free=turns.free, metrics=metrics)
-            await stack.enter_async_context(producer.running(compatibility_hash(serve.model, engine.geometry)))
+            await stack.enter_async_context(producer.running(compatibility))
             address = "{}:{}".format(*serve.side_channel)
             log.info("engine %s, transport %s, side channel %s", producer.engine_id, producer.provider, address)
-        worker = Worker(engine, pool, turns, metrics, max_model_len=length, producer=producer)
+        worker = Worker(engine, pool, turns, metrics, max_model_len=length, producer=producer, consumer=consumer)
         app = Server(serve, worker, metrics).app()
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from tandem.rehearsal.errors import RehearsalError
+from tandem.spec.decode import VllmDecode
 from tandem.spec.deployment import Deployment
 from tandem.spec.findings import has_errors
 from tandem.spec.read import read
@@ -39,7 +40,7 @@ def changed(file: Path, deployment: Deployment, target: Path) -> Path:
 
 
 def paired(file: Path, deployment: Deployment, target: Path) -> Deployment:
-    """Write ``file`` with two of whatever it has one of: gateway, prefill worker, CS-3 endpoint; return what it says.
+    """Write ``file`` with two of whatever it has one of: gateway, worker, CS-3 endpoint; return what it says.
 
     Raise ``VariantError`` where that is no valid deployment.
     """
@@ -48,6 +49,8 @@ def paired(file: Path, deployment: Deployment, target: Path) -> Deployment:
     document.setdefault("gateway", {}).update(min_count=max(2, gateway.min_count), max_count=max(2, gateway.max_count))
     if deployment.prefill and sum(group.count for group in deployment.prefill.groups) < 2:
         document["prefill"]["groups"][0]["count"] = 2
+    if isinstance(deployment.decode, VllmDecode) and sum(group.count for group in deployment.decode.groups) < 2:
+        document["decode"]["groups"][0]["count"] = 2
     if deployment.decode.provider == "cs3" and not deployment.decode.more_endpoints:
         document["decode"]["more_endpoints"] = [str(document["decode"]["endpoint"]).replace("://", "://second-", 1)]
         if deployment.decode.systems:  # each endpoint has its share of them

@@ -29,7 +29,7 @@ SIDECARS: Final[Mapping[str, str]] = {
 TEXT: Final = "openai"
 """The decode provider whose endpoint is handed text."""
 ENDPOINTS: Final[Mapping[str, str]] = {"cs3": "runtime.standins.cs3", TEXT: "runtime.standins.vllm"}
-"""Decode provider → local module that serves its endpoint; vLLM's API is OpenAI's."""
+"""Decode provider → local module that serves its endpoint; vLLM's API is OpenAI's. Workers that decode are deployed."""
 
 
 _PYTHON = shlex.quote(sys.executable)
@@ -38,15 +38,6 @@ _TAG_AND_DIGEST = re.compile(r"(:[^:/@]+)?(@.+)?$")
 
 class ProgramError(RehearsalError):
     """Say what has no stand-in."""
-
-
-def require_stand_in(provider: str) -> None:
-    """Raise ``ProgramError`` for a decode provider whose endpoint nothing stands in for."""
-    if provider not in ENDPOINTS:
-        raise ProgramError(
-            f"decode provider {provider!r} has no stand-in that reads KV; with one are {', '.join(ENDPOINTS)}; "
-            "make test-vllm hands KV over between real vLLM workers"
-        )
 
 
 def sidecar_module(image: str) -> str:

@@ -15,7 +15,7 @@ from tandem.rehearsal.machine.addresses import Addresses, require_free
 from tandem.rehearsal.machine.certificates import Certificate, issue
 from tandem.rehearsal.machine.machine import Machine
 from tandem.rehearsal.machine.processes import Program
-from tandem.rehearsal.machine.programs import ENDPOINTS, TEXT, require_stand_in
+from tandem.rehearsal.machine.programs import ENDPOINTS, TEXT
 from tandem.rehearsal.tasks.hosts import TaskError
 from tandem.rehearsal.tasks.task import Task
 
@@ -42,20 +42,18 @@ class Endpoint:
 
 
 def prepare(aws: Api, gateway: Task, machine: Machine, addresses: Addresses) -> list[Endpoint]:
-    """Give each endpoint's name an address, a certificate and keys; raise ``ProgramError`` without a stand-in for it.
+    """Give each endpoint's name an address, a certificate and keys.
 
     The one that requests spill over to is among them; none is there where vLLM workers decode.
     """
-    provider = gateway.environment.get(settings.DECODE_PROVIDER, "")
-    require_stand_in(provider)
-    urls = _variable(gateway, settings.DECODE_ENDPOINTS).split(",")
+    provider = _variable(gateway, settings.DECODE_PROVIDER)
+    urls = _variable(gateway, settings.DECODE_ENDPOINTS).split(",") if provider in ENDPOINTS else []
     spare = gateway.environment.get(settings.SPILL_OVER_ENDPOINTS)
     hosts = dict.fromkeys(urlsplit(url).hostname or "" for url in [*urls, *([spare] if spare else [])])
+    if not hosts:
+        return []
     owner = _Owner(aws, gateway, addresses, issue(machine.work / "certificates", *hosts))
-    api_key = issue_key(aws, _variable(gateway, settings.DECODE_SECRET_ARN))
-    names = [f"endpoint-{provider}", *(f"endpoint-{provider}-{number}" for number in range(2, len(urls) + 1))]
-    model = _variable(gateway, settings.DECODE_MODEL)
-    found = [owner.prepared(name, provider, url, model, api_key) for name, url in zip(names, urls, strict=True)]
+    found = owner.serving(provider, urls) if urls else []
     if spare:
         api_key = issue_key(aws, _variable(gateway, settings.SPILL_OVER_SECRET_ARN))
         model = _variable(gateway, settings.SPILL_OVER_MODEL)
@@ -79,6 +77,12 @@ class _Owner:
     gateway: Task
     addresses: Addresses
     certificate: Certificate
+
+    def serving(self, provider: str, urls: list[str]) -> list[Endpoint]:
+        api_key = issue_key(self.aws, _variable(self.gateway, settings.DECODE_SECRET_ARN))
+        names = [f"endpoint-{provider}", *(f"endpoint-{provider}-{number}" for number in range(2, len(urls) + 1))]
+        model = _variable(self.gateway, settings.DECODE_MODEL)
+        return [self.prepared(name, provider, url, model, api_key) for name, url in zip(names, urls, strict=True)]
 
     def prepared(self, name: str, provider: str, url: str, model: str, api_key: str) -> Endpoint:
         address = self.addresses.take()

@@ -27,6 +27,7 @@ from tandem.tenants import command as tenants
 from tandem.tenants.store import Store
 
 _TENANT = "rehearsal"
+_DECODE = "decode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,24 @@ def _require_paths(aws: Api, gateway: Task, workers: Sequence[Task]) -> None:
             what = f"{gateway.service} to {worker.service}"
             for port in (entry.port, *status_port(worker)):
                 require_path(aws, gateway.security_groups, worker.security_groups, port, what)
-        side_channel = int(worker.environment.get(fabric.SIDE_CHANNEL_PORT, 0))
-        if side_channel not in worker.ports:
-            raise TaskError(
-                f"service {worker.service}: port {side_channel} of {fabric.SIDE_CHANNEL_PORT} is not among its port "
-                f"mappings ({', '.join(map(str, worker.ports))}): add the port mapping"
-            )
+    readers = [worker for worker in workers if worker.environment.get(settings.STAGE) == _DECODE]
+    for worker in workers:
+        if worker not in readers:
+            _require_readable(aws, worker, readers)
+
+
+def _require_readable(aws: Api, worker: Task, readers: Sequence[Task]) -> None:
+    """Require that ``readers`` reach a worker's KV; without any, that an endpoint elsewhere does."""
+    side_channel = int(worker.environment.get(fabric.SIDE_CHANNEL_PORT, 0))
+    if side_channel not in worker.ports:
+        raise TaskError(
+            f"service {worker.service}: port {side_channel} of {fabric.SIDE_CHANNEL_PORT} is not among its port "
+            f"mappings ({', '.join(map(str, worker.ports))}): add the port mapping"
+        )
+    for reader in readers:
+        what = f"{reader.service} to {worker.service}"
+        require_path(aws, reader.security_groups, worker.security_groups, side_channel, what)
+    if not readers:
         require_admission(aws, worker.security_groups, side_channel, f"decode endpoint to {worker.service}")
 
 

@@ -20,8 +20,9 @@ from runtime.handoff.notification import Heartbeat, ReadDone, parse
         (b"HB:a,b", Heartbeat(("a", "b"))),
     ],
 )
-def test_known_messages(message: bytes, meaning: object) -> None:
+def test_known_messages(message: bytes, meaning: ReadDone | Heartbeat) -> None:
     assert parse(message) == meaning
+    assert meaning.message() == message
 
 
 @pytest.mark.parametrize("message", [b"", b":", b":1", b"a", b"a:", b"a:0", b"a:-1", b"a:x", b"\xff:1"])

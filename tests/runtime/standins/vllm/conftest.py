@@ -30,9 +30,9 @@ KEY = "worker-key"
 PREFILL = {"temperature": 0, "max_tokens": 1, fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}
 
 
-def kv_config(lease: int = LONG_SECONDS) -> str:
+def kv_config(lease: int = LONG_SECONDS, role: str = "kv_producer", **more: object) -> str:
     extra = {"backends": ["UCX"], "kv_lease_duration": lease}
-    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
+    config = {"kv_connector": "NixlConnector", "kv_role": role, "kv_connector_extra_config": extra, **more}
     return f"--kv-transfer-config={json.dumps(config)}"
 
 
@@ -94,9 +94,9 @@ def start(engine: Engine) -> Start:
     """Return a context manager that serves with more flags and yields a client."""
 
     @asynccontextmanager
-    async def started(*flags: str, lease: int = LONG_SECONDS) -> AsyncIterator[Client]:
+    async def started(*flags: str, lease: int = LONG_SECONDS, model: str = "org/model") -> AsyncIterator[Client]:
         port = free_port()
-        command = ["serve", "org/model", f"--host={HOST}", f"--port={port}", kv_config(lease), *flags]
+        command = ["serve", model, f"--host={HOST}", f"--port={port}", kv_config(lease), *flags]
         serve = read(command, environment(free_port()))
         headers = {"Authorization": f"Bearer {KEY}"}
         async with (

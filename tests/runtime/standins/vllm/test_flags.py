@@ -91,7 +91,6 @@ REFUSED_FLAGS = {
     "--kv-transfer-config={}": "missing required field `kv_connector`",
     kv(kv_connector="NixlConector"): "Invalid enum value 'NixlConector' - at `$.kv_connector`",
     kv(kv_role="producer"): "Invalid enum value 'producer' - at `$.kv_role`",
-    kv(kv_role="kv_consumer"): "kv_consumer is not stood in for",
     kv(kv_rol="kv_producer"): "unknown field `kv_rol`",
     kv(kv_buffer_device="trainium"): "`$.kv_buffer_device`",
     kv(kv_load_failure_policy="ignore"): "`$.kv_load_failure_policy`",

@@ -270,7 +270,6 @@ REFUSED: dict[str, tuple[object, int, str]] = {
     "too much to answer": (CHAT | {"max_tokens": 8192}, 400, "is too large: 8192"),
     "a prefill of many tokens": (CHAT | PREFILL | {"max_tokens": 5}, 400, "needs max_tokens 1"),
     "a streamed prefill": (CHAT | PREFILL | {"stream": True}, 400, "stream false"),
-    "a remote prefill": (CHAT | {"kv_transfer_params": {"do_remote_prefill": True}}, 400, "do_remote_prefill"),
     "tools": (CHAT | {"tools": [{}]}, 400, "tools"),
     "stop strings": (CHAT | {"stop": ["x"]}, 400, "stop not supported"),
     "penalties": (CHAT | {"presence_penalty": 1.0}, 400, "presence_penalty not supported"),
