@@ -131,7 +131,9 @@ async def test_who_waits_in_vain_is_refused_and_leaves_nothing_behind(start: Sta
 async def test_a_client_that_leaves_while_it_waits_gives_up_its_turn(start: Start) -> None:
     setup = await start("cs3", bounds(running=1))
     gate = setup.prefill.hold(CHAT_COMPLETIONS)
-    first, second = (asyncio.create_task(status(setup)) for _ in range(2))
+    first = asyncio.create_task(status(setup))
+    await until(setup, running=1, waiting=0)
+    second = asyncio.create_task(status(setup))
     await until(setup, running=1, waiting=1)
     second.cancel()
     await until(setup, running=1, waiting=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from runtime.gateway.api import body as bodies
 from runtime.gateway.api.http_server import ANSWERED
-from runtime.gateway.http import client_connection
+from runtime.gateway.http.client_connection import HEAD_SECONDS, ClientConnection
 from runtime.handoff import contract
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import GATEWAY_KEY, Captured, Forward, Setup
@@ -28,10 +28,40 @@ def port(cs3: Setup) -> int:
     return int(cs3.url.rpartition(":")[2])
 
 
-async def sent(port: int, *parts: bytes, then: Callable[[], None] = lambda: None) -> tuple[int, dict[str, Any]]:
+Later = Callable[[float, int], Awaitable[None]]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch, forward: Forward) -> Later:
+    """Return what sets the clock forward, once the gateway has read so many bytes and does what it can with them."""
+    read, receive = 0, ClientConnection.data_received
+
+    def counted(connection: ClientConnection, data: bytes) -> None:
+        nonlocal read
+        receive(connection, data)
+        read += len(data)
+
+    async def later(seconds: float, sent: int) -> None:
+        while read < sent:
+            await asyncio.sleep(0.001)  # polled, since nothing announces it
+        for _ in range(20):  # turns of the loop, more than its handler takes to wait for the rest
+            await asyncio.sleep(0)
+        forward(seconds)
+
+    monkeypatch.setattr(ClientConnection, "data_received", counted)
+    return later
+
+
+async def at_once(_: int) -> None:
+    """Do nothing before the answer is read."""
+
+
+async def sent(
+    port: int, *parts: bytes, then: Callable[[int], Awaitable[None]] = at_once
+) -> tuple[int, dict[str, Any]]:
     """Send bytes and return the status and body of an answer after which the connection ends, with a deadline.
 
-    ``then`` is called once the gateway has read them.
+    ``then`` is told how many were sent.
     """
     async with asyncio.timeout(HUNG_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -39,9 +69,7 @@ async def sent(port: int, *parts: bytes, then: Callable[[], None] = lambda: None
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-            for _ in range(20):  # turns of the loop that both share
-                await asyncio.sleep(0)
-            then()
+            await then(sum(map(len, parts)))
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             return int(head.split()[1]), json.loads(await reader.readexactly(length))
@@ -73,17 +101,17 @@ async def test_what_is_not_http_is_refused_in_openai_s_shape_unquoted(port: int,
     assert "secret" not in log.text()
 
 
-async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, forward: Forward) -> None:
-    status, body = await sent(port, POST, b"X-Slow", then=partial(forward, client_connection.HEAD_SECONDS + 1))
+async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, later: Later) -> None:
+    status, body = await sent(port, POST, b"X-Slow", then=partial(later, HEAD_SECONDS + 1))
     assert (status, body["error"]["code"]) == (408, "invalid_request")
 
 
 async def test_a_head_in_pieces_and_a_body_after_it_are_no_slow_head(
-    port: int, monkeypatch: pytest.MonkeyPatch, forward: Forward
+    port: int, monkeypatch: pytest.MonkeyPatch, later: Later
 ) -> None:
     monkeypatch.setattr(bodies, "SECONDS", 60)
     head = (POST, b"Content-Length: 9\r\n", b"\r\n")
-    status, body = await sent(port, *head, b"{", then=partial(forward, 61))
+    status, body = await sent(port, *head, b"{", then=partial(later, 61))
     assert (status, body["error"]["message"]) == (400, "the body did not arrive within 60 s")
 
 
