@@ -78,7 +78,7 @@ async def test_read_copies_scattered_blocks_and_notifies(worker: Agent, reader: 
     order = np.random.default_rng(2).permutation(SIZE // block)
     pairs = [(ours.ctypes.data + i * block, theirs.ctypes.data + int(j) * block, block) for i, j in enumerate(order)]
     async with polled(worker) as received:
-        moved = await reader.read(remote, pairs, b"request:1")
+        moved = await reader.read(remote, pairs, b"request:1", timeout=HUNG_SECONDS)
         assert await arrival(received) == ("reader", b"request:1")
     assert moved == SIZE
     assert (ours.reshape(-1, block) == theirs.reshape(-1, block)[order]).all()
@@ -99,7 +99,7 @@ async def test_memory_that_was_not_registered_cannot_be_read(worker: Agent, read
     remote = reader.add_remote(worker.metadata)
     async with polled(worker):
         with pytest.raises(HandoffError, match="cannot be read") as refused:
-            await reader.read(remote, [(ours.ctypes.data, secret.ctypes.data, 64)], b"")
+            await reader.read(remote, [(ours.ctypes.data, secret.ctypes.data, 64)], b"", timeout=HUNG_SECONDS)
     assert refused.value.code is Code.KV_TRANSFER
 
 
@@ -109,7 +109,7 @@ async def test_a_read_without_a_notification_sends_none(worker: Agent, reader: A
     reader.register(ours)
     remote = reader.add_remote(worker.metadata)
     async with polled(worker) as received:
-        await reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, 64)], b"")
+        await reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, 64)], b"", timeout=HUNG_SECONDS)
         reader.notify(remote, b"next")
         async with polled(reader):
             assert await arrival(received) == ("reader", b"next")
@@ -123,7 +123,9 @@ async def test_reads_and_notices_of_many_requests_run_at_once(worker: Agent, rea
     remote = reader.add_remote(worker.metadata)
     async with polled(worker) as received:
         pairs = [[(each.ctypes.data, theirs.ctypes.data, SIZE)] for each in ours]
-        reads = [reader.read(remote, pair, f"r:{number}".encode()) for number, pair in enumerate(pairs)]
+        reads = [
+            reader.read(remote, pair, f"r:{number}".encode(), timeout=HUNG_SECONDS) for number, pair in enumerate(pairs)
+        ]
         assert await asyncio.gather(*reads) == [SIZE] * 4
         async with asyncio.timeout(HUNG_SECONDS):
             while len(received) < 4:
@@ -158,13 +160,15 @@ async def test_a_read_that_is_given_up_leaves_the_others_alone(worker: Agent, re
     worker.register(theirs)
     reader.register(lost, kept)
     remote = reader.add_remote(worker.metadata)
-    read = asyncio.create_task(reader.read(remote, [(lost.ctypes.data, theirs.ctypes.data, SIZE)], b"lost:1"))
+    read = asyncio.create_task(
+        reader.read(remote, [(lost.ctypes.data, theirs.ctypes.data, SIZE)], b"lost:1", timeout=HUNG_SECONDS)
+    )
     await asyncio.sleep(0.01)
     async with polled(worker):
         read.cancel()
         with pytest.raises(asyncio.CancelledError):
             await read
-        await reader.read(remote, [(kept.ctypes.data, theirs.ctypes.data, SIZE)], b"kept:1")
+        await reader.read(remote, [(kept.ctypes.data, theirs.ctypes.data, SIZE)], b"kept:1", timeout=HUNG_SECONDS)
     assert (kept == theirs).all()
 
 
@@ -173,7 +177,9 @@ async def test_cancelling_a_read_leaves_at_once(worker: Agent, reader: Agent) ->
     worker.register(theirs)
     reader.register(ours)
     remote = reader.add_remote(worker.metadata)
-    read = asyncio.create_task(reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, SIZE)], b"x:1"))
+    read = asyncio.create_task(
+        reader.read(remote, [(ours.ctypes.data, theirs.ctypes.data, SIZE)], b"x:1", timeout=HUNG_SECONDS)
+    )
     await asyncio.sleep(0.01)
     read.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -18,6 +18,7 @@ import pytest
 from runtime.handoff import fields, settings, sidechannel
 from runtime.handoff.sidechannel import NixlHandshakePayload
 from runtime.handoff.transport.choose import Transport
+from tests.patience import HUNG_SECONDS
 from tests.ports import free_port
 from tests.runtime.standins.cs3.flow import Gateway, emulator, prefill_worker, signed
 
@@ -75,7 +76,7 @@ class Relay:
 @asynccontextmanager
 async def relayed(params: dict[str, Any], plan: list[int], *, hush: bool = False) -> AsyncIterator[Relay]:
     """Stand between a worker and its readers, in its handshake as well; ``params`` are changed to lead here."""
-    found = await sidechannel.fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT])
+    found = await sidechannel.fetch(params[fields.REMOTE_HOST], params[fields.REMOTE_PORT], timeout=HUNG_SECONDS)
     place = json.loads(found.metadata.agent_metadata)
     relay = Relay(place["port"], plan, hush)
     server = await asyncio.start_server(relay.connected, RELAY_HOST, 0)

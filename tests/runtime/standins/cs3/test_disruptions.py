@@ -120,7 +120,7 @@ def standing_still(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 async def test_a_worker_that_stands_still_costs_one_answer_and_no_memory(to_mortals: Gateway, tmp_path: Path) -> None:
     # the lease is short: it frees what nobody can be told of
-    with prefill_worker(tmp_path / "worker.log", WORKER_HOST, lease_seconds=3) as (process, url):
+    with prefill_worker(tmp_path / "worker.log", WORKER_HOST, lease_seconds=10) as (process, url):
         mortal = Gateway(to_mortals.http, to_mortals.emulator, url)
         params = await mortal.ready()
         with standing_still(process):
