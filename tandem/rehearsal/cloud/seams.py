@@ -25,12 +25,14 @@ from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.sagemaker.responses import SageMakerResponse
 from moto.secretsmanager.models import SecretsManagerBackend
+from moto.servicediscovery.models import ServiceDiscoveryBackend
 
 from tandem.rehearsal.cloud import (
     agentcore_actions,
     bedrock_actions,
     ec2_actions,
     secretsmanager_actions,
+    servicediscovery_actions,
     stack,
     template,
 )
@@ -57,6 +59,7 @@ def installed(invoke: Invoke) -> Iterator[None]:
         (BedrockBackend, "_list_arns", bedrock_actions.arns),
         (SecretsManagerBackend, "rotate_secret", secretsmanager_actions.rotate_secret),
         (SecretsManagerBackend, "update_secret_version_stage", secretsmanager_actions.update_secret_version_stage),
+        (ServiceDiscoveryBackend, "register_instance", servicediscovery_actions.register_instance),
         (SageMakerResponse, "create_model", bedrock_actions.create_sagemaker_model),
         (EC2ContainerServiceBackend, "_validate_container_defs", staticmethod(_container_defs)),
         # moto reads a Deny without TLS as a Deny: it sees neither a policy's conditions nor its principals

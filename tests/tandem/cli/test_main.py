@@ -19,10 +19,10 @@ DEPLOYMENTS = sorted((ROOT / "deployments").glob("*.yaml"))
 REHEARSAL = ROOT / "deployments" / "rehearsal.yaml"
 SCHEMA = ROOT / "deployments" / "schema.json"
 VALIDATE = """
-import json, sys, time
+import json, sys
 from tandem.cli import main
 status = main(["validate", sys.argv[1]])
-print(json.dumps({"status": status, "cpu": time.process_time(), "modules": list(sys.modules)}))
+print(json.dumps({"status": status, "modules": list(sys.modules)}))
 """
 
 
@@ -149,7 +149,7 @@ def test_validate_loads_neither_the_cdk_nor_the_embedded_aws() -> None:
     packages = {name.partition(".")[0] for name in told["modules"]}
     assert told["status"] == 0
     assert not packages & {"aws_cdk", "jsii", "moto", "boto3", "botocore", "aiohttp", "openai", "numpy", "nixl"}
-    assert told["cpu"] < 1.0
+    assert len(told["modules"]) < 400, "each takes its time, a quarter of a second in all"
 
 
 def test_the_published_schema_is_current(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 import yaml
+from botocore.config import Config
 
 from runtime.handoff import settings
 from tandem.cli import main
-from tandem.doctor import command
+from tandem.doctor import aws, command
 from tandem.doctor.checks import BEFORE, LIVE
 from tandem.rehearsal.cloud.server import EmbeddedCloud
 from tests.documents import document
+from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.deployed import create, resources
 
 ACCOUNT = "111122223333"
@@ -41,7 +43,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
 
 @pytest.fixture
 def account(cloud: EmbeddedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be that account's administrator."""
+    """Be that account's administrator, and as patient with it as a busy machine needs."""
+    patient = Config(connect_timeout=HUNG_SECONDS, read_timeout=HUNG_SECONDS, retries={"total_max_attempts": 1})
+    monkeypatch.setattr(aws, "_FIRST_CALL", patient)
+    monkeypatch.setattr(aws, "_CONFIG", patient)
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)
 

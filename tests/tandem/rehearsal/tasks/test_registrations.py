@@ -27,9 +27,11 @@ def registered(aws: Api, *placements: Placement) -> Iterator[None]:
     """Register tasks for a while: other tests of the account register others of the same names."""
     for placement in placements:
         register(aws, placement)
-    yield
-    for placement in placements:
-        deregister(aws, placement)
+    try:
+        yield
+    finally:
+        for placement in placements:
+            deregister(aws, placement)
 
 
 def test_each_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Placement) -> None:
@@ -39,6 +41,15 @@ def test_each_worker_is_discovered_by_its_address_and_port(aws: Api, worker: Pla
         "worker": {"AWS_INSTANCE_IPV4": "127.70.0.2", "AWS_INSTANCE_PORT": "8100"},
         "worker-2": {"AWS_INSTANCE_IPV4": "127.70.0.3", "AWS_INSTANCE_PORT": "8100"},
     }
+
+
+def test_who_registers_again_takes_the_place_of_what_it_registered_before(aws: Api, worker: Placement) -> None:
+    service = worker.task.discovery[0].arn.rpartition("/")[2]
+    register(aws, worker)
+    with registered(aws, replace(worker, address="127.70.0.3")):
+        instances = aws.client("servicediscovery").list_instances(ServiceId=service)["Instances"]
+    assert [instance["Attributes"]["AWS_INSTANCE_IPV4"] for instance in instances] == ["127.70.0.3"]
+    assert discovered(aws, "workers") == {}
 
 
 def test_a_registry_of_addresses_alone_keeps_no_port(aws: Api, gateway: Placement) -> None:
