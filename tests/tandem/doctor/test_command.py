@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +25,13 @@ from tests.tandem.rehearsal.deployed import create, resources
 ACCOUNT = "111122223333"
 ROOT = Path(__file__).parents[3]
 WRITE = Callable[..., str]
+DOCTOR = """
+import json, sys
+from tandem.cli import main
+status = main(["doctor", sys.argv[1]])
+print(json.dumps(list(sys.modules)))
+sys.exit(status)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +167,12 @@ def test_without_credentials_nothing_fails(write: WRITE, capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("nobody")
-def test_offline_it_takes_less_than_two_seconds_of_cpu(write: WRITE) -> None:
-    """A busy machine stretches the time on the clock; that it waits for nothing is for test_examine."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-m", "tandem.cli", "doctor", write()], cwd=ROOT, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+def test_offline_it_loads_little(write: WRITE) -> None:
+    """A busy machine stretches times, not what is loaded; that it waits for nothing is for test_examine."""
+    done = subprocess.run([sys.executable, "-c", DOCTOR, write()], cwd=ROOT, capture_output=True, check=True)
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert not {name.partition(".")[0] for name in loaded} & {"aws_cdk", "jsii", "moto", "aiohttp", "openai", "numpy"}
+    assert len(loaded) < 700
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
