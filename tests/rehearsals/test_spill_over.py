@@ -118,7 +118,9 @@ def _events(log: Path, event: str) -> list[dict[str, Any]]:
 
 def _counted(service: Service, reason: str) -> float:
     entry = next(entry for entry in service.entries if "gateway" in entry["name"])
-    with urllib.request.urlopen(f"http://{entry['address']}:{entry['ports'][1]}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"http://{entry['address']}:{entry['ports'][1]}/metrics", timeout=HUNG_SECONDS
+    ) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     samples = (each for family in families for each in family.samples if each.name == "tandem_gateway_decisions_total")
     return sum(each.value for each in samples if (each.labels["what"], each.labels["reason"]) == ("decoder", reason))

@@ -51,7 +51,7 @@ async def read(params: dict[str, Any], engine: Engine, agent: Agent, cache: Half
     peer = agent.add_remote(shaken.metadata.agent_metadata)
 
     async def bring(pairs: Integers) -> int:
-        moved = await agent.read(peer, pairs, b"")
+        moved = await agent.read(peer, pairs, b"", timeout=HANDSHAKE_SECONDS)
         ctypes.c_uint8.from_address(int(pairs[-1, 0])).value ^= flip
         return moved
 

@@ -54,9 +54,12 @@ class ClientConnection(asyncio.Protocol):
     # ---- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with an idle connection."""
+        """Begin, with an idle connection, unless the server ends."""
         self.transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
+        if self._server.closing:  # its hands were being shaken as the end began: another task serves it
+            self.transport.abort()
+            return
         self._within(IDLE_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from tandem.conformance.clauses import CLAUSES
+from tandem.conformance import parties as examined
+from tandem.conformance.clauses import CLAUSES, layout, slow_consumer
 from tandem.conformance.command import examine
 from tandem.conformance.parties import Parties
 from tests.runtime.standins.cs3.flow import (
@@ -28,6 +29,11 @@ from tests.tandem.conformance.broken import BROKEN, broken
 
 pytestmark = pytest.mark.rehearsal
 
+ENDS_SECONDS = 30
+"""When reservations and leases end by themselves: longer than the kit waits for them to be given back."""
+PATIENT_SECONDS = 20.0
+"""How long it waits here, where a core may be away for seconds."""
+
 ENVIRONMENT = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY, "TANDEM_PREFILL_KEY": WORKER_KEY}
 
 
@@ -35,10 +41,10 @@ ENVIRONMENT = {"TANDEM_DECODE_KEY": DECODE_KEY, "TANDEM_TICKET_KEY": TICKET_KEY,
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Yield the URLs of an emulator with room for five reservations of full length, and of a worker."""
     logs = tmp_path_factory.mktemp("logs")
-    flags = ("--memory-gib=1", "--reservation-ttl-seconds=10")
+    flags = ("--memory-gib=1", f"--reservation-ttl-seconds={ENDS_SECONDS}")
     with (
         emulator(logs / "emulator.log", *flags) as (_, decode),
-        prefill_worker(logs / "worker.log", lease_seconds=10) as (_, prefill),
+        prefill_worker(logs / "worker.log", lease_seconds=ENDS_SECONDS) as (_, prefill),
     ):
         yield decode, prefill
 
@@ -46,6 +52,9 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 async def parties(urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parties]:
     monkeypatch.setenv("UCX_NET_DEVICES", "lo")
+    for module in (examined, layout):
+        monkeypatch.setattr(module, "FREE_WITHIN_SECONDS", PATIENT_SECONDS)
+    monkeypatch.setattr(slow_consumer, "OTHERS_SECONDS", PATIENT_SECONDS)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
         yield Parties(
             http=http,
@@ -105,7 +114,7 @@ async def _until_nothing_is_held(parties: Parties) -> None:
     for _ in range(4):
         if not (await examine(parties, "held", Parties.require_nothing_held)).breach:
             return
-    raise AssertionError("something is held though reservations end after 10 s and leases after 10 s")
+    raise AssertionError(f"something is held though reservations and leases end after {ENDS_SECONDS} s")
 
 
 @pytest.mark.parametrize("clause", CLAUSES)

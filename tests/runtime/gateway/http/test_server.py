@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -230,6 +230,14 @@ async def test_the_end_waits_for_requests_under_way_and_closes_idle_connections(
         head, body = await busy.answer()
         assert (b"Connection: close" in head, body) == (True, b"answer")
         await stopping
+
+
+async def test_who_comes_as_the_end_begins_is_not_kept() -> None:
+    async with serving(echo) as server:
+        server.closing = True  # and what was accepted before it listened no more gets its connection now
+        async with client(server) as late:
+            with suppress(ConnectionResetError):
+                assert await late.reader.read() == b""
 
 
 async def test_the_end_waits_until_what_was_written_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
