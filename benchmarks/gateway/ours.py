@@ -15,7 +15,7 @@ import cProfile
 import gc
 import signal
 
-from runtime.gateway.access.tenants import Tenant, digest
+from runtime.gateway.access.tenants import Keyring, Tenant, digest
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.admission.limits import Capacity
 from runtime.gateway.answering.dispatch import Dispatch
@@ -36,7 +36,7 @@ from runtime.handoff.contract import Code
 
 HOST = "127.0.0.1"
 MODEL = "m"
-TENANTS = (Tenant(id="acme", keys=(digest("client-key"),)),)
+TENANTS = (Keyring([Tenant(id="acme", keys=(digest("client-key"),))]),)
 
 
 class PlainWorker(Worker):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import boto3
@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.gateway.access import keys
 from runtime.gateway.access.secrets import Secrets
-from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.access.tenants import Keyring
 from runtime.gateway.api.http_server import Gateway
 from runtime.gateway.api.scrape import scraped
 from runtime.gateway.assembly import answering
@@ -84,13 +84,13 @@ def _tokenizer(uri: str) -> Tokenizer | None:
     return tokenizer
 
 
-def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Iterable[Tenant]]:
+def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Sequence[Keyring]]:
     """Return a function that returns the tenants of the moment, AgentCore's among them where it is registered."""
     clients = secrets.watch(config.tenants_secret_arn, keys.clients)
     if config.agentcore_secret_arn is None:
-        return lambda: clients.value
+        return lambda: (clients.value,)
     agentcore = secrets.watch(config.agentcore_secret_arn, keys.agentcore)
-    return lambda: (*agentcore.value, *clients.value)
+    return lambda: (agentcore.value, clients.value)
 
 
 def _client(service: str) -> Any:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runtime.gateway.access import tenants
-from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.access.tenants import Keyring, Tenant
 from runtime.handoff import settings
 
 
-def clients(values: Sequence[str]) -> tuple[Tenant, ...]:
+def clients(values: Sequence[str]) -> Keyring:
     """Return the tenants of the current document, none before the first is added."""
-    return tenants.load(values[0]) if values else ()
+    return Keyring(tenants.load(values[0]) if values else ())
 
 
-def agentcore(values: Sequence[str]) -> tuple[Tenant, ...]:
+def agentcore(values: Sequence[str]) -> Keyring:
     """Return AgentCore's tenant: the key before a rotation stays valid until the next, as AgentCore may hold it."""
-    return (Tenant(id=tenants.AGENTCORE, keys=tuple(tenants.digest(_field(value)) for value in values)),)
+    return Keyring([Tenant(id=tenants.AGENTCORE, keys=tuple(tenants.digest(_field(value)) for value in values))])
 
 
 def endpoint(values: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ checked only with the secret that made it, so the secrets of tenants that sign t
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -51,21 +50,25 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def identify(key: str, tenants: Iterable[Tenant]) -> Tenant | None:
-    """Return the active tenant whose key this is; every digest is compared, in constant time."""
-    given, found = digest(key), None
-    for tenant in tenants:
-        for known in tenant.keys:
-            if hmac.compare_digest(given, known) and tenant.state == ACTIVE:
-                found = tenant
-    return found
+class Keyring:
+    """Know active tenants by what they present, however many there are; made once for each document.
+
+    Digests are looked up, not compared in constant time: how long it takes could tell of nothing but the digest of a
+    guess, from which no key follows.
+    """
+
+    def __init__(self, tenants: Iterable[Tenant]) -> None:
+        active = [tenant for tenant in tenants if tenant.state == ACTIVE]
+        self.keys: Final = {known: tenant for tenant in active for known in tenant.keys}
+        """Tenants by the digests of their keys."""
+        self.signers: Final = {key: (tenant, secret) for tenant in active for key, secret in tenant.signing.items()}
+        """Tenants, with the secret, by the access key id with which they sign."""
 
 
-def signers(tenants: Iterable[Tenant]) -> dict[str, tuple[Tenant, str]]:
-    """Return each active tenant and secret by the access key id with which it signs."""
-    return {
-        key: (tenant, secret) for tenant in tenants if tenant.state == ACTIVE for key, secret in tenant.signing.items()
-    }
+def identify(key: str, keyrings: Iterable[Keyring]) -> Tenant | None:
+    """Return the active tenant whose key this is."""
+    given = digest(key)
+    return next((tenant for ring in keyrings if (tenant := ring.keys.get(given))), None)
 
 
 def load(text: str) -> tuple[Tenant, ...]:

@@ -6,13 +6,14 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections import ChainMap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from runtime.gateway.access import tenants
-from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.access.tenants import Keyring, Tenant
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.api import refusal
 from runtime.gateway.api.bedrock import signature
@@ -47,7 +48,7 @@ class Guard:
 
     routes: Routes[Call]
     open: Routes[Request]
-    known: Callable[[], Iterable[Tenant]]
+    known: Callable[[], Sequence[Keyring]]
     ended: Callable[[Record, int], None]
     region: str
     body_bytes: int
@@ -121,7 +122,7 @@ class Guard:
 
         A signature covers the body, so it is read before it is known whose it is.
         """
-        signers = tenants.signers(self.known())
+        signers = ChainMap(*(ring.signers for ring in self.known()))
         size = expected(request, self.body_bytes)
         self.bodies.take(_UNKNOWN, size)
         try:
@@ -129,6 +130,6 @@ class Guard:
         finally:
             self.bodies.give_back(_UNKNOWN, size)
         signed = Signed(method=request.method, target=request.target, headers=dict(request.headers), body=body)
-        secrets = {key: secret for key, (_, secret) in signers.items()}
-        key = signature.verify(signed, region=self.region, secret_of=secrets.get, now=datetime.now(UTC))
+        secret_of = lambda key: signers[key][1] if key in signers else None  # noqa: E731 - of this moment's keyrings
+        key = signature.verify(signed, region=self.region, secret_of=secret_of, now=datetime.now(UTC))
         return signers[key][0]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry.trace import Span
 
-from runtime.gateway.access.tenants import Tenant
+from runtime.gateway.access.tenants import Keyring
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.admission.turnstile import Turnstile
 from runtime.gateway.api.bedrock.routes import BedrockRuntime
@@ -56,7 +56,7 @@ class Gateway:
         config: GatewayConfig,
         provider: Provider,
         metrics: Metrics,
-        known: Callable[[], Iterable[Tenant]],
+        known: Callable[[], Sequence[Keyring]],
         replicas: Callable[[], int],
         tokenizer: Tokenizer | None = None,
     ) -> None:

@@ -18,15 +18,18 @@ class Retries:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._budget = RetryBudget(at=clock())
+        self._requests = 0
 
     def requested(self) -> None:
         """Note that a request came."""
-        self._budget = self._budget.requested(self._clock())
+        self._requests += 1
 
     def after(self, leg: Leg, error: Exception, possible: Collection[Action], phases: Phases) -> Action:
         """Return what is done about ``error``; ``GIVE_UP`` where nothing is possible, or the budget is spent."""
         code = code_of(error)
-        action, self._budget = decide(leg, code, possible, self._budget, self._clock())
+        now = self._clock()
+        saved, self._requests = self._budget.requested(now, self._requests), 0
+        action, self._budget = decide(leg, code, possible, saved, now)
         if action is not Action.GIVE_UP:
             phases.retried(leg, code, action)
         return action

@@ -20,9 +20,9 @@ class RetryBudget:
     saved: float = 10.0
     at: float = 0.0
 
-    def requested(self, now: float) -> Self:
-        """Return the budget after a new request."""
-        return self._at(now, self.share)
+    def requested(self, now: float, requests: int = 1) -> Self:
+        """Return the budget after so many new requests."""
+        return self._at(now, self.share * requests)
 
     def spend(self, now: float) -> Self | None:
         """Return the budget after a retry, None where there is nothing left for one."""

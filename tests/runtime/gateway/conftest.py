@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runtime.gateway.access.tenants import Tenant, digest
+from runtime.gateway.access.tenants import Keyring, Tenant, digest
 from runtime.gateway.admission import turnstile
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.answering.dispatch import Dispatch
@@ -182,7 +182,7 @@ async def starting() -> AsyncIterator[Start]:
             setup = Setup("", prefill, decoders[0], workers, session, releases, metrics, decoders[1:], spare)
             provider = _dispatch(setup, name, [worker(port) for port in ports], spare_url, client)
             settings = config(admission or AdmissionConfig())
-            setup.gateway = Gateway(settings, provider, metrics, lambda: tenants, replicas, tokenizer)
+            setup.gateway = Gateway(settings, provider, metrics, lambda: (Keyring(tenants),), replicas, tokenizer)
             server = await stack.enter_async_context(listening(setup.gateway))
             setup.url = f"http://{HOST}:{server.port}"
             setup.routes = {*setup.gateway.routes(), *setup.gateway.open_routes()}

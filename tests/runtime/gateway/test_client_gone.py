@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from runtime.gateway.access.tenants import Keyring
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.answering.dispatch import Dispatch
 from runtime.gateway.answering.fleet import Fleet
@@ -118,7 +119,7 @@ async def sides(processes: tuple[str, str]) -> AsyncIterator[Sides]:
         )
         provider = Dispatch(Fleet(lambda: [decoder]), pool, client, retries, Thresholds())
         settings = dataclasses.replace(config(AdmissionConfig()), model=flow.MODEL, max_model_len=8192)
-        gateway = Gateway(settings, provider, metrics, lambda: TENANTS, lambda: 1)
+        gateway = Gateway(settings, provider, metrics, lambda: (Keyring(TENANTS),), lambda: 1)
         server = await stack.enter_async_context(listening(gateway))
         trusted = aiohttp.TCPConnector(ssl=CERTIFICATE.client())
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=trusted))

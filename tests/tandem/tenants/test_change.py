@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.gateway.access.tenants import REVOKED, Tenant, digest, identify, signers
+from runtime.gateway.access.tenants import REVOKED, Keyring, Tenant, digest, identify
 from tandem.tenants.change import TenantError, Tenants, add, limit, remove, revoke, rotate, sign
 
 A, B, C = (digest(key) for key in "abc")
@@ -15,7 +15,7 @@ def with_acme() -> Tenants:
 
 
 def who(key: str, tenants: Tenants) -> str | None:
-    found = identify(key, tenants)
+    found = identify(key, [Keyring(tenants)])
     return found.id if found else None
 
 
@@ -42,15 +42,15 @@ def test_a_tenant_signs_with_its_last_two_pairs_until_it_is_revoked() -> None:
     tenants = with_acme()
     for number in "123":
         tenants = sign(tenants, "acme", f"ID{number}", f"secret{number}", at_once=False)
-    assert {key: (tenant.id, secret) for key, (tenant, secret) in signers(tenants).items()} == {
+    assert {key: (tenant.id, secret) for key, (tenant, secret) in Keyring(tenants).signers.items()} == {
         "ID2": ("acme", "secret2"),
         "ID3": ("acme", "secret3"),
     }
     assert who("a", tenants) == "acme"
-    assert list(signers(sign(tenants, "acme", "ID4", "secret4", at_once=True))) == ["ID4"]
+    assert list(Keyring(sign(tenants, "acme", "ID4", "secret4", at_once=True)).signers) == ["ID4"]
     revoked = revoke(tenants, "acme")
-    assert signers(revoked) == {}
-    assert signers(add(revoked, "acme", B, {})) == {}
+    assert Keyring(revoked).signers == {}
+    assert Keyring(add(revoked, "acme", B, {})).signers == {}
 
 
 def test_a_revoked_tenant_stays_listed_and_comes_back_without_its_old_keys() -> None:

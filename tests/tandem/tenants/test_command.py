@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runtime.gateway.access.tenants import identify, load, signers
+from runtime.gateway.access.tenants import Keyring, identify, load
 from runtime.handoff import settings
 from tandem.cli import main
 from tandem.rehearsal.cloud.server import EmbeddedCloud
@@ -60,12 +60,12 @@ def test_a_tenant_from_its_first_key_to_its_last(cloud: EmbeddedCloud, run: Run)
     second = run("rotate", "acme")[1]
     text = stored(cloud)
     for key in (first, second):
-        found = identify(key, load(text))
+        found = identify(key, [Keyring(load(text))])
         assert found is not None
         assert (found.id, found.limits) == ("acme", {"requests_per_minute": 60})
         assert key not in text
     third = run("rotate", "acme", "--at-once")[1]
-    known = [identify(key, load(stored(cloud))) is not None for key in (first, second, third)]
+    known = [identify(key, [Keyring(load(stored(cloud)))]) is not None for key in (first, second, third)]
     assert known == [False, False, True]
     listed = json.loads(run("list", "--output=json")[1])
     assert listed == [
@@ -74,13 +74,13 @@ def test_a_tenant_from_its_first_key_to_its_last(cloud: EmbeddedCloud, run: Run)
     assert run("revoke", "acme")[1] == "acme is revoked"
     table = run("list")[1].splitlines()
     assert [line.split()[:3] for line in table] == [["tenant", "state", "keys"], ["acme", "revoked", "0"]]
-    assert identify(third, load(stored(cloud))) is None
+    assert identify(third, [Keyring(load(stored(cloud)))]) is None
 
 
 def test_a_pair_to_sign_with_is_printed_as_aws_tools_read_it(cloud: EmbeddedCloud, run: Run) -> None:
     run("add", "acme")
     printed = dict(line.split("=", 1) for line in run("sign", "acme")[1].splitlines())
-    [(key_id, (_, secret))] = signers(load(stored(cloud))).items()
+    [(key_id, (_, secret))] = Keyring(load(stored(cloud))).signers.items()
     assert printed == {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
     [listed] = json.loads(run("list", "--output=json")[1])
     assert listed["signing"] == [key_id]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.gateway.access.tenants import LIMITS, REVOKED, Tenant, digest, dump, identify, load
+from runtime.gateway.access.tenants import LIMITS, REVOKED, Keyring, Tenant, digest, dump, identify, load
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 TENANTS = st.builds(
@@ -66,5 +66,7 @@ def test_a_key_is_known_by_any_of_its_tenants_digests() -> None:
         Tenant(id="b", keys=(digest("gone"),), state=REVOKED),
         Tenant(id="c", keys=()),
     ]
-    found = [identify(key, tenants) for key in ("new", "old", "gone", "", digest("new"), "\udce9")]
+    found = [
+        identify(key, [Keyring([]), Keyring(tenants)]) for key in ("new", "old", "gone", "", digest("new"), "\udce9")
+    ]
     assert [tenant and tenant.id for tenant in found] == ["a", "a", None, None, None, None]
