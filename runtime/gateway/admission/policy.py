@@ -66,14 +66,12 @@ class Admission:
         """Give a request of ``cost`` tokens a place, or say why not; ``limits`` hold from now on."""
         line = self._lines.get(tenant) or self._lines.setdefault(tenant, Line(limits))
         line.limits = limits
-        waits = {
-            Reason.REQUEST_RATE: line.request_wait(now),
-            Reason.TOKEN_RATE: line.token_wait(cost, now),
-            Reason.QUEUE_FULL: 0.0 if self._has_room(line) else self._until_room(line, tenant) - now,
-        }
-        for reason, wait in waits.items():
-            if wait > 0:
-                return _refused(reason, max(waits.values()))
+        by_requests, by_tokens = line.request_wait(now), line.token_wait(cost, now)
+        roomy = self._has_room(line)
+        if by_requests or by_tokens or not roomy:
+            by_room = 0.0 if roomy else self._until_room(line, tenant) - now
+            rate = Reason.REQUEST_RATE if by_requests else Reason.TOKEN_RATE if by_tokens else None
+            return _refused(rate or Reason.QUEUE_FULL, max(by_requests, by_tokens, by_room))
         line.charge(cost, now)
         place = Place(tenant, cost, now + self._capacity.wait_seconds)
         line.waiting[place] = self._waiting[place] = None
@@ -82,8 +80,8 @@ class Admission:
 
     def begin(self) -> Iterator[Place]:
         """Yield each place that runs from now on, in order."""
-        while ready := [line for line in self._backlog.values() if self._may_run(line)]:
-            line = min(ready, key=lambda line: (self._start(line), line.first.deadline))
+        while self._backlog and (ready := [line for line in self._backlog.values() if self._may_run(line)]):
+            line = ready[0] if len(ready) == 1 else min(ready, key=self._turn)
             place = line.first
             self._virtual = self._start(line)
             line.served = self._virtual + place.cost / line.limits.weight
@@ -112,6 +110,9 @@ class Admission:
         line = self._lines[place.tenant]
         waits = (self._capacity.wait_seconds, line.request_wait(now), line.token_wait(place.cost, now))
         return _refused(Reason.WAITED, max(waits))
+
+    def _turn(self, line: Line) -> tuple[float, float]:
+        return self._start(line), line.first.deadline
 
     def _start(self, line: Line) -> float:
         """Return the virtual time at which a tenant's next request begins: time that it let pass is no credit."""
