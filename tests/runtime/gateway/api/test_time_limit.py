@@ -85,6 +85,27 @@ async def test_a_cancellation_by_somebody_else_stays_one_though_the_time_is_over
     assert (refused, stopping.limits) == ([(False, Code.DEADLINE_EXCEEDED)], set())
 
 
+async def test_limits_that_share_a_timer_end_each_at_its_own_time() -> None:
+    stopping, ended = Stopping(), list[float]()
+
+    async def limited(seconds: float) -> None:
+        limit = TimeLimit(asyncio.get_running_loop().time() + seconds, stopping)
+        try:
+            with limit:
+                await asyncio.Event().wait()
+        except HandoffError:
+            ended.append(seconds)
+        finally:
+            limit.end()
+
+    forever = asyncio.create_task(limited(3600))
+    await asyncio.gather(*(limited(seconds) for seconds in (0.03, 0.01, 0.02)))
+    assert (ended, {limit.over for limit in stopping.limits}) == ([0.01, 0.02, 0.03], {False})
+    stopping.begin(0)
+    await forever
+    assert (ended[-1], stopping.limits) == (3600, set())
+
+
 async def test_what_is_over_does_not_begin() -> None:
     limit = TimeLimit(0, Stopping())
     with pytest.raises(HandoffError, match="longer than it may"), limit:
