@@ -45,17 +45,20 @@ class Metrics:
         """Count one request that ended with ``status``."""
         total_ms = record.phases.total_ms
         failed = status >= 500 or (status == 200 and record.code is not None)
-        self._counts[names.REQUESTS] += 1
-        self._counts[names.ERRORS] += failed
-        self._counts[names.THROTTLES] += status == 429
-        self._counts[names.CLIENT_ERRORS] += 400 <= status < 499 and status != 429
-        self._counts[names.CLIENTS_GONE] += status == CLIENT_GONE
-        self._counts[names.KV_TRANSFER_BYTES] += record.kv_bytes
+        counts = self._counts
+        counts[names.REQUESTS] += 1
+        if failed:
+            counts[names.ERRORS] += 1
+        elif blamed := _blamed(status):
+            counts[blamed] += 1
+        if record.kv_bytes:
+            counts[names.KV_TRANSFER_BYTES] += record.kv_bytes
         if record.usage:
-            self._counts[names.INPUT_TOKENS] += record.usage.prompt_tokens
-            self._counts[names.OUTPUT_TOKENS] += record.usage.completion_tokens
-        self._counts[names.FIRST_TOKENS_COMPARED] += record.phases.first_token is not None
-        self._counts[names.FIRST_TOKENS_OTHER] += record.phases.first_token is Verdict.OTHER
+            counts[names.INPUT_TOKENS] += record.usage.prompt_tokens
+            counts[names.OUTPUT_TOKENS] += record.usage.completion_tokens
+        if record.phases.first_token is not None:
+            counts[names.FIRST_TOKENS_COMPARED] += 1
+            counts[names.FIRST_TOKENS_OTHER] += record.phases.first_token is Verdict.OTHER
         self._times.offer(round(total_ms, 3))
         if record.stream and record.phases.ttft_ms is not None:
             self._first_tokens.offer(_first_token(record))
@@ -90,6 +93,13 @@ class Metrics:
         self._fill = None
         self._times: Sample[float] = Sample(emf.MAX_VALUES)
         self._first_tokens: Sample[Mapping[Metric, float]] = Sample(emf.MAX_VALUES)
+
+
+def _blamed(status: int) -> Metric | None:
+    """Return the counter of statuses for which a client, or its limits, are to blame."""
+    if status < 400 or status > CLIENT_GONE:
+        return None
+    return {429: names.THROTTLES, CLIENT_GONE: names.CLIENTS_GONE}.get(status, names.CLIENT_ERRORS)
 
 
 _FIRST_TOKEN: Final = (names.TIME_TO_FIRST_TOKEN, *names.PHASES.values())

@@ -5,14 +5,13 @@ Times are in vLLM's buckets, so that both can be drawn in one graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from runtime.gateway.telemetry import gauge
 from runtime.gateway.telemetry.record import Record
+from runtime.gateway.telemetry.tally import Tally
 from runtime.handoff.contract import Code
 from runtime.handoff.metrics import PHASES
 
@@ -31,19 +30,24 @@ class Prometheus:
         self._registry = CollectorRegistry()
         self._model = model
         ProcessCollector(registry=self._registry)
-        self._requests = self._counter("dynamo_frontend_requests", "Requests that ended.", "request_type", "status")
-        self._codes = self._counter("tandem_gateway_errors", "Requests that ended with an error code.", "code")
-        self._tenants = self._counter("tandem_gateway_tenant_requests", "Requests by tenant.", "tenant", "outcome")
-        self._kv = self._counter("tandem_gateway_kv_transfer_bytes", "KV bytes read from prefill workers.")()
+        self._requests = self._tally("dynamo_frontend_requests", "Requests that ended.", "request_type", "status")
+        self._codes = self._tally("tandem_gateway_errors", "Requests that ended with an error code.", "code")
+        self._tenants = self._tally("tandem_gateway_tenant_requests", "Requests by tenant.", "tenant", "outcome")
+        self._kv = Counter(
+            "tandem_gateway_kv_transfer_bytes",
+            "KV bytes read from prefill workers.",
+            ["model"],
+            registry=self._registry,
+        ).labels(model)
         self._first = self._histogram(
             "dynamo_frontend_time_to_first_token_seconds", "From a streamed request to the first bytes of its answer."
         ).labels(model)
         self._total = self._histogram(
             "dynamo_frontend_request_duration_seconds", "From a request to the end of its answer."
         ).labels(model)
-        self._decisions = self._counter("tandem_gateway_decisions", "Choices of policies, and why.", "what", "reason")
-        self._retries = self._counter("tandem_gateway_retries", "Legs tried again.", "leg", "code", "action")
-        self._first_tokens = self._counter("tandem_gateway_first_tokens", "Decode's against prefill's.", "verdict")
+        self._decisions = self._tally("tandem_gateway_decisions", "Choices of policies, and why.", "what", "reason")
+        self._retries = self._tally("tandem_gateway_retries", "Legs tried again.", "leg", "code", "action")
+        self._first_tokens = self._tally("tandem_gateway_first_tokens", "Decode's against prefill's.", "verdict")
         phases = self._histogram("tandem_gateway_phase_seconds", "Phases of the time to first token.", "phase")
         self._phases = {name: phases.labels(model, name) for name in PHASES}
         self.fill = self._gauge("tandem_decode_reservation_fill", "Share of the endpoint's KV memory reserved.")
@@ -57,17 +61,17 @@ class Prometheus:
         """Count one request that ended."""
         refused = failed or status >= 400
         kind = "stream" if record.stream else "unary"
-        self._requests(kind, "error" if refused else "success").inc()
+        self._requests.add(kind, "error" if refused else "success")
         if record.code is not None:
-            self._codes(record.code if record.code in _CODES else "other").inc()
+            self._codes.add(record.code if record.code in _CODES else "other")
         if record.tenant is not None:
-            self._tenants(record.tenant, _outcome(status, failed=failed)).inc()
+            self._tenants.add(record.tenant, _outcome(status, failed=failed))
         for what, reason in record.phases.decisions.items():
-            self._decisions(what, reason).inc()
+            self._decisions.add(what, reason)
         for leg, code, action in record.phases.retries:
-            self._retries(leg, code, action).inc()
+            self._retries.add(leg, code, action)
         if record.phases.first_token:
-            self._first_tokens(record.phases.first_token).inc()
+            self._first_tokens.add(record.phases.first_token)
         if record.kv_bytes:
             self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
@@ -80,10 +84,10 @@ class Prometheus:
         """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
-        """Return what returns the counter of some labels, each looked up in the registry's own way but once."""
-        counter = Counter(name, text, ["model", *labels], registry=self._registry)
-        return cache(partial(counter.labels, self._model))
+    def _tally(self, name: str, text: str, *labels: str) -> Tally:
+        tally = Tally(name, text, labels, self._model)
+        self._registry.register(tally)
+        return tally
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(name, text, ["model", *labels], buckets=_SECONDS, registry=self._registry)
