@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import gc
 import signal
 
 from runtime.gateway.access.tenants import Keyring, Tenant, digest
@@ -31,6 +30,7 @@ from runtime.gateway.providers.releases import Releases
 from runtime.gateway.providers.retries import Retries
 from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.routing.disaggregation import Thresholds
+from runtime.gateway.serve import settle
 from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff.contract import Code
 
@@ -112,8 +112,7 @@ async def serve(port: int, peers: int, name: str) -> None:
     server = Gateway(config(port), chosen, metrics, lambda: TENANTS, lambda: 1).server()
     try:
         await server.start(HOST, port)
-        gc.collect()
-        gc.freeze()  # as the gateway's process does
+        settle()
         await stopped.wait()
     finally:
         await server.stop(1.0)

@@ -30,6 +30,8 @@ from runtime.handoff.certificate import Certificate
 DRAIN_SECONDS: Final = 45.0
 """How long running requests may go on after SIGTERM; the rest of ECS's stop timeout (60 s) is for clean-up."""
 _LAST_WORDS_SECONDS: Final = 3.0
+_NEW_OBJECTS: Final = 20_000
+"""How many more objects there must be than at the last collection for the next one: a few MB; Python's own are 700."""
 
 
 async def serve(config: GatewayConfig, host: str) -> None:
@@ -62,8 +64,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
         try:
             tls = Certificate.issue(host).server()  # which the load balancer takes as it comes: it verifies no target
             await server.start(host, config.port, tls)
-            gc.collect()
-            gc.freeze()  # to look at all that was imported takes some 50 ms, in which no stream goes on
+            settle()
             log.write("listening", address=f"{host}:{config.port}", model=config.model)
             await stopped.wait()
             log.write("stopping")
@@ -82,6 +83,17 @@ def _tokenizer(uri: str) -> Tokenizer | None:
         return None
     log.write("tokenizer", source=uri, sha256=tokenizer.digest)
     return tokenizer
+
+
+def settle() -> None:
+    """Keep the garbage collector from requests, once all is there.
+
+    To look at all that was imported takes some 50 ms, in which no stream goes on; what requests leave behind is seldom
+    garbage that counting references does not free.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def _tenants(config: GatewayConfig, secrets: Secrets) -> Callable[[], Sequence[Keyring]]:

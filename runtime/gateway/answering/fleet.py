@@ -63,14 +63,18 @@ class Fleet:
 
     def asked(self, decoder: Decoder) -> None:
         """Note that a decoder is given a request, until it is ``left``."""
-        self._breakers.asked(decoder.name)
-        self._in_flight[decoder.name] += 1
+        name = decoder.name
+        self._breakers.asked(name)
+        self._in_flight[name] += 1
 
     def left(self, decoder: Decoder) -> None:
         """Note that a decoder has one request less."""
-        self._in_flight[decoder.name] -= 1
-        if not self._in_flight[decoder.name]:
-            del self._in_flight[decoder.name]  # so that departed ones do not pile up
+        name = decoder.name
+        left = self._in_flight[name] - 1
+        if left:
+            self._in_flight[name] = left
+        else:
+            del self._in_flight[name]  # so that departed ones do not pile up
 
     def filled(self, name: str, share: float) -> None:
         """Note which share of its memory a decoder has reserved, 0 to 1."""
@@ -78,10 +82,11 @@ class Fleet:
 
     def began(self, decoder: Decoder, prompt: Prompt) -> None:
         """Note that a decoder began to answer."""
-        self._breakers.answered(decoder.name)
-        self._full_until.pop(decoder.name, None)
+        name = decoder.name
+        self._breakers.answered(name)
+        self._full_until.pop(name, None)
         if decoder.caches:
-            self._cached.record(decoder.name, prompt.blocks)
+            self._cached.record(name, prompt.blocks)
 
     def succeeded(self, decoder: Decoder) -> None:
         """Note that a decoder brought an answer to its end."""
@@ -101,11 +106,12 @@ class Fleet:
             self._full_until[decoder.name] = self._clock() + _FULL_SECONDS
 
     def _candidate(self, decoder: Decoder, prompt: Prompt) -> endpoint.Candidate[Decoder]:
-        refused = self._clock() < self._full_until.get(decoder.name, 0.0)
+        name = decoder.name
+        refused = name in self._full_until and self._clock() < self._full_until[name]
         return endpoint.Candidate(
             peer=decoder,
             tier=decoder.tier,
-            fill=1.0 if refused else self._fill.get(decoder.name, 0.0),
-            in_flight=self._in_flight[decoder.name],
+            fill=1.0 if refused else self._fill.get(name, 0.0),
+            in_flight=self._in_flight[name],
             cached=min(1.0, self.cached_tokens(decoder, prompt) / max(1, prompt.tokens)),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache, partial
@@ -17,8 +16,7 @@ from runtime.handoff import certificate
 
 _CONNECT_SECONDS: Final = 5.0
 # a body is passed on byte by byte, so it must come as it is to be sent
-_ALWAYS: Final = "Accept-Encoding: identity\r\nUser-Agent: tandem-gateway\r\n"
-_UNSENDABLE: Final = re.compile("[\r\n\0]")
+_ALWAYS: Final = ("Accept-Encoding: identity", "User-Agent: tandem-gateway")
 
 
 class Origin(NamedTuple):
@@ -28,13 +26,6 @@ class Origin(NamedTuple):
     host: str
     port: int
     pin: str | None
-
-
-class Target(NamedTuple):
-    """Hold what of a URL goes into a request's head."""
-
-    host: str
-    path: str
 
 
 class HttpClient:
@@ -67,8 +58,8 @@ class HttpClient:
         pin: str | None = None,
     ) -> PeerConnection:
         """Send a request and return what its answer comes by; see ``upstream.Client``."""
-        origin, target = _parts(url, pin)
-        request = _written(method, target, headers, body)
+        origin, begun = _begun(method, url, pin)
+        request = _written(begun, headers, body, sized=bool(body) or method == "POST")
         connection = self._kept(origin) or await self._connect(origin)
         connection.ask(request, silence)
         return connection
@@ -115,22 +106,28 @@ class HttpClient:
 
 
 @lru_cache(maxsize=1024)
-def _parts(url: str, pin: str | None) -> tuple[Origin, Target]:
-    """Return whom to ask for what."""
+def _begun(method: str, url: str, pin: str | None) -> tuple[Origin, str]:
+    """Return whom to ask, and the beginning of the head; raise ``ValueError`` where it cannot be written."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     origin = Origin(secure, parts.hostname or "", parts.port or (443 if secure else 80), pin)
-    return origin, Target(parts.netloc, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/")
+    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return origin, _lines([f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", *_ALWAYS])
 
 
-def _written(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+def _written(begun: str, headers: Mapping[str, str], body: bytes, *, sized: bool) -> bytes:
     """Return a request's bytes; raise ``ValueError`` where it cannot be written."""
-    if _UNSENDABLE.search("".join([target.path, *headers.values()])):
+    given = _lines([f"{name}: {value}" for name, value in headers.items()])
+    size = f"Content-Length: {len(body)}\r\n" if sized else ""
+    return f"{begun}{given}{size}\r\n".encode() + body
+
+
+def _lines(lines: list[str]) -> str:
+    """Return the lines of a head; raise ``ValueError`` where one would be several."""
+    text = "".join([f"{line}\r\n" for line in lines])
+    if not len(lines) == text.count("\n") == text.count("\r") or "\0" in text:
         raise ValueError("a header's value, or the path, holds an end of line: a key may be written wrongly")
-    given = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    size = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
-    head = f"{method} {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{_ALWAYS}{given}{size}\r\n"
-    return head.encode() + body
+    return text
 
 
 def _digest(transport: asyncio.BaseTransport) -> str:

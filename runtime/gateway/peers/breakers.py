@@ -19,7 +19,8 @@ class Breakers:
 
     def admits(self, name: str) -> bool:
         """Tell whether a peer may be asked."""
-        return self._of(name).admits(self._clock())
+        breaker = self._troubled.get(name)
+        return breaker is None or breaker.admits(self._clock())
 
     def asked(self, name: str) -> None:
         """Note that a peer is asked."""
@@ -37,12 +38,9 @@ class Breakers:
 
     def failed(self, name: str) -> None:
         """Note that a peer failed."""
-        self._troubled[name] = self._of(name).fail(self._clock())
+        self._troubled[name] = self._troubled.get(name, _CLOSED).fail(self._clock())
 
     def keep(self, names: set[str]) -> None:
         """Forget peers that are gone."""
         for gone in self._troubled.keys() - names if self._troubled else ():
             del self._troubled[gone]
-
-    def _of(self, name: str) -> Breaker:
-        return self._troubled.get(name, _CLOSED)

@@ -30,12 +30,16 @@ _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
 _OPTIONAL_BOOL: Final = (bool, NoneType)
 _OPTIONAL_OBJECT: Final = (dict, NoneType)
+_LONG: Final = ("messages", "tools")
 _NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo", "return_token_ids"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chat:
-    """Hold one request: ``body`` is the client's without handoff fields, ``request_id`` is the gateway's own."""
+    """Hold one request: ``body`` is the client's without handoff fields, ``request_id`` is the gateway's own.
+
+    Once the prompt is counted, messages and tools in the body are JSON already (``msgspec.Raw``).
+    """
 
     request_id: str
     tenant: str
@@ -112,7 +116,7 @@ def fitted(chat: Chat, counted: int, most: int | None) -> Chat:
     if most is not None and counted > most:
         message = f"the prompt takes about {counted} tokens, allowed here are {most}: shorten it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
-    return replace(chat, prompt_tokens=min(chat.prompt_tokens, counted))
+    return replace(chat, body=_encoded(chat.body), prompt_tokens=min(chat.prompt_tokens, counted))
 
 
 def asked_tokens(body: Mapping[str, Any]) -> int | None:
@@ -177,6 +181,14 @@ def require_single_answer(chat: Chat) -> None:
         if chat.body.get(name) not in (None, 1):
             found = f"{chat.body[name]!r:.80}"
             raise _invalid(f"{name} is {found}: only one answer a request is possible, send several requests")
+
+
+def _encoded(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body with what may be long in its wire form, since it is hashed, and sent to each peer."""
+    return {
+        name: msgspec.Raw(msgspec.json.encode(value)) if value and name in _LONG else value
+        for name, value in body.items()
+    }
 
 
 def _finite(text: str) -> float | int:

@@ -38,14 +38,15 @@ def choose(
     ``candidates`` are those that may be asked at all and must not be empty; ``first_tier`` is the least tier of the
     deployment, so that a choice below it tells that it spilled over.
     """
+    if len(candidates) == 1:
+        [only] = candidates
+        return Decision(only.peer, Reason.SPILL_OVER if only.tier > first_tier else Reason.ONLY)
     roomy = [one for one in candidates if one.fill < full]
     tier = min(one.tier for one in roomy or candidates)
     peers = [one for one in roomy or candidates if one.tier == tier]
     chosen = least(peers, lambda one: (round(one.fill, 2), one.in_flight - CACHED_WORTH * one.cached), turn)
     if tier > first_tier:
         return Decision(chosen.peer, Reason.SPILL_OVER)
-    if len(candidates) == 1:
-        return Decision(chosen.peer, Reason.ONLY)
     if not roomy:
         return Decision(chosen.peer, Reason.ALL_FULL)
     return Decision(chosen.peer, Reason.PREFIX if chosen.cached else Reason.LOAD)

@@ -58,5 +58,5 @@ class PrefixIndex(Generic[Peer]):
 
     def keep(self, peers: Collection[Peer]) -> None:
         """Forget every peer but these: one that comes back has an empty cache."""
-        for gone in self._blocks.keys() - set(peers):
+        for gone in [peer for peer in self._blocks if peer not in peers]:
             del self._blocks[gone]
