@@ -24,7 +24,10 @@ BLAMED = web.json_response({"error": {"message": "no", "code": "invalid_request"
 FAULTS: tuple[dict[str, web.Response], ...] = ({}, {"reserve": BUSY}, {"decode": LOST}, {"prefill": BLAMED})
 """None of them opens a circuit breaker, which would keep the next requests from the peers."""
 OBJECTS = 500
-"""How many more may be there than after the first crowd, of 960 requests since: connections come and go by a few."""
+"""How many more may be there than after the second crowd, of 640 requests since: connections come and go by a few.
+
+The first one leaves what is made once, some 300 objects.
+"""
 
 
 async def whole(setup: Setup) -> None:
@@ -116,4 +119,4 @@ async def test_nothing_is_left_of_a_thousand_requests(cs3: Setup, log: Captured)
         known.append(objects())
     assert tasks[-1] <= tasks[0] + AT_ONCE, tasks
     assert sockets() < 20 * AT_ONCE
-    assert known[-1] - known[0] < OBJECTS, known
+    assert known[-1] - known[1] < OBJECTS, known
