@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -93,17 +93,28 @@ async def serving(status: Status, identity: Identity, tls: ssl.SSLContext, port:
                     name, _, value = line.decode("latin-1").partition(":")
                     authorization = value.strip() if name.lower() == "authorization" else authorization
                 writer.write(_answer(status, identity, request, authorization))
-                await writer.drain()
+                writer.close()
+                await writer.wait_closed()  # with TLS, once the other side has left as well
         except (TimeoutError, OSError, ValueError):
             pass  # whoever asked is gone, slow or no HTTP client, and will ask again
         finally:
-            writer.close()
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
-    server = await asyncio.start_server(reply, identity.address, port, ssl=tls)
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        replies.add(task := asyncio.create_task(reply(reader, writer)))
+        task.add_done_callback(replies.discard)
+
+    replies: set[asyncio.Task[None]] = set()
+    server = await asyncio.start_server(connected, identity.address, port, ssl=tls)
     try:
         yield
     finally:
         server.close()
+        for task in tuple(replies):
+            task.cancel()
+        await asyncio.gather(*replies, return_exceptions=True)
 
 
 def _answer(status: Status, identity: Identity, request: bytes, authorization: str) -> bytes:

@@ -248,6 +248,11 @@ async def serving(
     try:
         yield server
     finally:
+        assert server.runner is not None
+        assert server.runner.server is not None
+        connected = [each.transport for each in server.runner.server.connections if each.transport is not None]
         await server.close()
-        for _ in range(3):  # aiohttp aborts its TLS transports as it closes: they end in the loop's next turns
+        for transport in connected:
+            transport.abort()  # by TLS it would wait for a client to leave as well, and the loop ends before that
+        for _ in range(3):  # they end in the loop's next turns
             await asyncio.sleep(0)
