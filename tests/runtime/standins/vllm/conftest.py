@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,11 +100,13 @@ def start(engine: Engine) -> Start:
         command = ["serve", model, f"--host={HOST}", f"--port={port}", kv_config(lease), *flags]
         serve = read(command, environment(free_port()))
         headers = {"Authorization": f"Bearer {KEY}"}
-        async with (
-            serving(serve, engine, bind(serve)),
-            aiohttp.ClientSession(f"http://{HOST}:{port}", headers=headers) as http,
-        ):
-            yield Client(http)
+        with ThreadPoolExecutor(2) as threads:  # of its own, as a server has: none waits for another's prompts
+            own = Engine(engine._weights, engine.tokenizer, threads)
+            async with (
+                serving(serve, own, bind(serve)),
+                aiohttp.ClientSession(f"http://{HOST}:{port}", headers=headers) as http,
+            ):
+                yield Client(http)
 
     return started
 
