@@ -10,8 +10,9 @@ from typing import Final, Protocol
 from runtime.gateway.continuation.journal import Journal
 from runtime.gateway.continuation.parts import Ending, Parts, Rewritten
 from runtime.gateway.continuation.progress import Progress
-from runtime.gateway.continuation.resume import Tokenized, asked_for_usage, rest
+from runtime.gateway.continuation.resume import Tokenized, asked_for_usage
 from runtime.gateway.continuation.rewrite import Rewriter
+from runtime.gateway.continuation.way import Way
 from runtime.gateway.peers.upstream import PeerError, Response, UnreachableError
 from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.failure import Leg
@@ -29,6 +30,10 @@ class Tries(Protocol):
     response: Response
     followed: bool
     oracle: Oracle | None
+
+    @property
+    def way(self) -> Way:
+        """How the decoder of the moment has an answer gone on with."""
 
     async def begin(self, chat: Chat) -> None:
         """Have ``chat`` answered by whoever can; raise ``HandoffError`` or ``PeerError``."""
@@ -168,7 +173,7 @@ class Followed(Answer):
     async def _continued(self, error: UnreachableError) -> Parts:
         """Return the rest of the stream, from whoever goes on with it; raise ``error`` where nobody can."""
         journal, received = self._journal, self._tries.chat.received
-        progress = None if journal.events is None else Progress.read(journal.events, received)
+        progress = None if journal.events is None else self._tries.way.progress(journal.events, received)
         journal.cut()
         self._tries.close()
         if progress is None:
@@ -184,8 +189,9 @@ class Followed(Answer):
 async def _remainder(tries: Tries, progress: Progress) -> Parts:
     """Return the events after ``progress``; raise ``UnreachableError`` where nobody tokenizes, or as ``begin`` does."""
     prompt, chat = await tries.tokenize(), tries.chat
-    rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=len(progress.ids))
-    missing = rest(chat, progress, prompt, tries.limit(prompt.max_model_len - len(prompt.ids)))
+    missing = tries.way.rest(chat, progress, prompt, tries.limit(prompt.max_model_len - len(prompt.ids)))
+    before = tries.way.uncounted(progress) if missing else len(progress.ids)
+    rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=before)
     if missing is None:
         reason = None if progress.finish_reason else _LENGTH
         return Ending(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))

@@ -6,24 +6,22 @@ from runtime.gateway.answering.answer import NOT_ASKED, answered, resumed
 from runtime.gateway.answering.fleet import Fleet
 from runtime.gateway.continuation.resume import Tokenized
 from runtime.gateway.continuation.tokenize import tokenize
+from runtime.gateway.continuation.way import Way
 from runtime.gateway.peers.upstream import Client, PeerError, Response, UnreachableError
 from runtime.gateway.peers.workers import Pool, Prompt
 from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.providers.retries import Retries, code_of
 from runtime.gateway.request.attempt import Attempt
-from runtime.gateway.request.chat import RECEIVED, Chat
+from runtime.gateway.request.chat import Chat
 from runtime.gateway.request.prompt import described
 from runtime.gateway.routing.disaggregation import Handoff, Thresholds, disaggregate
 from runtime.gateway.routing.failure import Action, Leg, available
 from runtime.gateway.telemetry.oracle import Oracle, greedy
 from runtime.gateway.telemetry.phases import Phases
+from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
 
-_NOT_RESUMABLE = (
-    f"{RECEIVED} is given, but this answer cannot be continued exactly: that takes stream, no tools, logprobs, "
-    "response_format, presence or frequency penalty, and an endpoint that tells its tokens' ids; ask for the whole "
-    "answer again"
-)
+_NOBODY = "no endpoint here tells its tokens' ids"
 
 
 class Dispatch:
@@ -99,10 +97,17 @@ class Run:
 
     def resume(self) -> None:
         """Prepare to go on with an answer; raise ``HandoffError`` (``invalid_request``) where nobody could exactly."""
-        able = self._dispatch.fleet.known(lambda each: each.follows(self.chat.body))
+        able = self._dispatch.fleet.known(self._followed_by)
         if not able:
-            raise HandoffError(Code.INVALID_REQUEST, _NOT_RESUMABLE)
+            raise self._not_resumable()
         self._resuming, self.decoder = True, able[0]
+
+    def _not_resumable(self) -> HandoffError:
+        ways = {each.way for each in self._dispatch.fleet.known(lambda each: each.way is not None)}
+        names = sorted({name for way in ways if way for name in way.hindered_by(self.chat)})
+        reason = f"not with {', '.join(names)[:200]} as given" if names else _NOBODY
+        message = f"{fields.RECEIVED} is given, and this answer cannot be continued exactly: {reason}; ask for it all"
+        return HandoffError(Code.INVALID_REQUEST, message)
 
     def close(self) -> None:
         """Leave the decoder of the moment, which frees what the request holds."""
@@ -110,6 +115,13 @@ class Run:
             self.response.leave()
             self.response = NOT_ASKED
             self._dispatch.fleet.left(self.decoder)
+
+    @property
+    def way(self) -> Way:
+        """How the decoder of the moment has an answer gone on with; only asked where it is followed."""
+        if self.decoder.way is None:
+            raise AssertionError("an answer is followed that nobody could go on with")
+        return self.decoder.way
 
     def limit(self, room: int) -> int:
         """Return how many tokens the answer may have where the context has ``room`` for so many."""
@@ -147,7 +159,7 @@ class Run:
         decision = fleet.choose(self._attempt.prompt, self._fit, self._tried)
         self.decoder = decision.choice
         self._phases.decided("decoder", decision.reason)
-        self.followed = self.decoder.follows(self.chat.body)
+        self.followed = self._followed_by(self.decoder)
         self._attempt = Attempt(
             request_id=self.chat.request_id,
             prompt=self._attempt.prompt,
@@ -165,7 +177,8 @@ class Run:
             fleet.left(self.decoder)
             raise
         fleet.began(self.decoder, self._attempt.prompt)
-        foretold = self._attempt.foretold if greedy(self.chat.body) else ""
+        # a worker that goes on for another's answer knows nothing of its penalties or grammar
+        foretold = self._attempt.foretold if greedy(self.chat.body) and not chat.prefilled else ""
         self.oracle = Oracle(foretold, self._phases.compared) if foretold else None
 
     def _handoff(self, chat: Chat) -> Handoff:
@@ -207,7 +220,10 @@ class Run:
 
     def _fit(self, decoder: Decoder) -> bool:
         able = not self._text_only or _takes_text(decoder)
-        return able and (not self._resuming or decoder.follows(self.chat.body))
+        return able and (not self._resuming or (decoder.way is self.decoder.way and self._followed_by(decoder)))
+
+    def _followed_by(self, decoder: Decoder) -> bool:
+        return decoder.way is not None and not decoder.way.hindered_by(self.chat)
 
 
 def _takes_text(decoder: Decoder) -> bool:

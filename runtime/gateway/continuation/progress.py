@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -34,17 +34,46 @@ class Progress:
         """
         progress, pending = cls(ids=list(received), spoken=bool(received)), list[int]()
         try:
-            for event in b"".join(kept).split(b"\n\n"):
-                data = event.removeprefix(b"data:").strip()
-                if data and data != b"[DONE]" and not progress._take(json.loads(data), pending):
+            for data in _data(kept):
+                if not progress._take(json.loads(data), pending):
                     return None
         except (ValueError, LookupError, TypeError, AttributeError):
             return None
         return None if progress.thinking and not progress.finish_reason else progress
 
-    def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
+    @classmethod
+    def told(cls, kept: Iterable[bytes], received: Sequence[int] = ()) -> Self | None:
+        """Return how far a stream came whose tokens another endpoint takes up: all that were told, whatever they are.
+
+        What the first one had not sent the text of, the other holds back as well. None for text without ids.
+        """
+        progress = cls(ids=list(received), spoken=bool(received))
+        try:
+            for data in _data(kept):
+                if not progress._note(json.loads(data)):
+                    return None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+        return progress
+
+    def _note(self, chunk: Mapping[str, Any]) -> bool:
+        self._begin(chunk)
+        for choice in chunk["choices"]:
+            if choice["index"]:
+                return False
+            self.spoken = self.spoken or "role" in choice["delta"]
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            self.ids += choice.get("token_ids") or []
+            if not self.ids and any(value for name, value in choice["delta"].items() if name != "role"):
+                return False
+        return True
+
+    def _begin(self, chunk: Mapping[str, Any]) -> None:
         self.head = self.head or {name: chunk[name] for name in ("id", "created", "model") if name in chunk}
         self.counted = self.counted or (bool(chunk.get("usage")) and not chunk["choices"])
+
+    def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
+        self._begin(chunk)
         for choice in chunk["choices"]:
             delta = choice["delta"]
             if choice["index"] or any(value for name, value in delta.items() if name not in _PLAIN):
@@ -61,3 +90,10 @@ class Progress:
                 if (thought or said) and not self.ids:
                     return False
         return True
+
+
+def _data(kept: Iterable[bytes]) -> Iterator[bytes]:
+    for event in b"".join(kept).split(b"\n\n"):
+        data = event.removeprefix(b"data:").strip()
+        if data and data != b"[DONE]":
+            yield data

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from runtime.gateway.continuation.progress import Progress
 from runtime.gateway.request.chat import Chat
-from runtime.handoff import contract, parameters
+from runtime.handoff import contract, fields, parameters
 
 _SAME: Final = frozenset(
-    {"model", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids", "ignore_eos", "logit_bias"}
+    {"model", "temperature", "top_p", "top_k", "min_p", "seed", "stop_token_ids", "ignore_eos", "logit_bias"}
     | {"allowed_token_ids", "repetition_penalty"}
 )
 """Fields that mean the same in ``/v1/completions``.
@@ -25,8 +25,15 @@ _REPLACED: Final = frozenset(
     {"messages", "max_tokens", "max_completion_tokens", "min_tokens", "stream", "stream_options"}
     | {"chat_template_kwargs"}  # which are in the prompt's tokens
 )
-_ALLOWED: Final = _SAME | _REPLACED | parameters.WITHOUT_EFFECT | {"return_token_ids"}
-"""Fields at whose every value an answer can be continued; of others only where there is nothing to honour."""
+_NEUTRAL: Final = {**parameters.NEUTRAL, "stop": ([], "")}
+"""With stop strings vLLM tells ids ahead of the text that it holds back."""
+AS_PROMPT: Final = _SAME | _REPLACED | parameters.WITHOUT_EFFECT | {"return_token_ids"}
+"""Fields at whose every value an answer is continued as a longer prompt; of others where there is nothing to honour."""
+TAKEN_UP: Final = AS_PROMPT | {
+    *("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "stop", "response_format"),
+    *("tools", "tool_choice", "include_reasoning"),
+}
+"""The same for an answer that is taken up. What is not known might change the prompt, and a worker tokenize another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,16 @@ class Tokenized:
     max_model_len: int
 
 
-def resumable(body: Mapping[str, Any]) -> bool:
-    """Tell whether an answer to this chat could be continued: every field of the body must be known to allow it."""
-    return body.get("stream") is True and all(
-        value is None or name in _ALLOWED or value in parameters.NEUTRAL.get(name, ()) for name, value in body.items()
-    )
+def hindrances(chat: Chat, allowed: frozenset[str]) -> list[str]:
+    """Return the fields that are not known to allow that an answer to a chat is continued."""
+    missing = [] if chat.body.get("stream") is True else ["stream"]
+    if not chat.of_text:
+        missing.append("messages")
+    return missing + [
+        name
+        for name, value in chat.body.items()
+        if value is not None and name not in allowed and value not in _NEUTRAL.get(name, ())
+    ]
 
 
 def rest(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat | None:
@@ -66,6 +78,24 @@ def rest(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat 
     if chat.body.get("stream_options") is not None:
         body["stream_options"] = chat.body["stream_options"]
     return replace(chat, path=contract.COMPLETIONS, body=body, max_tokens=left, prompt_tokens=len(ids))
+
+
+def again(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat | None:
+    """Return the same chat with its answer so far, for an endpoint that takes it up; None where it said its end.
+
+    Limits stay those of the whole answer. One that came to its limit is still asked for: what was held back of its
+    text, and the reason why it ended, only the endpoint knows.
+    """
+    if progress.finish_reason:
+        return None
+    if not progress.ids:
+        return chat
+    prefilled = [*prompt.ids, *progress.ids]
+    left = max(1, limit - len(progress.ids))
+    whole = {name: value for name, value in chat.body.items() if name != "max_completion_tokens"}
+    body = {**whole, "max_tokens": limit, fields.RECEIVED: list(progress.ids)}
+    reserved = min(len(prefilled), prompt.max_model_len - left)
+    return replace(chat, body=body, prefilled=prefilled, max_tokens=left, prompt_tokens=reserved)
 
 
 def asked_for_usage(chat: Chat) -> bool:

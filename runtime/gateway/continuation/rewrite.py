@@ -9,6 +9,8 @@ from typing import Any, Final
 from runtime.gateway.continuation.progress import Progress
 
 _DONE: Final = b"[DONE]"
+_TOLD: Final = ("finish_reason", "token_ids", "logprobs")
+"""What a choice may tell without any text."""
 
 
 class Rewriter:
@@ -50,8 +52,7 @@ class Rewriter:
         if self._spoken:
             delta.pop("role", None)
         self._spoken = self._spoken or "role" in delta
-        silent = not any(delta.values()) and not choice.get("finish_reason") and not choice.get("token_ids")
-        if silent:
+        if not any(delta.values()) and not any(choice.get(name) for name in _TOLD):
             return None
         kept = {name: value for name, value in choice.items() if name not in ("text", "delta")}
         return {"index": 0, "delta": {name: value for name, value in delta.items() if value}, **kept}

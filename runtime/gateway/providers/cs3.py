@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from runtime.gateway.continuation.resume import resumable
+from runtime.gateway.continuation.way import TAKEN_UP, Way
 from runtime.gateway.peers.upstream import Client, Exchange, PeerError, Response, UnreachableError, headers, refusal
 from runtime.gateway.providers.decode import decode
 from runtime.gateway.providers.prefill import Prefill
@@ -75,9 +75,10 @@ class Cs3Decoder:
         """No: an answer's memory is free when it ends."""
         return False
 
-    def follows(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether an answer to this body can be continued."""
-        return resumable(body)
+    @property
+    def way(self) -> Way:
+        """The contract's own."""
+        return TAKEN_UP
 
     def limit(self, chat: Chat, room: int) -> int:
         """Return what was reserved, which the endpoint does not exceed."""

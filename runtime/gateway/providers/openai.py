@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from runtime.gateway.peers.upstream import Client, Response
 from runtime.gateway.providers.decode import decode
@@ -39,9 +38,10 @@ class OpenAIDecoder:
         """Not that anybody could tell."""
         return False
 
-    def follows(self, _: Mapping[str, Any]) -> bool:
-        """Return False: another provider's endpoint does not tell the ids of its tokens."""
-        return False
+    @property
+    def way(self) -> None:
+        """None: another provider's endpoint does not tell the ids of its tokens."""
+        return None
 
     def limit(self, chat: Chat, room: int) -> int:
         """Return the room: a silent client gets what the endpoint gives."""

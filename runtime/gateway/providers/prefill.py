@@ -76,9 +76,10 @@ class Prefill:
         return params
 
     async def _ask(self, worker: Worker, chat: Chat, attempt: Attempt, stream: object) -> dict[str, Any]:
-        body = bodies.encode(bodies.for_prefill(chat.body, stream))
+        path, asked = bodies.to_prefill(chat)
+        body = bodies.encode(bodies.for_prefill(asked, stream))
         sent = headers(worker.key, attempt.name, attempt.deadline)
-        url = worker.url + chat.path
+        url = worker.url + path
         try:
             with await self._client.ask("POST", url, headers=sent, body=body, pin=worker.digest) as exchange:
                 await exchange.head()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from collections.abc import Hashable
+from typing import Protocol
 
+from runtime.gateway.continuation.way import Way
 from runtime.gateway.peers.upstream import Response
 from runtime.gateway.request.attempt import Attempt
 from runtime.gateway.request.chat import Chat
@@ -45,8 +46,9 @@ class Decoder(Hashable, Protocol):
     def caches(self) -> bool:
         """Whether it keeps the prefixes of prompts that it answered."""
 
-    def follows(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether it says the ids of an answer's tokens so that another can go on exactly there."""
+    @property
+    def way(self) -> Way | None:
+        """How an answer that it, or another of its kind, began is gone on with; None where it tells no token's id."""
 
     def limit(self, chat: Chat, room: int) -> int:
         """Return how many tokens it answers with at most where ``room`` are left in the context."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from runtime.gateway.continuation.resume import resumable
+from runtime.gateway.continuation.way import AS_PROMPT, Way
 from runtime.gateway.peers.upstream import Client, NotSentError, Response
 from runtime.gateway.peers.workers import Pool, Worker
 from runtime.gateway.providers.decode import decode
@@ -47,9 +45,10 @@ class VllmDecoder:
         """Yes, vLLM does by default."""
         return True
 
-    def follows(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether an answer can be continued: with stop strings vLLM tells ids ahead of the text it holds back."""
-        return resumable(body) and not body.get("stop")
+    @property
+    def way(self) -> Way:
+        """As the end of a longer prompt."""
+        return AS_PROMPT
 
     def limit(self, chat: Chat, room: int) -> int:
         """Return what the client asks for, else all the room, as vLLM does."""

@@ -23,8 +23,6 @@ too much rather than too little. The endpoint counts for itself before it decode
 DEFAULT_MAX_TOKENS: Final = 1024
 """Answer tokens reserved where the client sets no limit; half the context where that is less."""
 
-RECEIVED: Final = "received_token_ids"
-"""The field by which a client goes on with a stream that broke between it and a gateway."""
 _HANDOFF_FIELDS: Final = frozenset({fields.KV_TRANSFER_PARAMS, fields.TANDEM, "request_id"})
 _NESTED: Final = frozenset({"extra_body", "extra_args", "vllm_xargs"})
 """Objects of a body that vLLM, or a client library, merges into its parameters."""
@@ -51,6 +49,10 @@ class Chat:
     """Where peers are asked."""
     received: Sequence[int] = ()
     """The ids of an answer's tokens that the client has the text of: what follows them is asked for."""
+    of_text: bool = True
+    """Whether token ids are all that the prompt consists of: an image, say, is more than its place among them."""
+    prefilled: Sequence[int] = ()
+    """What a worker prefills in place of the body's own prompt: token ids."""
     deadline: Deadline = NEVER
 
     @property
@@ -88,7 +90,7 @@ def read(
     body = stripped(given)
     _check_types(body)
     _CHECKS[path](body)
-    received = _received(body.pop(RECEIVED, None), path)
+    received = _received(body.pop(fields.RECEIVED, None), path)
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
     max_tokens = asked_tokens(body) or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
@@ -104,6 +106,7 @@ def read(
         prompt_tokens=room,
         path=path,
         received=received,
+        of_text=_of_text(body.get("messages", ())),
         deadline=deadline,
     )
 
@@ -143,6 +146,13 @@ def estimate_tokens(body: Mapping[str, Any], path: str = contract.CHAT_COMPLETIO
 def token_ids(body: Mapping[str, Any], path: str) -> Sequence[int] | None:
     """Return the ids that a prompt consists of; None where it is text."""
     return body["prompt"] if path == contract.COMPLETIONS and isinstance(body["prompt"], list) else None
+
+
+def to_prefill(chat: Chat) -> tuple[str, Mapping[str, Any]]:
+    """Return the path and body by which a worker is given the prompt."""
+    if not chat.prefilled:
+        return chat.path, chat.body
+    return contract.COMPLETIONS, {"model": chat.body["model"], "prompt": chat.prefilled, "temperature": 0}
 
 
 def for_prefill(body: Mapping[str, Any], stream: object = None) -> dict[str, Any]:
@@ -239,13 +249,19 @@ def _check_prompt(body: dict[str, Any]) -> None:
     body["prompt"] = prompt
 
 
+def _of_text(messages: Sequence[Mapping[str, Any]]) -> bool:
+    contents = (message.get("content") for message in messages)
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    return all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
+
+
 def _received(given: Any, path: str) -> Sequence[int]:
     if given is None or given == []:
         return ()
     if path != contract.CHAT_COMPLETIONS:
-        raise _invalid(f"{RECEIVED} goes on with chats alone: a completion goes on by a prompt of token ids")
+        raise _invalid(f"{fields.RECEIVED} goes on with chats alone: a completion goes on by a prompt of token ids")
     if not _are_token_ids(given):
-        raise _invalid(f"{RECEIVED} is {given!r:.80}: the list of token ids that came is needed")
+        raise _invalid(f"{fields.RECEIVED} is {given!r:.80}: the list of token ids that came is needed")
     return tuple(given)
 
 

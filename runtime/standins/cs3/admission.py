@@ -78,7 +78,7 @@ class Admission:
     async def _tokenise(self, chat: ChatRequest) -> list[int]:
         self._check_model(chat.model)
         if isinstance(chat.prompt, list):
-            return self._checked(chat.prompt, chat.max_tokens or 1)
+            return self._checked(chat.prompt, chat)
         tokenizer = self._engine.tokenizer
         try:
             if chat.prompt is not None:
@@ -87,13 +87,14 @@ class Admission:
                 prompt = await asyncio.to_thread(tokenizer.chat, chat.messages)
         except ValueError as error:
             raise invalid(str(error)[:500]) from error
-        return self._checked(prompt, chat.max_tokens or 1)
+        return self._checked([*prompt, *chat.received], chat)
 
-    def _checked(self, prompt: list[int], max_tokens: int) -> list[int]:
+    def _checked(self, prompt: list[int], chat: ChatRequest) -> list[int]:
+        """Return what the KV is to be of: the prompt, and what there is of its answer."""
         vocabulary = self._engine.geometry.vocabulary
         if max(prompt) >= vocabulary:
             raise invalid(f"prompt holds token id {max(prompt)}, allowed is 0 to {vocabulary - 1}")
-        self._check_context(len(prompt), max_tokens)
+        self._check_context(len(prompt), 1 if chat.left is None else chat.left)
         return prompt
 
     def _accept(self, params: object) -> Accepted:

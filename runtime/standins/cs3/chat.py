@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -11,22 +11,29 @@ from runtime.handoff import fields, parameters
 from runtime.handoff.contract import Code, HandoffError
 from runtime.standins.engine.sampling import Sampling
 
-_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {**parameters.NEUTRAL, "logit_bias": ({},)}
-"""What the emulator cannot do otherwise."""
+_DONE: Final = frozenset({"presence_penalty", "frequency_penalty"})
+_DONE_IN_CHATS: Final = frozenset({"logprobs", "top_logprobs", fields.RECEIVED})
+_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
+    **{name: value for name, value in parameters.NEUTRAL.items() if name not in _DONE},
+    "logit_bias": ({},),
+}
+"""What the emulator cannot do otherwise; in chats it can do some more."""
 
 _READ: Final = frozenset(
     {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
     | {"stream", "stream_options", "return_token_ids", fields.KV_TRANSFER_PARAMS}
+    | _DONE
 )
 
 _STOPS: Final = 4  # OpenAI's limit
+_TOP_LOGPROBS: Final = 20  # OpenAI's limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatRequest:
     """Hold what one completion asks for; ``max_tokens`` is None where the caller left it open.
 
-    Either ``messages`` are given, or a ``prompt``, of text or token ids.
+    Either ``messages`` are given, or a ``prompt``, of text or token ids. ``received`` is what there is of the answer.
     """
 
     model: str
@@ -39,6 +46,14 @@ class ChatRequest:
     return_token_ids: bool
     kv_transfer_params: object
     prompt: str | list[int] | None = None
+    received: Sequence[int] = ()
+    top_logprobs: int | None = None
+    """How many alternatives each token is told with; None where no probabilities are."""
+
+    @property
+    def left(self) -> int | None:
+        """How many tokens the answer may have besides what is received, as far as the caller says."""
+        return None if self.max_tokens is None else max(0, self.max_tokens - len(self.received))
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], *, chat: bool = True) -> Self:
@@ -47,7 +62,7 @@ class ChatRequest:
         As in OpenAI's API, null is the same as absent, and the temperature is 1 if nothing is said.
         """
         given = {name: value for name, value in body.items() if value is not None}
-        _check_supported(given)
+        _check_supported(given, _DONE_IN_CHATS if chat else frozenset())
         limits = [count(given, name) for name in ("max_completion_tokens", "max_tokens") if name in given]
         options = _typed(given, "stream_options", dict, {})
         return cls(
@@ -61,6 +76,8 @@ class ChatRequest:
             include_usage=_typed(options, "include_usage", bool, False),
             return_token_ids=_typed(given, "return_token_ids", bool, False),
             kv_transfer_params=given.get(fields.KV_TRANSFER_PARAMS),
+            received=_ids(given, fields.RECEIVED) if fields.RECEIVED in given else (),
+            top_logprobs=_top_logprobs(given) if chat else None,
         )
 
 
@@ -96,8 +113,10 @@ def invalid(message: str) -> HandoffError:
     return HandoffError(Code.INVALID_REQUEST, message)
 
 
-def _check_supported(given: Mapping[str, Any]) -> None:
+def _check_supported(given: Mapping[str, Any], more: frozenset[str]) -> None:
     for name, value in given.items():
+        if name in more:
+            continue
         if name in _NEUTRAL and value not in _NEUTRAL[name]:
             allowed = " or ".join(json.dumps(one) for one in _NEUTRAL[name])
             raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
@@ -109,19 +128,31 @@ def _prompt(given: Mapping[str, Any]) -> str | list[int]:
     prompt = _typed(given, "prompt", (str, list))
     if isinstance(prompt, str):
         return text(given, "prompt")
-    ids: list[int] = prompt
+    return _ids(given, "prompt")
+
+
+def _ids(given: Mapping[str, Any], name: str) -> list[int]:
+    ids: list[int] = _typed(given, name, list)
     if not ids or not all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in ids):
-        raise invalid(f"prompt is {_shown(ids)}, this endpoint takes a text or a list of token ids")
+        raise invalid(f"{name} is {_shown(ids)}, a list of token ids is needed")
     return ids
+
+
+def _top_logprobs(given: Mapping[str, Any]) -> int | None:
+    top = count(given, "top_logprobs", least=0) if "top_logprobs" in given else 0
+    if top > _TOP_LOGPROBS:
+        raise invalid(f"top_logprobs is {top}, allowed are {_TOP_LOGPROBS}")
+    return top if _typed(given, "logprobs", bool, False) else None
 
 
 def _sampling(given: Mapping[str, Any]) -> Sampling:
     seed = given.get("seed")
     if seed is not None and not isinstance(seed, int):
         raise invalid(f"seed is {_shown(seed)}, it must be a whole number")
-    temperature, top_p = (_typed(given, name, (int, float), 1.0) for name in ("temperature", "top_p"))
+    given_or = {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    numbers = {name: _typed(given, name, (int, float), default) for name, default in given_or.items()}
     try:
-        return Sampling(temperature=temperature, top_p=top_p, seed=seed)
+        return Sampling(**numbers, seed=seed)
     except ValueError as error:
         raise invalid(str(error)) from error
 

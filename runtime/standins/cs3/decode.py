@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
-from typing import Final
+from typing import Any, Final
 
 from runtime.gateway.routing.deadline import Deadline
 from runtime.handoff.contract import Code, HandoffError
+from runtime.standins.cs3 import logprobs
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.stop import StopStrings
@@ -32,16 +33,28 @@ class Answer:
     def __init__(
         self, engine: Engine, thread: Executor, chat: ChatRequest, imported: Imported, deadline: Deadline
     ) -> None:
-        self.completion_tokens = 0
+        self._tokenizer = engine.tokenizer
+        self.completion_tokens = len(chat.received)
         self.finish_reason: str | None = None
         self.outcome = CANCELLED
         self._thread = thread
         self._deadline = deadline
         self._fresh: list[int] = []
-        self._tokens = engine.generate(imported.prompt, imported.cache, chat.sampling, max_tokens=imported.max_tokens)
+        self._top_logprobs, self._told = chat.top_logprobs, list[dict[str, Any]]()
+        self._tokens = engine.generate(
+            imported.prompt,
+            imported.cache,
+            chat.sampling,
+            max_tokens=imported.max_tokens,
+            answered=len(chat.received),
+        )
         self._text = Detokenizer(engine.tokenizer)
         self._stops = StopStrings(chat.stop)
-        self._prompt_tokens = len(imported.prompt)
+        for token in chat.received:  # whose text the client has, but for what is held back
+            self._stops.push(self._text.push(token))
+        if self._stops.found:
+            self._finish("stop")  # which was yet to be said
+        self._prompt_tokens = len(imported.prompt) - len(chat.received)
         self._import_seconds = imported.phases.seconds
         self._asked = self._began = time.perf_counter()
 
@@ -61,6 +74,13 @@ class Answer:
         """Return the tokens decoded since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
+
+    def fresh_logprobs(self) -> dict[str, Any] | None:
+        """Return what is to be told of the tokens decoded since the last call, None where that is not asked for."""
+        if self._top_logprobs is None:
+            return None
+        told, self._told = self._told, []
+        return {"content": told}
 
     def usage(self) -> dict[str, object]:
         """Return ``usage`` as OpenAI has it and ``time_info`` as Cerebras has it, in seconds.
@@ -83,7 +103,7 @@ class Answer:
         }
 
     def _advance(self) -> str:
-        if self.completion_tokens == 0:
+        if self._tokens.logits is None:
             self._began = time.perf_counter()
         try:
             token = next(self._tokens, None)
@@ -94,6 +114,8 @@ class Answer:
             return self._end()
         self.completion_tokens += 1
         self._fresh.append(token)
+        if self._top_logprobs is not None and self._tokens.logits is not None:
+            self._told.append(logprobs.of(token, self._tokens.logits, self._top_logprobs, self._tokenizer))
         piece = self._stops.push(self._text.push(token))
         if self._stops.found:
             self._finish("stop")

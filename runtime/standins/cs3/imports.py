@@ -137,7 +137,7 @@ class Importer:
         """Return how many tokens may be decoded."""
         geometry = self._engine.geometry
         room = geometry.context - num_tokens
-        max_tokens = chat.max_tokens or max(1, min(reservation.max_tokens, room))
+        max_tokens = max(1, min(reservation.max_tokens, room)) if chat.left is None else chat.left
         if max_tokens > room:
             raise HandoffError(
                 Code.CONTEXT_LENGTH_EXCEEDED,

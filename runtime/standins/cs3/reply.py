@@ -24,8 +24,8 @@ async def whole(chat: ChatRequest, imported: Imported, answer: Answer) -> web.Re
     content: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
     if chat.prompt is not None:
         content = {"text": text}
-    choice: dict[str, Any] = {"index": 0, **content, "logprobs": None, "finish_reason": answer.finish_reason}
-    choice |= _token_ids(chat, answer)
+    told = {"logprobs": answer.fresh_logprobs(), "finish_reason": answer.finish_reason}
+    choice = {"index": 0, **content, **told, **_token_ids(chat, answer)}
     body = _head("", chat, imported) | {"choices": [choice]} | answer.usage()
     return web.json_response(body, headers=_headers(imported))
 
@@ -47,16 +47,16 @@ async def stream(request: web.Request, chat: ChatRequest, imported: Imported, an
 
 async def _events(chat: ChatRequest, imported: Imported, answer: Answer) -> AsyncIterator[bytes]:
     head = _head(".chunk", chat, imported) | ({"usage": None} if chat.include_usage else {})
-    if chat.prompt is None:
+    if chat.prompt is None and not chat.received:
         yield _event(head | _choice({"delta": {"role": "assistant", "content": ""}}))
     try:
         async for piece in answer:
-            yield _event(head | _choice(_piece(chat, piece), None, **_token_ids(chat, answer)))
+            yield _event(head | _choice(_piece(chat, piece), None, **_told(chat, answer)))
     except HandoffError as error:
         log.exception("decode failed request_id=%s", imported.request_id)
         yield _event(error.body())
         return
-    yield _event(head | _choice(_piece(chat, ""), answer.finish_reason, **_token_ids(chat, answer)))
+    yield _event(head | _choice(_piece(chat, ""), answer.finish_reason, **_told(chat, answer)))
     if chat.include_usage:
         yield _event(head | {"choices": []} | answer.usage())
     yield b"data: [DONE]\n\n"
@@ -81,7 +81,11 @@ def _piece(chat: ChatRequest, text: str) -> dict[str, Any]:
     return {"delta": {"content": text} if text else {}}
 
 
-def _choice(content: Mapping[str, Any], finish_reason: str | None = None, **more: list[int]) -> dict[str, Any]:
+def _told(chat: ChatRequest, answer: Answer) -> dict[str, Any]:
+    return {"logprobs": answer.fresh_logprobs(), **_token_ids(chat, answer)}
+
+
+def _choice(content: Mapping[str, Any], finish_reason: str | None = None, **more: object) -> dict[str, Any]:
     return {"choices": [{"index": 0, **content, "logprobs": None, "finish_reason": finish_reason, **more}]}
 
 

@@ -115,15 +115,18 @@ class Engine:
         sampling: Sampling,
         *,
         max_tokens: int,
+        answered: int = 0,
         cancelled: Callable[[], bool] = never,
     ) -> Generation:
         """Return the tokens that follow ``prompt``, whose KV is in ``cache``; iterating computes them.
 
+        The last ``answered`` tokens of ``prompt`` are the beginning of the answer, which goes on after them.
+
         The last prompt token is recomputed, exactly as vLLM's decoder does. The cache must hold the prompt and the
         answer (``len(prompt) + max_tokens - 1``), else ``ValueError``. Iterating raises ``Cancelled`` between tokens.
         """
-        if max_tokens < 1:
-            raise ValueError(f"max_tokens is {max_tokens}, it must be 1 or more")
+        if max_tokens < (0 if answered else 1):
+            raise ValueError(f"max_tokens is {max_tokens}, it must be 1 or more, or 0 to end an answer")
         self._checked(prompt)
         self._check_room(len(prompt) + max_tokens - 1, cache)
         return Generation(
@@ -133,6 +136,7 @@ class Engine:
             sampling=sampling,
             stop_ids=self.tokenizer.stop_ids,
             max_tokens=max_tokens,
+            answered=prompt[len(prompt) - answered :],
             cancelled=cancelled,
         )
 

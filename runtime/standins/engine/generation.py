@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from runtime.standins.engine.sampling import Sampling
@@ -24,7 +24,8 @@ class Generation(Iterator[int]):
     """Iterate over the tokens of an answer, computing each when asked.
 
     ``finish_reason`` is None until the iteration has ended, then "stop" (the model ended, its end-of-sequence token is
-    not yielded) or "length" (``max_tokens`` were yielded). ``step`` takes a token and its position to logits.
+    not yielded) or "length" (``max_tokens`` were yielded). ``step`` takes a token and its position to logits. Of the
+    answer there is what is ``answered`` already.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Generation(Iterator[int]):
         sampling: Sampling,
         stop_ids: frozenset[int],
         max_tokens: int,
+        answered: Sequence[int] = (),
         cancelled: Callable[[], bool],
     ) -> None:
         self.finish_reason: FinishReason | None = None
+        self.logits: Floats | None = None
+        """What the last token was chosen from, before any penalty."""
         self._step = step
-        self._choose = sampling.chooser()
+        self._choose = sampling.chooser(answered)
         self._token = last_token
         self._position = position
         self._stop_ids = stop_ids
@@ -55,7 +59,8 @@ class Generation(Iterator[int]):
             return self._end("length")
         if self._cancelled():
             raise Cancelled("generation was cancelled")
-        self._token = self._choose(self._step(self._token, self._position))
+        self.logits = self._step(self._token, self._position)
+        self._token = self._choose(self.logits)
         if self._token in self._stop_ids:
             return self._end("stop")
         self._position += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,31 +14,60 @@ from numpy.typing import NDArray
 class Sampling:
     """State how to choose: greedily at ``temperature`` 0 (the lowest id wins ties), else from the ``top_p`` nucleus.
 
-    The same ``seed`` gives the same tokens; without one each run differs. Raises ``ValueError`` outside the ranges.
+    The same ``seed`` gives the same tokens; without one each run differs. Tokens that the answer has already lose as
+    much as the penalties say, once each and for each time. Raises ``ValueError`` outside the ranges.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 2:
             raise ValueError(f"temperature is {self.temperature}, allowed is 0 to 2")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, allowed is more than 0, up to 1")
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not -2 <= (value := getattr(self, name)) <= 2:
+                raise ValueError(f"{name} is {value}, allowed is -2 to 2")
 
-    def chooser(self) -> Callable[[NDArray[np.float32]], int]:
-        """Return a function from logits to a token id; a seeded one starts its random numbers afresh."""
-        if self.temperature == 0:
-            return lambda logits: int(logits.argmax())
+    def chooser(self, answered: Iterable[int] = ()) -> Chooser:
+        """Return what chooses token after token, as it would after those of the answer that are ``answered``."""
+        return Chooser(self, answered)
+
+
+class Chooser:
+    """Take logits to token ids, one after the other; each is a token of the answer from then on."""
+
+    def __init__(self, sampling: Sampling, answered: Iterable[int]) -> None:
+        self._sampling = sampling
+        self._counts = Counter(answered)
         # a seed may be negative in the OpenAI API, never in numpy
-        random = np.random.default_rng(None if self.seed is None else self.seed % 2**64)
-        return lambda logits: self._draw(logits, random.random())
+        self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
+        if sampling.temperature:
+            self._random.random(self._counts.total())  # one was drawn for each
+
+    def __call__(self, logits: NDArray[np.float32]) -> int:
+        """Return the next token's id."""
+        logits = self._penalized(logits)
+        token = self._draw(logits, self._random.random()) if self._sampling.temperature else int(logits.argmax())
+        self._counts[token] += 1
+        return token
+
+    def _penalized(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        presence, frequency = self._sampling.presence_penalty, self._sampling.frequency_penalty
+        if not self._counts or not (presence or frequency):
+            return logits
+        lowered = logits.copy()
+        lowered[list(self._counts)] -= presence + frequency * np.array(list(self._counts.values()), np.float32)
+        return lowered
 
     def _draw(self, logits: NDArray[np.float32], uniform: float) -> int:
-        scaled = (logits.astype(np.float64) - logits.max()) / self.temperature
+        scaled = (logits.astype(np.float64) - logits.max()) / self._sampling.temperature
         order = np.argsort(-scaled, kind="stable")
         cumulative = np.cumsum(np.exp(scaled[order]))
-        nucleus = int(np.searchsorted(cumulative, self.top_p * cumulative[-1])) + 1
+        nucleus = int(np.searchsorted(cumulative, self._sampling.top_p * cumulative[-1])) + 1
         chosen = np.searchsorted(cumulative[:nucleus], uniform * cumulative[nucleus - 1], side="right")
         return int(order[min(chosen, nucleus - 1)])

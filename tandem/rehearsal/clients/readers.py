@@ -11,7 +11,7 @@ from typing import Final
 from openai import APIStatusError, AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, OpenAIError
 from openai.types.chat import ChatCompletionChunk
 
-from runtime.gateway.request.chat import RECEIVED
+from runtime.handoff.fields import RECEIVED
 from tandem.rehearsal.clients.prompts import Prompt, PromptError
 from tandem.rehearsal.tasks.service import Service
 

@@ -193,7 +193,7 @@ class DecodePeer(Peer):
             return await self._whole(request, headers)
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
-        goes_on = request.path == contract.COMPLETIONS and bool(self.rest)
+        goes_on = (request.path == contract.COMPLETIONS or fields.RECEIVED in self.seen[-1].body) and bool(self.rest)
         async with self.notices_leaving("stream"):
             for chunk in self.rest if goes_on else self.chunks:
                 await response.write(chunk)

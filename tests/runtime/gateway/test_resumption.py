@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway.request.chat import RECEIVED
 from runtime.handoff import fields
 from runtime.handoff.contract import COMPLETIONS, Code
+from runtime.handoff.fields import RECEIVED
 from tests.runtime.gateway.conftest import Setup, Start
 from tests.runtime.gateway.test_continuation import DONE, asked, read, said, text, usage
 
@@ -17,7 +17,7 @@ BEGUN = (text(" three", [3]),)
 REST = (text(" three", [3]), text("", [4], "stop"), usage(), DONE)
 
 
-async def gateway(start: Start, name: str = "cs3", *, peers: int = 1) -> Setup:
+async def gateway(start: Start, name: str = "vllm", *, peers: int = 1) -> Setup:
     setup: Setup = await start(name, peers=peers)
     for peer in (setup.decode, *setup.others):
         peer.rest = REST
@@ -37,9 +37,8 @@ async def refused(setup: Setup, **more: Any) -> str:
     return message
 
 
-@pytest.mark.parametrize("provider", ["cs3", "vllm"])
-async def test_the_answer_goes_on_after_the_last_token_that_came(start: Start, provider: str) -> None:
-    setup = await gateway(start, provider)
+async def test_the_answer_goes_on_after_the_last_token_that_came(start: Start) -> None:
+    setup = await gateway(start)
     async with resumed(setup, temperature=0, stream_options={"include_usage": True}) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         received = read(await answer.read())
@@ -75,11 +74,19 @@ async def test_an_answer_that_had_come_to_its_limit_is_ended(start: Start) -> No
     assert setup.decode.seen == []
 
 
-@pytest.mark.parametrize("more", [{"stream": False}, {"tools": [{"type": "function"}]}, {"frequency_penalty": 1}])
+@pytest.mark.parametrize(
+    "more", [{"stream": False}, {"tools": [{"type": "function"}]}, {"frequency_penalty": 1}, {"stop": ["x"]}]
+)
 async def test_what_could_go_on_otherwise_is_refused_before_anything_is_asked_for(
     start: Start, more: dict[str, Any]
 ) -> None:
-    assert "cannot be continued exactly" in await refused(await gateway(start), **more)
+    [name] = more
+    said = await refused(await gateway(start), **more)
+    assert f"cannot be continued exactly: not with {name} as given" in said
+
+
+async def test_an_endpoint_of_the_contract_goes_on_with_any_stream_and_nothing_else(start: Start) -> None:
+    assert "not with stream as given" in await refused(await gateway(start, "cs3"), stream=False)
 
 
 async def test_another_provider_s_endpoint_cannot_go_on(start: Start) -> None:

@@ -54,6 +54,10 @@ def test_parameters_are_those_that_are_checked() -> None:
     assert set(params["properties"][fields.TANDEM]["properties"]) == {fields.TICKET, fields.SEAL}
 
 
+def test_what_is_taken_up_is_named_as_it_is_sent() -> None:
+    assert fields.RECEIVED in SCHEMAS["ChatCompletion"]["properties"]
+
+
 def test_a_seal_is_what_is_sent() -> None:
     sent = Seal(generation="g", model_digest="", block_tokens=1, digests=b"").params()
     assert set(SCHEMAS["Seal"]["required"]) == set(sent) == set(SCHEMAS["Seal"]["properties"])

@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from runtime.handoff import contract
+from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code
 
 Handler = Callable[["Proxy", web.Request], Awaitable[web.StreamResponse]]
@@ -84,6 +84,19 @@ def swallowing(method: str, path: str, status: int) -> Handler:
         if request.method == method and request.path.startswith(path):
             return web.json_response({}, status=status)
         return await honest(proxy, request)
+
+    return handle
+
+
+def forgetting(*names: str) -> Handler:
+    """Begin anew what counts an answer's tokens, where another endpoint began it."""
+
+    async def handle(proxy: Proxy, request: web.Request) -> web.StreamResponse:
+        if request.path != contract.CHAT_COMPLETIONS or fields.RECEIVED not in (asked := await request.json()):
+            return await honest(proxy, request)
+        body = {name: value for name, value in asked.items() if name not in names}
+        status, headers, answer = await proxy.pass_on(request, body=body)
+        return web.Response(status=status, headers=headers, body=answer)
 
     return handle
 
@@ -163,6 +176,7 @@ BROKEN: Final[dict[str, tuple[Handler, str]]] = {
         changed(lambda body: _IDS.sub(b'"token_ids":[1]', body), path=contract.CHAT_COMPLETIONS),
         "it goes on with",
     ),
+    "counting": (forgetting("presence_penalty", "frequency_penalty"), "it goes on with"),
     "ticket": (answering(Code.TICKET_INVALID), "says (403, 'ticket_invalid')"),
     "single-use": (answering(Code.RESERVATION_UNKNOWN), "says (409, 'reservation_unknown')"),
     "foreign": (answering(Code.KV_FOREIGN), "says (409, 'kv_foreign')"),

@@ -51,3 +51,26 @@ def test_a_temperature_outside_its_range_is_refused(temperature: float) -> None:
 def test_a_top_p_outside_its_range_is_refused(top_p: float) -> None:
     with pytest.raises(ValueError, match="allowed is more than 0, up to 1"):
         Sampling(top_p=top_p)
+
+
+@given(LOGITS, st.integers())
+def test_a_choice_after_some_tokens_is_that_of_who_chose_them(values: list[float], seed: int) -> None:
+    sampling = Sampling(temperature=1, seed=seed, presence_penalty=1, frequency_penalty=-0.5)
+    logits, choose = np.array(values, np.float32), sampling.chooser()
+    chosen = [choose(logits) for _ in range(8)]
+    for cut in range(8):
+        again = sampling.chooser(chosen[:cut])
+        assert [again(logits) for _ in range(8 - cut)] == chosen[cut:]
+
+
+def test_a_token_loses_for_being_there_and_for_each_time() -> None:
+    logits = np.array([3, 2, 1], np.float32)
+    for answered, chosen in (((), 0), ((0,), 1), ((0, 1, 1), 0), ((0, 0, 0, 1), 2)):
+        assert Sampling(presence_penalty=1, frequency_penalty=0.5).chooser(answered)(logits) == chosen, answered
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+@pytest.mark.parametrize("value", [-2.1, 2.1, math.nan])
+def test_a_penalty_outside_its_range_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .* allowed is -2 to 2"):
+        Sampling(**{name: value})  # type: ignore[arg-type]  # one of its numbers
