@@ -13,11 +13,16 @@ from runtime.standins.engine.sampling import Sampling
 
 _DONE: Final = frozenset({"presence_penalty", "frequency_penalty"})
 _DONE_IN_CHATS: Final = frozenset({"logprobs", "top_logprobs", fields.RECEIVED})
+_JSON_OBJECT: Final = {"type": "json_object"}
 _NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     **{name: value for name, value in parameters.NEUTRAL.items() if name not in _DONE},
     "logit_bias": ({},),
 }
 """What the emulator cannot do otherwise; in chats it can do some more."""
+_NEUTRAL_IN_CHATS: Final[Mapping[str, tuple[Any, ...]]] = {
+    **{name: value for name, value in _NEUTRAL.items() if name not in _DONE_IN_CHATS},
+    "response_format": (*_NEUTRAL["response_format"], _JSON_OBJECT),
+}
 
 _READ: Final = frozenset(
     {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
@@ -62,7 +67,10 @@ class ChatRequest:
         As in OpenAI's API, null is the same as absent, and the temperature is 1 if nothing is said.
         """
         given = {name: value for name, value in body.items() if value is not None}
-        _check_supported(given, _DONE_IN_CHATS if chat else frozenset())
+        if chat:
+            _check_supported(given, _NEUTRAL_IN_CHATS, _READ | _DONE_IN_CHATS)
+        else:
+            _check_supported(given, _NEUTRAL, _READ)
         limits = [count(given, name) for name in ("max_completion_tokens", "max_tokens") if name in given]
         options = _typed(given, "stream_options", dict, {})
         return cls(
@@ -113,14 +121,12 @@ def invalid(message: str) -> HandoffError:
     return HandoffError(Code.INVALID_REQUEST, message)
 
 
-def _check_supported(given: Mapping[str, Any], more: frozenset[str]) -> None:
+def _check_supported(given: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], read: frozenset[str]) -> None:
     for name, value in given.items():
-        if name in more:
-            continue
-        if name in _NEUTRAL and value not in _NEUTRAL[name]:
-            allowed = " or ".join(json.dumps(one) for one in _NEUTRAL[name])
+        if name in neutral and value not in neutral[name]:
+            allowed = " or ".join(json.dumps(one) for one in neutral[name])
             raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
-        if name not in _NEUTRAL and name not in parameters.WITHOUT_EFFECT | _READ:
+        if name not in neutral and name not in parameters.WITHOUT_EFFECT | read:
             raise invalid(f"parameter {_shown(name)} is not supported by this endpoint: leave it out")
 
 
@@ -152,7 +158,7 @@ def _sampling(given: Mapping[str, Any]) -> Sampling:
     given_or = {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
     numbers = {name: _typed(given, name, (int, float), default) for name, default in given_or.items()}
     try:
-        return Sampling(**numbers, seed=seed)
+        return Sampling(**numbers, seed=seed, json_object=given.get("response_format") == _JSON_OBJECT)
     except ValueError as error:
         raise invalid(str(error)) from error
 

@@ -9,13 +9,14 @@ from concurrent.futures import Executor
 from typing import Any, Final
 
 from runtime.gateway.routing.deadline import Deadline
+from runtime.handoff import fields
 from runtime.handoff.contract import Code, HandoffError
 from runtime.standins.cs3 import logprobs
-from runtime.standins.cs3.chat import ChatRequest
+from runtime.standins.cs3.chat import ChatRequest, invalid
 from runtime.standins.cs3.imports import Imported
 from runtime.standins.cs3.stop import StopStrings
 from runtime.standins.cs3.time_limit import exceeded
-from runtime.standins.engine.engine import Engine
+from runtime.standins.engine.engine import Engine, Generation
 from runtime.standins.engine.tokenizer import Detokenizer
 
 OK: Final = "ok"
@@ -41,13 +42,7 @@ class Answer:
         self._deadline = deadline
         self._fresh: list[int] = []
         self._top_logprobs, self._told = chat.top_logprobs, list[dict[str, Any]]()
-        self._tokens = engine.generate(
-            imported.prompt,
-            imported.cache,
-            chat.sampling,
-            max_tokens=imported.max_tokens,
-            answered=len(chat.received),
-        )
+        self._tokens = _begun(engine, chat, imported)
         self._text = Detokenizer(engine.tokenizer)
         self._stops = StopStrings(chat.stop)
         for token in chat.received:  # whose text the client has, but for what is held back
@@ -128,3 +123,14 @@ class Answer:
 
     def _finish(self, reason: str | None) -> None:
         self.finish_reason, self.outcome = reason, OK
+
+
+def _begun(engine: Engine, chat: ChatRequest, imported: Imported) -> Generation:
+    """Return the tokens that follow; raise ``HandoffError`` (``invalid_request``) where the answer so far is none."""
+    answered = len(chat.received)
+    try:
+        return engine.generate(
+            imported.prompt, imported.cache, chat.sampling, max_tokens=imported.max_tokens, answered=answered
+        )
+    except ValueError as error:
+        raise invalid(f"{fields.RECEIVED}: {error}") from error

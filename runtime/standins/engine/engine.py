@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from runtime.standins.engine import model_file
 from runtime.standins.engine.generation import Cancelled, FinishReason, Generation, never
 from runtime.standins.engine.gguf_file import GgufFile
+from runtime.standins.engine.grammar import Grammar
 from runtime.standins.engine.layer import Half, attend, gated_mlp, rms_norm, rope_table, rotate
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.tokenizer import Tokenizer
@@ -120,7 +121,8 @@ class Engine:
     ) -> Generation:
         """Return the tokens that follow ``prompt``, whose KV is in ``cache``; iterating computes them.
 
-        The last ``answered`` tokens of ``prompt`` are the beginning of the answer, which goes on after them.
+        The last ``answered`` tokens of ``prompt`` are the beginning of the answer, which goes on after them;
+        ``ValueError`` where they do not fit what ``sampling`` asks for.
 
         The last prompt token is recomputed, exactly as vLLM's decoder does. The cache must hold the prompt and the
         answer (``len(prompt) + max_tokens - 1``), else ``ValueError``. Iterating raises ``Cancelled`` between tokens.
@@ -129,14 +131,14 @@ class Engine:
             raise ValueError(f"max_tokens is {max_tokens}, it must be 1 or more, or 0 to end an answer")
         self._checked(prompt)
         self._check_room(len(prompt) + max_tokens - 1, cache)
+        answer = prompt[len(prompt) - answered :]
         return Generation(
             lambda token, position: self.step(token, position, cache),
             last_token=prompt[-1],
             position=len(prompt) - 1,
-            sampling=sampling,
+            chooser=sampling.chooser(answer, Grammar(self.tokenizer) if sampling.json_object else None),
             stop_ids=self.tokenizer.stop_ids,
             max_tokens=max_tokens,
-            answered=prompt[len(prompt) - answered :],
             cancelled=cancelled,
         )
 

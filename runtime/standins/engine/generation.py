@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-from runtime.standins.engine.sampling import Sampling
+from runtime.standins.engine.sampling import Chooser
 from runtime.standins.engine.weights import Floats
 
 FinishReason = Literal["stop", "length"]
@@ -24,8 +24,8 @@ class Generation(Iterator[int]):
     """Iterate over the tokens of an answer, computing each when asked.
 
     ``finish_reason`` is None until the iteration has ended, then "stop" (the model ended, its end-of-sequence token is
-    not yielded) or "length" (``max_tokens`` were yielded). ``step`` takes a token and its position to logits. Of the
-    answer there is what is ``answered`` already.
+    not yielded) or "length" (``max_tokens`` were yielded). ``step`` takes a token and its position to logits.
+    ``chooser`` knows what there is of the answer already.
     """
 
     def __init__(
@@ -34,17 +34,16 @@ class Generation(Iterator[int]):
         *,
         last_token: int,
         position: int,
-        sampling: Sampling,
+        chooser: Chooser,
         stop_ids: frozenset[int],
         max_tokens: int,
-        answered: Sequence[int] = (),
         cancelled: Callable[[], bool],
     ) -> None:
         self.finish_reason: FinishReason | None = None
         self.logits: Floats | None = None
         """What the last token was chosen from, before any penalty."""
         self._step = step
-        self._choose = sampling.chooser(answered)
+        self._choose = chooser
         self._token = last_token
         self._position = position
         self._stop_ids = stop_ids

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.standins.engine.grammar import Grammar
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
@@ -23,6 +25,8 @@ class Sampling:
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    json_object: bool = False
+    """Whether the answer is to be one JSON object."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 2:
@@ -33,17 +37,23 @@ class Sampling:
             if not -2 <= (value := getattr(self, name)) <= 2:
                 raise ValueError(f"{name} is {value}, allowed is -2 to 2")
 
-    def chooser(self, answered: Iterable[int] = ()) -> Chooser:
-        """Return what chooses token after token, as it would after those of the answer that are ``answered``."""
-        return Chooser(self, answered)
+    def chooser(self, answered: Iterable[int] = (), grammar: Grammar | None = None) -> Chooser:
+        """Return what chooses token after token, as it would after those of the answer that are ``answered``.
+
+        ``grammar`` has yet to take those; raise ``ValueError`` where they do not fit.
+        """
+        return Chooser(self, answered, grammar)
 
 
 class Chooser:
     """Take logits to token ids, one after the other; each is a token of the answer from then on."""
 
-    def __init__(self, sampling: Sampling, answered: Iterable[int]) -> None:
+    def __init__(self, sampling: Sampling, answered: Iterable[int], grammar: Grammar | None) -> None:
         self._sampling = sampling
-        self._counts = Counter(answered)
+        self._grammar = grammar
+        self._counts: Counter[int] = Counter()
+        for token in answered:
+            self._note(token)
         # a seed may be negative in the OpenAI API, never in numpy
         self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
         if sampling.temperature:
@@ -52,9 +62,16 @@ class Chooser:
     def __call__(self, logits: NDArray[np.float32]) -> int:
         """Return the next token's id."""
         logits = self._penalized(logits)
+        if self._grammar:
+            logits = self._grammar.narrow(logits)
         token = self._draw(logits, self._random.random()) if self._sampling.temperature else int(logits.argmax())
-        self._counts[token] += 1
+        self._note(token)
         return token
+
+    def _note(self, token: int) -> None:
+        self._counts[token] += 1
+        if self._grammar:
+            self._grammar.take(token)
 
     def _penalized(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         presence, frequency = self._sampling.presence_penalty, self._sampling.frequency_penalty

@@ -45,6 +45,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "a seed": {"temperature": 0.8, "top_p": 0.9, "seed": 7},
     "probabilities": {"logprobs": True, "top_logprobs": 2},
     "a text to stop at": {"stop": ["blue"]},
+    "JSON": {"response_format": {"type": "json_object"}},
 }
 
 
@@ -99,10 +100,18 @@ async def test_an_answer_at_its_limit_only_ends(gateway: Gateway, engine: Engine
     ],
 )
 async def test_what_is_no_answer_is_refused(gateway: Gateway, path: str, ids: object) -> None:
-    body = chat_body(await gateway.ready()) | {fields.RECEIVED: ids}
+    body = chat_body({}) | {fields.RECEIVED: ids}
     if path == contract.COMPLETIONS:
         body = {**{name: value for name, value in body.items() if name != "messages"}, "prompt": "x"}
     answer = await gateway.ask("POST", path, body)
+    assert (answer.status, answer.code) == (400, "invalid_request")
+
+
+async def test_an_answer_that_no_json_begins_with_is_refused(gateway: Gateway, engine: Engine) -> None:
+    prompt, received = engine.tokenizer.chat(SHORT), engine.tokenizer.encode("Red")
+    kv = await gateway.prefill_text({"model": MODEL, "prompt": prompt + received})
+    params = signed(kv, await gateway.reserve(prompt_tokens=len(prompt) + len(received)))
+    answer = await gateway.decode(params, **{fields.RECEIVED: received, **ASKED["JSON"]})
     assert (answer.status, answer.code) == (400, "invalid_request")
 
 

@@ -26,7 +26,7 @@ def generation(max_tokens: int, cancelled: Callable[[], bool] = never) -> Genera
         one_after,
         last_token=0,
         position=0,
-        sampling=Sampling(),
+        chooser=Sampling().chooser(),
         stop_ids=frozenset({5}),
         max_tokens=max_tokens,
         cancelled=cancelled,

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.standins.engine.engine import Engine
+from runtime.standins.engine.json_object import JsonObject
 from runtime.standins.engine.sampling import Sampling
 
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30)
@@ -74,3 +76,19 @@ def test_a_token_loses_for_being_there_and_for_each_time() -> None:
 def test_a_penalty_outside_its_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .* allowed is -2 to 2"):
         Sampling(**{name: value})  # type: ignore[arg-type]  # one of its numbers
+
+
+def test_an_answer_in_json_is_one_object_and_ends_with_it(engine: Engine) -> None:
+    prompt = engine.tokenizer.chat([{"role": "user", "content": "Describe yourself as JSON"}])
+    cache = engine.new_cache(len(prompt) + 40)
+    engine.prefill(prompt, cache)
+    answer = engine.generate(prompt, cache, Sampling(json_object=True), max_tokens=40)
+    said = engine.tokenizer.decode(list(answer))
+    assert JsonObject().after(said.encode()) is not None
+    assert (answer.finish_reason == "stop") == (JsonObject().after(said.encode()) == JsonObject("nothing"))
+
+
+def test_an_answer_that_is_no_json_is_not_gone_on_with(engine: Engine) -> None:
+    prompt = engine.tokenizer.encode("Red")
+    with pytest.raises(ValueError, match="does not go on with a JSON object"):
+        engine.generate(prompt, engine.new_cache(9), Sampling(json_object=True), max_tokens=1, answered=1)
