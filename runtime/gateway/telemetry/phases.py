@@ -66,8 +66,9 @@ class Phases:
 
     def first_bytes(self, endpoint: str | None) -> None:
         """Note that the answer begins; ``endpoint`` is the ``Server-Timing`` of the decode peer, if it sends one."""
-        self.ttft_ms = self.total_ms
-        waited = _since(self._decoding)
+        now = time.perf_counter()  # once, else a phase could be below zero
+        self.ttft_ms = (now - self._started) * 1000
+        waited = (now - self._decoding) * 1000
         self.milliseconds.pop("decode", None)  # its parts take its place
         self.milliseconds |= _within(waited, endpoint or "")
         own = sum(self.milliseconds.get(name, 0.0) for name in _OWN)
