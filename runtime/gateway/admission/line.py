@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from runtime.gateway.admission.bucket import Bucket
 from runtime.gateway.admission.limits import Limits
 
 
-@dataclass(eq=False, slots=True)
-class Place:
+class Place(msgspec.Struct, eq=False):
     """Hold one request: its tenant, its cost in tokens, when it stops waiting, and whether it runs."""
 
     tenant: str

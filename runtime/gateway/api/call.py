@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from runtime.gateway.access.tenants import Tenant
 from runtime.gateway.api.time_limit import TimeLimit
@@ -13,8 +14,7 @@ from runtime.gateway.peers.upstream import Response
 from runtime.gateway.telemetry.record import Record
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """Hold a tenant's request, and what is logged of it."""
 
     request: Request

@@ -6,8 +6,10 @@ Text would not do: what a model wrote, cut anywhere and tokenized again, may be 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from runtime.gateway.continuation.progress import Progress
 from runtime.gateway.request.chat import Chat
@@ -77,7 +79,7 @@ def rest(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat 
         body["min_tokens"] = max(0, least - len(progress.ids))
     if chat.body.get("stream_options") is not None:
         body["stream_options"] = chat.body["stream_options"]
-    return replace(chat, path=contract.COMPLETIONS, body=body, max_tokens=left, prompt_tokens=len(ids))
+    return msgspec.structs.replace(chat, path=contract.COMPLETIONS, body=body, max_tokens=left, prompt_tokens=len(ids))
 
 
 def again(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat | None:
@@ -95,7 +97,7 @@ def again(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat
     whole = {name: value for name, value in chat.body.items() if name != "max_completion_tokens"}
     body = {**whole, "max_tokens": limit, fields.RECEIVED: list(progress.ids)}
     reserved = min(len(prefilled), prompt.max_model_len - left)
-    return replace(chat, body=body, prefilled=prefilled, max_tokens=left, prompt_tokens=reserved)
+    return msgspec.structs.replace(chat, body=body, prefilled=prefilled, max_tokens=left, prompt_tokens=reserved)
 
 
 def asked_for_usage(chat: Chat) -> bool:

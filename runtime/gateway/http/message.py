@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
+
+import msgspec
 
 from runtime.gateway.http.headers import Headers
 
@@ -28,13 +29,12 @@ class HttpError(Exception):
         self.headers = headers or {}
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """Hold an answer: its length, and what belongs to the connection, is added when it goes."""
 
     body: bytes = b""
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -98,9 +98,8 @@ class Body:
             self._waiter.set_result(None)
 
 
-@dataclass(slots=True, eq=False)
-class Request:
-    """Hold a request; ``target`` is as it came, ``raw_path`` without its query, ``path`` is that decoded.
+class Request(msgspec.Struct, eq=False):
+    """Hold a request; ``target`` is as it came, ``raw_path`` without its query, ``path`` is that decoded, both derived.
 
     ``labels`` are headers for whatever it is answered with; ``names`` are the parts of its path that the route names.
     """
@@ -111,10 +110,10 @@ class Request:
     body: Body
     begin: Callable[[Request, Mapping[str, str]], Stream]
     """Begin to answer by a stream of status 200 with these headers."""
-    labels: dict[str, str] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    raw_path: str = field(init=False)
-    path: str = field(init=False)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    names: Mapping[str, str] = msgspec.field(default_factory=dict)
+    raw_path: str = ""
+    path: str = ""
 
     def __post_init__(self) -> None:
         self.raw_path = self.target.partition("?")[0]

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from runtime.gateway.peers.breakers import Breakers
 from runtime.gateway.routing import affinity, worker
 from runtime.gateway.routing.decision import Decision
@@ -51,8 +53,7 @@ class Worker:
         return self.address.host
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """Say of a prompt what the choice of a worker depends on; a block stands for ``block_tokens`` of its tokens."""
 
     tokens: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from runtime.gateway.peers.workers import Prompt
 from runtime.gateway.routing.deadline import Deadline
@@ -11,8 +11,7 @@ from runtime.gateway.routing.failure import Leg
 from runtime.gateway.telemetry.phases import Phases
 
 
-@dataclass(kw_only=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, kw_only=True):
     """Describe one try: ``leg`` is where it is now, ``failed_workers`` are shared by all tries of a request.
 
     Where it is ``followed``, the decode peer is to tell the ids of its tokens, so that another can go on.
@@ -28,7 +27,7 @@ class Attempt:
     foretold: str = ""
     """The text of the token that prefill chose."""
     leg: Leg = Leg.DECODE
-    failed_workers: set[str] = field(default_factory=set)
+    failed_workers: set[str] = msgspec.field(default_factory=set)
     """Their runs."""
 
     @property

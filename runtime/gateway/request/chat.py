@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Final
 
@@ -32,8 +31,7 @@ _LONG: Final = ("messages", "tools")
 _NOT_FOR_PREFILL: Final = frozenset({"stream_options", "min_tokens", "echo", "return_token_ids"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chat:
+class Chat(msgspec.Struct, frozen=True, kw_only=True):
     """Hold one request: ``body`` is the client's without handoff fields, ``request_id`` is the gateway's own.
 
     Once the prompt is counted, messages and tools in the body are JSON already (``msgspec.Raw``).
@@ -119,7 +117,7 @@ def fitted(chat: Chat, counted: int, most: int | None) -> Chat:
     if most is not None and counted > most:
         message = f"the prompt takes about {counted} tokens, allowed here are {most}: shorten it"
         raise HandoffError(Code.CONTEXT_LENGTH_EXCEEDED, message)
-    return replace(chat, body=_encoded(chat.body), prompt_tokens=min(chat.prompt_tokens, counted))
+    return msgspec.structs.replace(chat, body=_encoded(chat.body), prompt_tokens=min(chat.prompt_tokens, counted))
 
 
 def asked_tokens(body: Mapping[str, Any]) -> int | None:

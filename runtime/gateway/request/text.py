@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -22,8 +21,7 @@ SPECIAL_TOKENS: Final = 2
 _APART: Final = ("role", "content")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """Hold a prompt's text, and ``around``: as many tokens as are added to it at most, as far as is known."""
 
     text: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Self
+
+import msgspec
 
 from runtime.handoff.contract import Code, HandoffError
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(msgspec.Struct, frozen=True):
     """Hold when nobody waits any more, in seconds of the caller's monotonic clock; None: no limit was set."""
 
     at: float | None = None

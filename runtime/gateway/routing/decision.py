@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
+
+import msgspec
 
 Choice = TypeVar("Choice", bound=Hashable)
 
@@ -26,8 +27,7 @@ class Reason(StrEnum):
     NO_KV = "no_kv"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[Choice]):
+class Decision(msgspec.Struct, Generic[Choice], frozen=True):
     """Hold what was chosen and why."""
 
     choice: Choice

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Generic
+
+import msgspec
 
 from runtime.gateway.routing.decision import Choice, Decision, Reason
 from runtime.gateway.routing.load import least
@@ -15,8 +16,7 @@ CACHED_WORTH: Final = 4.0
 """How many more requests in flight a prompt that is cached as a whole outweighs."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate(Generic[Choice]):
+class Candidate(msgspec.Struct, Generic[Choice], frozen=True, kw_only=True):
     """Describe one endpoint to the policy; those of the least ``tier`` are preferred, the others are spilled over to.
 
     ``fill`` is the share of its KV memory that is reserved, as it last said; ``in_flight`` counts our requests there;

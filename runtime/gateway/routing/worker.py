@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic
+
+import msgspec
 
 from runtime.gateway.routing.decision import Choice, Decision, Reason
 from runtime.gateway.routing.load import least
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate(Generic[Choice]):
+class Candidate(msgspec.Struct, Generic[Choice], frozen=True, kw_only=True):
     """Describe one worker to the policy.
 
     ``queued_tokens`` are those of the prompts it was given and has not answered; of this prompt it has

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+import msgspec
 from opentelemetry.context import Context
 
 from runtime.gateway.telemetry import log
@@ -14,14 +13,13 @@ CLIENT_GONE = 499
 """The status logged where the client left before its answer; it never sees one (nginx's number)."""
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """Gather one request's log line; it holds no prompt, no answer and no header."""
 
     request_id: str
     method: str
     path: str
-    phases: Phases = field(default_factory=Phases)
+    phases: Phases = msgspec.field(default_factory=Phases)
     tenant: str | None = None
     stream: bool = False
     bytes_out: int = 0
@@ -29,7 +27,7 @@ class Record:
     usage: Usage | None = None
     """The tokens that it took, where its answer told."""
     code: str | None = None
-    parent: Context = field(default_factory=Context)
+    parent: Context = msgspec.field(default_factory=Context)
     """The client's trace."""
     trace_id: str | None = None
 
