@@ -9,33 +9,18 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from runtime.gateway.access.tenants import Keyring
-from runtime.gateway.admission.config import AdmissionConfig
-from runtime.gateway.answering.dispatch import Dispatch
-from runtime.gateway.answering.fleet import Fleet
-from runtime.gateway.api.http_server import Gateway
-from runtime.gateway.http.client import HttpClient
-from runtime.gateway.peers.workers import Address, Pool, Worker
-from runtime.gateway.providers.cs3 import Cs3Decoder
-from runtime.gateway.providers.prefill import Prefill
-from runtime.gateway.providers.releases import Releases
-from runtime.gateway.providers.retries import Retries
-from runtime.gateway.routing.disaggregation import Thresholds
-from runtime.gateway.telemetry.metrics import Metrics
-from runtime.handoff.certificate import Certificate
-from runtime.handoff.contract import CHAT_COMPLETIONS, Code
-from tests.patience import HUNG_SECONDS, LONG_SECONDS
-from tests.runtime.gateway.conftest import GATEWAY_KEY, TENANTS, config, listening
+from runtime.handoff.contract import CHAT_COMPLETIONS
+from tests.patience import HUNG_SECONDS
+from tests.runtime.gateway.between import CERTIFICATE, between
+from tests.runtime.gateway.conftest import GATEWAY_KEY
 from tests.runtime.standins.cs3 import flow
 
-CERTIFICATE = Certificate.issue(flow.WORKER_HOST)
 CANCELLED = 'tandem_decode_requests_total{code="cancelled"}'
 LONG = "alpha beta gamma delta epsilon " * 350
 ENDPOINT = ("tandem_decode_reservations", "tandem_decode_reserved_bytes", "tandem_decode_active")
@@ -100,30 +85,9 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
 async def sides(processes: tuple[str, str]) -> AsyncIterator[Sides]:
     """Run the gateway between them on a real socket."""
     decode, prefill = processes
-    async with AsyncExitStack() as stack:
-        client, releases, retries = HttpClient(), Releases(), Retries()
-        stack.push_async_callback(client.close)
-        stack.push_async_callback(releases.drain)
-        metrics = Metrics(deployment="small", model=flow.MODEL)
-        worker = Worker(Address(flow.WORKER_HOST, urlsplit(prefill).port or 0), CERTIFICATE.digest, flow.WORKER_KEY)
-        pool = Pool(lambda: [worker], lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-        decoder = Cs3Decoder(
-            url=decode,
-            model=flow.MODEL,
-            lease_seconds=LONG_SECONDS,
-            prefill=Prefill(pool, client, queued=metrics.queued, retries=retries),
-            client=client,
-            releases=releases,
-            key=lambda: flow.DECODE_KEY,
-            ticket_key=flow.TICKET_KEY.encode,
-        )
-        provider = Dispatch(Fleet(lambda: [decoder]), pool, client, retries, Thresholds())
-        settings = dataclasses.replace(config(AdmissionConfig()), model=flow.MODEL, max_model_len=8192)
-        gateway = Gateway(settings, provider, metrics, lambda: (Keyring(TENANTS),), lambda: 1)
-        server = await stack.enter_async_context(listening(gateway))
-        trusted = aiohttp.TCPConnector(ssl=CERTIFICATE.client())
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=trusted))
-        yield Sides(f"http://127.0.0.1:{server.port}", flow.Gateway(http, decode, prefill))
+    trusted = aiohttp.TCPConnector(ssl=CERTIFICATE.client())
+    async with between([decode], prefill) as url, aiohttp.ClientSession(connector=trusted) as http:
+        yield Sides(url, flow.Gateway(http, decode, prefill))
 
 
 @pytest.mark.parametrize("stream", [True, False])
