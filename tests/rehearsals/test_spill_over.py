@@ -52,7 +52,7 @@ def scenario(service: Service) -> None:
     assert _ask(service, reasons).token_ids == alone["token_ids"]
     held = list(_filled(service))
     spilled = _ask(service, reasons)
-    assert (spilled.text, spilled.token_ids, spilled.kv_bytes) == (alone["text"], [], 0)
+    assert (spilled.text, spilled.token_ids, spilled.kv_bytes) == (alone["text"], alone["token_ids"], 0)
     assert reasons == ["load", "spill_over"]
     for each in held:
         _call(service, "DELETE", f"{contract.RESERVATIONS}/{each}")
