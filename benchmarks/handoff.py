@@ -1,12 +1,14 @@
 """Measure what a handoff costs over a bare NIXL READ of the same bytes: 2,000 tokens of SmolLM2-135M, 46 MB.
 
 Producer and reader are two processes on this machine. In each round the same bytes are read as one region (the bare
-READ, one range, uncut), then imported from vLLM's blocks in a row, and from scattered ones: as the emulator does; step
-by step, without overlap; and by one READ straight into the cache. Rounds are interleaved, so that whatever else the
-machine does falls on all; medians and their ratios are printed. What is read from, and the cache, was touched before,
-also for the bare READ; the memory of an import's windows is allocated in it, and counts.
+READ, one range, uncut), then imported from vLLM's blocks in a row, and from scattered ones, each in two layouts: NHD,
+which the emulator reads in place, and HND, which it converts. It is done as the emulator does it, and step by step,
+without overlap. Rounds are interleaved, so that whatever else the machine does falls on all; medians and their ratios
+are printed. What is read from, and the cache, was touched before, also for the bare READ; where KV is converted, the
+memory of an import's windows is allocated in it, and counts.
 "At best" is the roofline: no import is faster than the bare READ, than a READ of its blocks at once, or than the work
-of all its parts shared out to the cores without a gap: what that READ takes of cores on both sides, one copy, one hash.
+of all its parts shared out to the cores without a gap: what that READ takes of cores on both sides, one hash, and one
+copy where KV is converted.
 At last comes the time from prefill's end to all KV, with and without streaming (``benchmarks.streaming``).
 ``--tls tcp,self`` takes shared memory away from UCX, which is nearer to a network.
 """
@@ -37,8 +39,7 @@ from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.digest import Digester
 from runtime.handoff.kv.layout import Layout
-from runtime.handoff.kv.memory import Holding, Memory
-from runtime.handoff.kv.plan import plan
+from runtime.handoff.kv.memory import Holding
 from runtime.handoff.seal import Seal
 from runtime.handoff.transport.agent import Pairs, merge
 from runtime.handoff.transport.nixl import TCP_RANGE, WHOLE, NixlAgent
@@ -53,14 +54,11 @@ POLL_SECONDS: Final = 0.0005
 
 @dataclass(frozen=True)
 class Offer:
-    """Say where the producer's KV lies: the same bytes as one region, in blocks in a row, and scattered."""
+    """Say where the producer's KV lies: some bytes in one region, and each case's blocks with what they hold."""
 
     metadata: bytes
     whole: int
-    memory: Memory
-    row: tuple[int, ...]
-    scattered: tuple[int, ...]
-    seals: dict[str, Seal]
+    cases: dict[str, tuple[Holding, Seal]]
 
 
 def description(order: Layout, block_size: int) -> KvDescription:
@@ -71,27 +69,33 @@ def description(order: Layout, block_size: int) -> KvDescription:
     )
 
 
-PAGED: Final = description(layout.NHD, BLOCK)
+LAYOUTS: Final = {"NHD": description(layout.NHD, BLOCK), "HND": description(layout.HND, BLOCK)}
 DIGEST_TOKENS: Final = digest.block_tokens(384, block_size=BLOCK)
+BLOCKS: Final = -(-TOKENS // BLOCK)
+PLACES: Final = {
+    "row": tuple(range(1, BLOCKS + 1)),
+    "scattered": tuple(random.Random(1).sample(range(BLOCKS + 1, POOL), BLOCKS)),  # noqa: S311 - seeded
+}
 
 
 def produce(offers: Any, stop: Any, busy: Any) -> None:
     """Hold KV and poll, as a worker does while it has leases; ``busy`` says for how many seconds it used a core."""
     agent = NixlAgent(f"bench-producer-{os.getpid()}")
-    count = -(-TOKENS // BLOCK)
-    row, scattered = tuple(range(1, count + 1)), tuple(random.Random(1).sample(range(count + 1, POOL), count))  # noqa: S311 - seeded
-    cache = Cache.allocate(PAGED, POOL, [row])
-    rng = np.random.default_rng(1)
-    seals = {}
-    for name, blocks in (("row", row), ("scattered", scattered)):
-        kv = rng.integers(0, 2**16, (30, 2, TOKENS, 3, 64), np.uint16).view(np.float16)
-        Cache(description=PAGED, ranks=cache.ranks, block_ids=(blocks,)).write(kv)
-        found = digest.digests(kv, DIGEST_TOKENS)
-        seals[name] = Seal(generation="g", model_digest="", block_tokens=DIGEST_TOKENS, digests=found)
-    whole = np.ones(PAGED.nbytes(TOKENS), np.uint8)
-    agent.register(whole, *cache.ranks[0])
-    (memory,) = cache.holding().memories
-    offers.put(Offer(agent.metadata, whole.ctypes.data, memory, row, scattered, seals))
+    rng, cases = np.random.default_rng(1), {}
+    regions: list[Any] = []
+    for name, described in LAYOUTS.items():
+        cache = Cache.allocate(described, POOL, [PLACES["row"]])
+        regions += cache.ranks[0]
+        for place, blocks in PLACES.items():
+            kv = rng.integers(0, 2**16, (30, 2, TOKENS, 3, 64), np.uint16).view(np.float16)
+            there = Cache(description=described, ranks=cache.ranks, block_ids=(blocks,))
+            there.write(kv)
+            found = digest.digests(kv, DIGEST_TOKENS, BLOCK)
+            seal = Seal(generation="g", model_digest="", block_tokens=DIGEST_TOKENS, digests=found)
+            cases[f"{name} {place}"] = there.holding(), seal
+    whole = np.ones(30 * 2 * TOKENS * 384, np.uint8)
+    agent.register(whole, *regions)
+    offers.put(Offer(agent.metadata, whole.ctypes.data, cases))
     while not stop.is_set():
         agent.notifications()
         busy.value = time.process_time()
@@ -107,8 +111,9 @@ class Bench:
         self.remote = agent.add_remote(offer.metadata)
         self.spent: dict[str, list[float]] = defaultdict(list)
         self.ranges: dict[str, int] = {}
-        self.cache = np.zeros((30, 2, TOKENS, 3, 64), np.float16)
-        self._copy = np.ones_like(self.cache)
+        self.cache = np.zeros((30, BLOCKS, 2, BLOCK, 3, 64), np.float16).swapaxes(1, 2)
+        self._bytes = np.zeros(30 * 2 * TOKENS * 384, np.uint8)
+        self._copy = np.ones_like(self._bytes)
         self._round: dict[str, float] = defaultdict(float)
 
     async def round(self) -> None:
@@ -116,12 +121,10 @@ class Bench:
         self._round.clear()
         self._local()
         await self._bare()
-        for name, blocks in (("row", self.offer.row), ("scattered", self.offer.scattered)):
-            worker = Holding(description=PAGED, memories=(self.offer.memory,), block_ids=(blocks,))
+        for name, (worker, seal) in self.offer.cases.items():
             await self._at_once(name, worker)
-            await self._imported(name, worker)
-            await self._stepwise(f"{name}, steps", worker)
-            await self._direct(f"{name}, direct", worker)
+            await self._imported(name, worker, seal)
+            await self._stepwise(name, worker)
         for step, seconds in self._round.items():
             self.spent[step].append(seconds)
 
@@ -142,35 +145,36 @@ class Bench:
     def _local(self) -> None:
         """Do to the same bytes the least that an import does beside its READ."""
         with self._step("copy"):
-            np.copyto(self._copy, self.cache)
+            np.copyto(self._copy, self._bytes)
         with self._step("hash"):
-            xxhash.xxh3_64(self.cache.data).digest()
+            xxhash.xxh3_64(self._bytes.data).digest()
 
     async def _bare(self) -> None:
         """Read one region into memory that is registered already."""
-        registration = self.agent.register(self.cache)
+        registration = self.agent.register(self._bytes)
         self.agent.range_bytes = WHOLE  # over the same connection: TCP is faster on one that is in use
         with self._step("bare READ"):
-            await self._read([(self.cache.ctypes.data, self.offer.whole, self.cache.nbytes)])
+            await self._read([(self._bytes.ctypes.data, self.offer.whole, self._bytes.nbytes)])
         self.agent.range_bytes = TCP_RANGE
         self.agent.deregister(registration)
 
     async def _at_once(self, name: str, worker: Holding) -> None:
         """Read all blocks by one READ, as they are."""
-        memory, (window,) = cut(worker, TOKENS, 2 * self.cache.nbytes)
-        memory[:] = 0
+        memory, windows = cut(worker, TOKENS, self.cache, 2 * self._bytes.nbytes)
+        if windows[0].staged:
+            memory[:] = 0
         registration = self.agent.register(memory)
         began = self._busy()
         with self._step(f"{name}: READ at once"):
-            await self._read(window.pairs)
+            await self._read(windows[0].pairs)
         self._round[f"{name}: cores busy"] = self._busy() - began
         self.agent.deregister(registration)
 
-    async def _imported(self, name: str, worker: Holding) -> None:
+    async def _imported(self, name: str, worker: Holding, seal: Seal) -> None:
         """Do all that an endpoint does, as it does."""
         self.cache[:] = 0
         with self._step(f"{name}: all"):
-            landing = Landing(worker, TOKENS, self.cache, self.offer.seals[name])
+            landing = Landing(worker, TOKENS, self.cache, seal)
             registration = self.agent.register(landing.memory)
             await landing.bring(self._read)
             landing.verify()
@@ -179,33 +183,21 @@ class Bench:
     async def _stepwise(self, name: str, worker: Holding) -> None:
         """Do the same without any overlap."""
         with self._step(f"{name}: plan"):
-            memory, windows = cut(worker, TOKENS, WINDOW_BYTES)
+            memory, windows = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
         with self._step(f"{name}: register"):
             registration = self.agent.register(memory)
-        digester = Digester(self.cache.shape, self.cache.dtype, DIGEST_TOKENS)
+        digester = Digester((30, 2, TOKENS, 3, 64), self.cache.dtype, DIGEST_TOKENS, BLOCK)
         for window in windows:
             kv = self.cache[window.layers]
             with self._step(f"{name}: READ"):
                 await self._read(window.pairs)
             with self._step(f"{name}: convert"):
-                window.staged.read_into(kv)
+                if window.staged:
+                    window.staged.read_into(kv, TOKENS)
             with self._step(f"{name}: digest"):
                 digester.advance_all(kv)
         self.agent.deregister(registration)
         self.ranges[name] = sum(len(merge(window.pairs)) for window in windows)
-
-    async def _direct(self, name: str, worker: Holding) -> None:
-        """Read each block's K and V straight into the cache."""
-        engine = description(layout.TOKEN_MAJOR, TOKENS)
-        here = Memory(bases=(self.cache.ctypes.data,), block_strides=(engine.block_bytes(),), num_blocks=1)
-        (transfer,) = plan(worker, Holding(description=engine, memories=(here,), block_ids=((0,),)), TOKENS).transfers
-        registration = self.agent.register(self.cache)
-        with self._step(f"{name}: READ"):
-            await self._read(transfer.pairs)
-        with self._step(f"{name}: digest"):
-            digest.digests(self.cache, DIGEST_TOKENS)
-        self.agent.deregister(registration)
-        self.ranges[name] = len(merge(transfer.pairs))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,19 +237,18 @@ async def _rounds(bench: Bench, rounds: int) -> None:
 
 def _report(bench: Bench, say: Callable[[str], None]) -> None:
     medians = {name: statistics.median(seconds) for name, seconds in bench.spent.items()}
-    bare = medians["bare READ"]
+    bare, size = medians["bare READ"], bench.cache.nbytes
     for name, seconds in medians.items():
-        say(f"{name:<28} {seconds * 1000:8.2f} ms  {bench.cache.nbytes / seconds / 1e9:6.2f} GB/s")
+        say(f"{name:<28} {seconds * 1000:8.2f} ms  {size / max(seconds, 1e-9) / 1e9:6.2f} GB/s")
     cores = len(os.sched_getaffinity(0))
-    for name in ("row", "scattered"):
-        work = medians[f"{name}: cores busy"] + medians["copy"] + medians["hash"]
+    for name, count in bench.ranges.items():
+        read, digests = medians[f"{name}: READ"], medians[f"{name}: digest"]
+        work = medians[f"{name}: cores busy"] + medians["hash"] + medians["copy"] * (not name.startswith("NHD"))
         best = max(bare, medians[f"{name}: READ at once"], work / cores)
         say(
             f"{name}: end to end {bare / medians[f'{name}: all']:.2f} of the bare READ (goal 0.8); "
             f"at best {bare / best:.2f}, with {work * 1000:.1f} ms of work on {cores} cores"
         )
-    for name, count in bench.ranges.items():
-        read, digests = medians[f"{name}: READ"], medians[f"{name}: digest"]
         say(
             f"{name}: {count} ranges; READ {read / bare:.2f} x one region (goal 2); "
             f"digests {digests / read:.1%} of the READ (goal 10 %)"

@@ -59,5 +59,5 @@ class Sealer:
             generation=self.generation,
             model_digest="",
             block_tokens=self._block_tokens,
-            digests=digest.digests(cache.read(prompt.num_tokens), self._block_tokens),
+            digests=digest.digests(cache.read(prompt.num_tokens), self._block_tokens, self._description.block_size),
         )

@@ -60,21 +60,25 @@ class Cache:
     def read(self, tokens: int) -> Stored:
         """Return canonical KV of ``tokens`` tokens; raise as ``write`` does."""
         kv = np.zeros(self._canonical_shape(tokens), DTYPES[self.description.element])
-        self.read_into(kv)
+        self.read_into(kv[:, :, None], tokens)
         return kv
 
-    def read_into(self, kv: Stored) -> None:
-        """Fill canonical KV, which may be a view of a longer cache; what has left a window is not touched.
+    def read_into(self, pages: Stored, tokens: int) -> None:
+        """Fill the first ``tokens`` tokens of KV ``[layer, half, page, token, head, dim]``, and touch nothing else.
 
+        It is one page of canonical KV, or pages as long as the blocks; what has left a window is not touched either.
         Raises as ``write`` does.
         """
-        self._check(kv)
-        packing, places = self.description.layout.packing, self._places(kv.shape[2])
+        layers, halves, count, size, *vector = pages.shape
+        if count > 1 and size != self.description.block_size:
+            raise ValueError(f"pages have {size} tokens, blocks {self.description.block_size}")
+        self._check((layers, halves, min(tokens, count * size), *vector), pages.dtype)
+        packing, places = self.description.layout.packing, self._places(tokens)
         for rank in self.description.first_holders():
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
                 ids, pieces = places[layer]
-                given = kv[layer, half, :, heads]
+                given = pages[layer, half, :, :, heads]
                 blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
                 for piece in pieces:
                     piece.of(given)[:] = blocks[piece.ids if blocks is plane else piece.blocks, piece.inside]
@@ -84,13 +88,13 @@ class Cache:
 
         Raises ``HandoffError`` where the block ids do not hold these tokens, ``ValueError`` on another shape or type.
         """
-        self._check(kv)
+        self._check(kv.shape, kv.dtype)
         packing, places = self.description.layout.packing, self._places(kv.shape[2])
         for rank in range(len(self.ranks)):
             heads = _slice(self.description.heads_of(rank))
             for layer, half, plane in self._planes(rank):
                 ids, pieces = places[layer]
-                given = kv[layer, half, :, heads]
+                given = kv[layer, half, None, :, heads]
                 blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
                 for piece in pieces:
                     blocks[piece.ids if blocks is plane else piece.blocks, piece.inside] = piece.of(given)
@@ -101,11 +105,11 @@ class Cache:
         attention = self.description.attention
         return (self.description.layers, attention.halves, tokens, attention.kv_heads, attention.width)
 
-    def _check(self, kv: Stored) -> None:
-        shape, dtype = self._canonical_shape(kv.shape[2]), DTYPES[self.description.element]
-        if kv.shape != shape or kv.dtype != dtype:
-            raise ValueError(f"KV is {kv.dtype} {kv.shape}, needed is {dtype} {shape}")
-        self.holding().check(kv.shape[2], needed_by=self.description)
+    def _check(self, got: tuple[int, ...], element: np.dtype[Any]) -> None:
+        shape, dtype = self._canonical_shape(got[2]), DTYPES[self.description.element]
+        if got != shape or element != dtype:
+            raise ValueError(f"KV is {element} {got}, needed is {dtype} {shape}")
+        self.holding().check(got[2], needed_by=self.description)
 
     def _planes(self, rank: int) -> Iterator[tuple[int, int, Plane]]:
         layout, extents = self.description.layout, self.description.region_shape()
@@ -135,18 +139,22 @@ class Cache:
 class _Piece:
     """Find ``tokens`` at the same places ``inside`` each of some blocks.
 
-    ``blocks`` counts from the first that is needed, ``ids`` names the same where all blocks lie.
+    ``pages`` counts blocks from the first token's, ``blocks`` from the first that is needed, ``ids`` names the same
+    where all blocks lie.
     """
 
     tokens: slice
+    pages: slice
     blocks: slice
     ids: slice | Ids
     inside: slice
 
     def of(self, kv: Stored) -> Stored:
-        """Return a view ``[block, inside, head, dim]`` of these tokens of ``[token, head, dim]``."""
+        """Return a view ``[block, inside, head, dim]`` of these tokens of ``[page, token, head, dim]``."""
+        if len(kv) > 1:
+            return kv[self.pages, self.inside]
         inside = self.inside.stop - self.inside.start
-        return kv[self.tokens].reshape(self.blocks.stop - self.blocks.start, inside, *kv.shape[1:])
+        return kv[0, self.tokens].reshape(self.blocks.stop - self.blocks.start, inside, *kv.shape[2:])
 
 
 def _pieces(first: int, tokens: int, size: int, ids: Ids) -> list[_Piece]:
@@ -159,7 +167,10 @@ def _pieces(first: int, tokens: int, size: int, ids: Ids) -> list[_Piece]:
             slice((low - start) // size, -(-(high - start) // size)),
             slice(low % size, (high - 1) % size + 1),
         )
-        pieces.append(_Piece(tokens=slice(low, high), blocks=blocks, ids=_consecutive(ids[blocks]), inside=inside))
+        pages = slice(low // size, -(-high // size))
+        pieces.append(
+            _Piece(tokens=slice(low, high), pages=pages, blocks=blocks, ids=_consecutive(ids[blocks]), inside=inside)
+        )
     return pieces
 
 

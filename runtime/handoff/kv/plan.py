@@ -71,8 +71,23 @@ def plan(producer: Holding, consumer: Holding, tokens: int) -> Plan:
     return Plan(transfers=tuple(transfers), copies=_copies(consumer.description))
 
 
+def in_place(producer: KvDescription, consumer: KvDescription) -> bool:
+    """Tell whether each half of a block lies on both sides alike: a plan then has a range for it, and not for a token.
+
+    What is read so needs no conversion afterwards.
+    """
+    sides = [description.axis_strides() for description in (producer, consumer)]
+    alike = all(sides[0][axis] == sides[1][axis] for axis in (Axis.TOKEN, Axis.HEAD))
+    return alike and not _differences(producer, consumer)
+
+
 def check_same_bytes(producer: KvDescription, consumer: KvDescription) -> None:
     """Raise ``HandoffError`` (``kv_layout``) unless both sides store the same bytes for an element, in any order."""
+    if wrong := _differences(producer, consumer):
+        raise HandoffError(Code.KV_LAYOUT, f"KV cannot be moved without conversion: {'; '.join(wrong)}")
+
+
+def _differences(producer: KvDescription, consumer: KvDescription) -> list[str]:
     names = ["attention", "layers", "element", "scales", "rope"]
     got_and_needed = {name: (getattr(producer, name), getattr(consumer, name)) for name in names}
     got_and_needed["packing"] = (producer.layout.packing, consumer.layout.packing)
@@ -80,9 +95,8 @@ def check_same_bytes(producer: KvDescription, consumer: KvDescription) -> None:
         got_and_needed["block size of packed KV"] = (producer.block_size, consumer.block_size)
     wrong = [f"{name} is {got}, needed is {needed}" for name, (got, needed) in got_and_needed.items() if got != needed]
     if not wrong and not producer.keeps_for(consumer):
-        wrong = ["the producer's windows are shorter than the consumer's"]
-    if wrong:
-        raise HandoffError(Code.KV_LAYOUT, f"KV cannot be moved without conversion: {'; '.join(wrong)}")
+        return ["the producer's windows are shorter than the consumer's"]
+    return wrong
 
 
 def _copies(consumer: KvDescription) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,6 @@ from runtime.handoff.reservation import Reservation, Reservations
 from runtime.standins.cs3.chat import ChatRequest, invalid
 from runtime.standins.cs3.imports import Imported, Importer
 from runtime.standins.cs3.phases import Phases
-from runtime.standins.cs3.window import staging_bytes
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.model_file import MODEL_DIGEST
 
@@ -43,11 +42,9 @@ class Admission:
         """
         self._check_model(model)
         self._check_context(1, max_tokens)
-        geometry = self._engine.geometry
-        tokens = min(prompt_tokens + max_tokens, geometry.context)
-        staging = staging_bytes(min(prompt_tokens, tokens) * geometry.kv_bytes_per_token)
+        tokens = min(prompt_tokens + max_tokens, self._engine.geometry.context)
         return self._reservations.grant(
-            tokens * geometry.kv_bytes_per_token + staging,
+            self._importer.needed_bytes(prompt_tokens=prompt_tokens, tokens=tokens),
             request_id=request_id,
             attempt=attempt,
             max_tokens=max_tokens,

@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from runtime.handoff import fields
 from runtime.handoff.acceptance import Accepted
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.fence import Action, Actions, Fence
+from runtime.handoff.kv import layout
 from runtime.handoff.kv.description import KvDescription
-from runtime.handoff.kv.memory import Integers
+from runtime.handoff.kv.memory import Holding, Integers
 from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.cs3 import pull
@@ -25,11 +27,14 @@ from runtime.standins.cs3.landing import Landing
 from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
-from runtime.standins.cs3.window import staging_bytes
+from runtime.standins.cs3.window import block_size, staging_bytes
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
 
 log = logging.getLogger(__name__)
+
+PAGE: Final = 128
+"""Tokens that memory is reserved by: the longest blocks in use, so that the cache fits whichever the worker has."""
 
 Received = tuple[Half, int, Callable[[], None]]
 """A cache with KV, the bytes that crossed the wire, and what raises ``HandoffError`` unless the KV is right."""
@@ -116,6 +121,14 @@ class Importer:
             if inflow:
                 inflow.drop()
 
+    def needed_bytes(self, *, prompt_tokens: int, tokens: int) -> int:
+        """Return how much memory it takes to read the KV of a prompt into a cache for ``tokens`` tokens."""
+        geometry = self._engine.geometry
+        worker = self._worker_kv or pull.f16(geometry, layout.NHD, PAGE)
+        pages = -(-tokens // PAGE) * PAGE
+        staging = staging_bytes(worker, min(prompt_tokens, tokens) * geometry.kv_bytes_per_token)
+        return pages * geometry.kv_bytes_per_token + staging
+
     def notify(self, accepted: Accepted) -> None:
         """Tell the worker, without waiting for it, that nobody will read the request's blocks any more."""
         notice = asyncio.create_task(self._tell(accepted))
@@ -151,14 +164,13 @@ class Importer:
 
     async def _read(self, tokens: int, accepted: Accepted, fence: Fence, phases: Phases) -> Received:
         """Read all KV into a new cache for ``tokens`` tokens."""
-        token_bytes = self._engine.geometry.kv_bytes_per_token
-        self._hold(tokens * token_bytes + staging_bytes(accepted.ticket.num_tokens * token_bytes), accepted)
-        cache = self._engine.new_cache(tokens)
         with phases.measure("handshake"):
             peer = await self._shake(accepted, fence)
         with phases.measure("transfer"):
-            landing = self._plan(peer.metadata, accepted, cache)
-            self._hold(cache.nbytes + landing.memory.nbytes, accepted)
+            worker = self._holding(peer.metadata, accepted)
+            cache = self._engine.new_cache(tokens, block_size=block_size(worker.description, tokens))
+            landing = Landing(worker, accepted.ticket.num_tokens, cache, accepted.seal)
+            self._hold(cache.nbytes + landing.staging_bytes, accepted)
             now = time.monotonic()
             until = now + min(fence.reading(now=now), READ_SECONDS)
 
@@ -187,13 +199,13 @@ class Importer:
         fence.shaken(peer.life)
         return peer
 
-    def _plan(self, remote: NixlAgentMetadata, accepted: Accepted, cache: Half) -> Landing:
+    def _holding(self, remote: NixlAgentMetadata, accepted: Accepted) -> Holding:
         geometry, num_tokens = self._engine.geometry, accepted.ticket.num_tokens
         worker = self._worker_kv or pull.describe(remote, geometry)
         pull.check_layout(remote, worker, geometry)
         groups = accepted.params[fields.REMOTE_BLOCK_IDS]
         blocks = pull.needed_blocks(groups, num_tokens, block_size=remote.block_size, num_blocks=remote.num_blocks)
-        return Landing(pull.holding(remote, worker, blocks), num_tokens, cache, accepted.seal)
+        return pull.holding(remote, worker, blocks)
 
     async def _tell(self, accepted: Accepted) -> None:
         try:

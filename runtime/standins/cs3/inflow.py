@@ -36,14 +36,12 @@ class Inflow:
     def __init__(self, offer: Offer, engine: Engine, link: Link, *, capacity: int, release: Callable[[], None]) -> None:
         self.capacity = capacity
         self.cache = engine.new_cache(capacity)
-        self._kv = self.cache[:, :, : offer.tokens]
         self.kv_bytes = self._read_bytes = 0
         self.late_bytes = 0
         """How much was still to be read when prefill had ended."""
         self._offer, self._geometry, self._link = offer, engine.geometry, link
         limit = READ_BYTES * engine.geometry.layers // engine.geometry.kv_bytes_per_token
         self._following = Following(engine.geometry.layers, offer.tokens, limit)
-        self._digester = Digester(self._kv.shape, self._kv.dtype, offer.digest_tokens)
         self._news = asyncio.Event()
         self._release: Callable[[], None] | None = release
         self._settled: Callable[[], None] | None = None
@@ -82,7 +80,7 @@ class Inflow:
 
     async def finish(self, *, seconds: float) -> None:
         """Read the rest, now that prefill has ended; raise ``HandoffError`` on failure or after ``seconds``."""
-        self.late_bytes = self._kv.nbytes - self._read_bytes
+        self.late_bytes = self._offer.tokens * self._geometry.kv_bytes_per_token - self._read_bytes
         self._following.complete()
         self._news.set()
         try:
@@ -94,7 +92,7 @@ class Inflow:
         """Raise ``HandoffError`` (``kv_corrupt``) unless all KV is what the seal says."""
         if accepted.seal is None:
             raise RuntimeError("a stream is adopted only where there is a seal")
-        digest.compare(self._digester.digests(), accepted.seal)
+        digest.compare(self._task.result(), accepted.seal)
 
     def drop(self) -> None:
         """Give the stream up; again, and after it has ended, it does no harm."""
@@ -102,10 +100,12 @@ class Inflow:
         self._task.cancel()
         self._settle()
 
-    async def _run(self) -> None:
+    async def _run(self) -> bytes:
+        """Read all of it, and return its digests."""
         peer = await self._link.connect(self._address())
         pairs = self._plan(peer)
         self.kv_bytes = int(pairs[:, 2].sum())
+        digester = self._digester(peer.metadata.block_size)
         target = pull.f16(self._geometry, layout.TOKEN_MAJOR, self.capacity)
         with self._link.receiving(self.cache, self._end_of_writing):
             self._writing = True
@@ -119,7 +119,13 @@ class Inflow:
                 self._read_bytes += await self._link.read(peer, part, seconds=READ_SECONDS)
                 number = self._following.read()
                 self._link.tell(peer, Credit(self._offer.stream, number).message())
-                await asyncio.to_thread(self._digester.advance_to, self._following.front, self._kv)
+                await asyncio.to_thread(digester.advance_to, self._following.front, self.cache)
+        return digester.digests()
+
+    def _digester(self, block_size: int) -> Digester:
+        layers, halves, _, _, *vector = self.cache.shape
+        shape = (layers, halves, self._offer.tokens, *vector)
+        return Digester(shape, self.cache.dtype, self._offer.digest_tokens, block_size)
 
     def _plan(self, peer: Peer) -> Integers:
         """Return all that is to be read; raise ``HandoffError`` where it cannot land in the cache as it is."""
@@ -133,7 +139,7 @@ class Inflow:
             num_blocks=remote.num_blocks,
         )
         target = pull.f16(geometry, layout.TOKEN_MAJOR, self.capacity)
-        ours = Cache(description=target, ranks=((self.cache.reshape(1, *self.cache.shape),),), block_ids=((0,),))
+        ours = Cache(description=target, ranks=((self.cache[:, :, 0][None],),), block_ids=((0,),))
         (transfer,) = plan(pull.holding(remote, worker, blocks), ours.holding(), self._offer.tokens).transfers
         return transfer.pairs
 
@@ -145,7 +151,7 @@ class Inflow:
         self._writing = False
         self._settle()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[bytes]) -> None:
         if error := None if task.cancelled() else task.exception():
             log.warning("stream for %s ended: %s", self._offer.request_id, error)
         self._dropped |= task.cancelled() or error is not None

@@ -1,6 +1,6 @@
-"""Bring KV into the engine's cache window by window: two are read while another thread converts and digests the last.
+"""Bring KV into the engine's cache window by window: two are read while another thread settles the last.
 
-The engine's cache is f16 ``[layers, 2, capacity, kv_heads, head_dim]``, which is canonical order.
+To settle a window is to digest it where it was read in place, else to convert it into the cache and digest it there.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.kv import digest
-from runtime.handoff.kv.attention import Rope
+from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.convert import translate
-from runtime.handoff.kv.description import Element
 from runtime.handoff.kv.digest import Digester
 from runtime.handoff.kv.element import DTYPES, Stored
 from runtime.handoff.kv.memory import Holding, Integers
 from runtime.handoff.seal import Seal
-from runtime.standins.cs3.window import TURNS, WINDOW_BYTES, Window, cut
+from runtime.standins.cs3.window import TURNS, WINDOW_BYTES, Window, cut, engines
 from runtime.standins.engine.layer import Half
 
 AHEAD: Final = 2
@@ -35,18 +33,24 @@ Read = Callable[[Integers], Coroutine[Any, Any, int]]
 class Landing:
     """Land the KV of ``worker``, of one rank, in the first ``num_tokens`` tokens of ``cache``; its rest is not touched.
 
-    ``memory`` is to be registered for ``bring``. ``seal`` is what the worker says of its KV, None where it says
-    nothing. Raises ``HandoffError`` as ``plan`` does.
+    ``cache`` has one block, or blocks as long as the worker's; ``memory`` is to be registered for ``bring``. ``seal``
+    is what the worker says of its KV, None where it says nothing. Raises ``HandoffError`` as ``plan`` does.
     """
 
     def __init__(
         self, worker: Holding, num_tokens: int, cache: Half, seal: Seal | None, *, window_bytes: int = WINDOW_BYTES
     ) -> None:
-        self.memory, self._windows = cut(worker, num_tokens, window_bytes)
-        self._kv, self._seal = cache[:, :, :num_tokens], seal
-        element = DTYPES[worker.description.element]
-        self._digester = Digester(self._kv.shape, element, seal.block_tokens) if seal else None
-        self._element, self._overflows = worker.description.element, False
+        self.memory, self._windows = cut(worker, num_tokens, cache, window_bytes)
+        self._cache, self._num_tokens, self._seal = cache, num_tokens, seal
+        described, (layers, halves, _, _, *vector) = worker.description, cache.shape
+        shape, element = (layers, halves, num_tokens, *vector), DTYPES[described.element]
+        self._digester = Digester(shape, element, seal.block_tokens, described.block_size) if seal else None
+        self._element, self._overflows = described.element, False
+
+    @property
+    def staging_bytes(self) -> int:
+        """How much of ``memory`` is not the cache's."""
+        return sum(window.staged is not None for window in self._windows[:1]) * self.memory.nbytes
 
     async def bring(self, read: Read) -> int:
         """Read all of it and return the bytes moved; what fails is raised as ``read`` does."""
@@ -65,7 +69,8 @@ class Landing:
             moved += await reads[number]
             settled.append(loop.run_in_executor(thread, self._settle, window))
             for following in self._windows[number + AHEAD : number + AHEAD + 1]:
-                await asyncio.gather(*settled[: number + AHEAD - TURNS + 1])  # it is read into the last of these
+                if following.staged:
+                    await asyncio.gather(*settled[: number + AHEAD - TURNS + 1])  # it is read into the last of these
                 reads.append(begin(following))
         await asyncio.gather(*settled)
         return moved
@@ -81,19 +86,24 @@ class Landing:
             raise HandoffError(Code.KV_LAYOUT, f"worker's KV in {self._element} has values that f16 cannot hold")
 
     def _settle(self, window: Window) -> None:
-        """Put a window into the cache; digests are of the worker's own elements."""
-        kv, described = self._kv[window.layers], window.staged.description
-        ours = msgspec.structs.replace(described, element=Element.F16, rope=Rope.HALF_SPLIT)
-        if ours == described:
-            window.staged.read_into(kv)
+        """Make a window the cache's; digests are of the worker's own elements."""
+        kv = self._cache[window.layers]
+        if window.staged is None:
             self._digest(kv)
             return
-        theirs = window.staged.read(kv.shape[2])
-        self._digest(theirs)
+        described = window.staged.description
+        ours = engines(described, kv.shape[3])
+        if (ours.element, ours.rope) == (described.element, described.rope):
+            window.staged.read_into(kv, self._num_tokens)
+            self._digest(kv)
+            return
+        theirs = window.staged.read(self._num_tokens)
+        self._digest(theirs[:, :, None])
         narrowed, _ = translate(theirs, described, ours)
         self._overflows |= not np.isfinite(narrowed).all()
-        kv[:] = narrowed
+        blocks = range(-(-self._num_tokens // ours.block_size))
+        Cache(description=ours, ranks=(tuple(kv.swapaxes(1, 2)),), block_ids=(tuple(blocks),)).write(narrowed)
 
-    def _digest(self, kv: Stored) -> None:
+    def _digest(self, pages: Stored) -> None:
         if self._digester:
-            self._digester.advance_all(kv)
+            self._digester.advance_all(pages)

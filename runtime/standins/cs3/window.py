@@ -1,8 +1,9 @@
-"""Cut a worker's KV into windows of some layers, which are read in turns into little memory.
+"""Cut a worker's KV into windows of some layers, which are read in turns.
 
-A READ costs some microseconds for each range, and what a block has of K alone is a range where it goes to canonical
-order at once. So whole blocks are read, into memory laid out like the worker's: those that follow each other there are
-one range.
+Where the worker's blocks hold KV as the engine's cache does, it is read into that, and is there. Else into little
+memory, to be converted. A READ costs some microseconds for each range, and what a block has of K alone is a range where
+K and V part. So whole blocks are read: the cache has blocks like the worker's, and the little memory is laid out like
+it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.handoff.kv import layout
+from runtime.handoff.kv.attention import Rope
 from runtime.handoff.kv.cache import Cache
-from runtime.handoff.kv.description import KvDescription
+from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.element import DTYPES
 from runtime.handoff.kv.layout import Axis
 from runtime.handoff.kv.memory import Holding, Integers, Memory
 from runtime.handoff.kv.piece import within
-from runtime.handoff.kv.plan import plan
+from runtime.handoff.kv.plan import in_place, plan
+from runtime.standins.engine.layer import Half
 
 WINDOW_BYTES: Final = 8 * 2**20
 """The most that one window brings, unless a layer has more: some milliseconds of loopback.
@@ -29,28 +34,64 @@ WINDOW_BYTES: Final = 8 * 2**20
 Memory for three is less than the 32 MB from which on glibc asks the system for new pages each time.
 """
 TURNS: Final = 3
-"""Windows that there is memory for: two that are read, one that is converted."""
+"""Windows that there is memory for where KV is converted: two that are read, one that is converted."""
 
 
-def staging_bytes(kv_bytes: int) -> int:
-    """Return how much memory windows of so much KV take, in the endpoint's own element and blocks that are full."""
-    return min(kv_bytes, TURNS * WINDOW_BYTES)
+def block_size(worker: KvDescription, capacity: int) -> int:
+    """Return how long the blocks of a cache for KV of ``worker`` are best: like its own, up to the whole capacity.
+
+    Where the worker keeps K and V apart there is nothing to gain by that: then one block has all.
+    """
+    return min(worker.block_size, capacity) if Axis.HALF in worker.layout.block else capacity
+
+
+def engines(worker: KvDescription, block_size: int) -> KvDescription:
+    """Describe KV of ``worker``'s model in a cache of the engine."""
+    return msgspec.structs.replace(
+        worker, element=Element.F16, rope=Rope.HALF_SPLIT, layout=layout.NHD, block_size=block_size
+    )
+
+
+def staging_bytes(worker: KvDescription, kv_bytes: int) -> int:
+    """Return how much memory windows of so much KV take beside the cache, if blocks are full."""
+    return 0 if in_place(worker, engines(worker, worker.block_size)) else min(kv_bytes, TURNS * WINDOW_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Window:
-    """Hold some layers: ``pairs`` is what to read, ``staged`` the blocks that it is read into."""
+    """Hold some layers: ``pairs`` is what to read, ``staged`` the blocks that it is read into, None for the cache."""
 
     layers: slice
     pairs: Integers
-    staged: Cache
+    staged: Cache | None
 
 
-def cut(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any], list[Window]]:
-    """Return memory for ``TURNS`` windows, which take turns in it, and all windows of one rank's ``num_tokens`` tokens.
+def cut(worker: Holding, num_tokens: int, cache: Half, limit: int) -> tuple[NDArray[Any], list[Window]]:
+    """Return the memory that is read into, and all windows of one rank's ``num_tokens`` tokens.
 
-    Nothing behind the last token is moved, unless blocks are packed. Raises ``HandoffError`` as ``plan`` does.
+    ``cache`` has one block, or blocks as long as the worker's. Nothing behind the last token is moved, unless blocks
+    are packed. Raises ``HandoffError`` as ``plan`` does.
     """
+    ours = engines(worker.description, cache.shape[3])
+    if not in_place(worker.description, ours):
+        return _staged(worker, num_tokens, limit)
+    memory = cache.swapaxes(1, 2)
+    blocks = -(-num_tokens // ours.block_size)
+    there = Cache(description=ours, ranks=(tuple(memory),), block_ids=(tuple(range(blocks)),))
+    (transfer,) = plan(worker, there.holding(), num_tokens).transfers
+    starts = [memory[0].nbytes * layer + memory.ctypes.data for layer in range(ours.layers + 1)]
+    return memory, [
+        Window(
+            layers=slice(part.start, part.stop),
+            pairs=within(transfer.pairs, starts[part.start], starts[part.stop]),
+            staged=None,
+        )
+        for part in _parts(ours, blocks, limit)
+    ]
+
+
+def _staged(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any], list[Window]]:
+    """Return memory for ``TURNS`` windows, and all windows, which take turns in it."""
     whole, blocks = worker.description, len(worker.block_ids[0])
     parts = list(_parts(whole, blocks, limit))
     regions = math.prod(whole.region_shape()) * len(parts[0]) // whole.layers

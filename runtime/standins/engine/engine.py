@@ -1,7 +1,8 @@
 """Prefill, step and generate on a KV cache that can be moved between processes.
 
-A cache is f16 ``[layers, 2, tokens, kv_heads, head_dim]``: axis 1 is K, V; RoPE is applied to K, its pairs half a head
-apart.
+A cache is f16 ``[layers, 2, blocks, tokens, kv_heads, head_dim]``: axis 1 is K, V, and every block holds equally many
+tokens; RoPE is applied to K, its pairs half a head apart. In memory a block's K and V lie beside each other, layer by
+layer, as in vLLM's NHD blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from runtime.standins.engine import model_file
 from runtime.standins.engine.generation import Cancelled, FinishReason, Generation, never
 from runtime.standins.engine.gguf_file import GgufFile
 from runtime.standins.engine.grammar import Grammar
-from runtime.standins.engine.layer import Half, attend, gated_mlp, rms_norm, rope_table, rotate
+from runtime.standins.engine.layer import Half, attend, gated_mlp, put, rms_norm, rope_table, rotate
 from runtime.standins.engine.sampling import Sampling
 from runtime.standins.engine.tokenizer import Tokenizer
 from runtime.standins.engine.weights import Floats, Geometry, Layer, Weights, read_weights
@@ -64,12 +65,17 @@ class Engine:
         tokenizer = workers.submit(Tokenizer.from_metadata, file.metadata)
         return cls(read_weights(file, workers), tokenizer.result(), workers)
 
-    def new_cache(self, tokens: int) -> Half:
-        """Return an empty cache for ``tokens`` tokens; raise ``ValueError`` if the model's context is shorter."""
+    def new_cache(self, tokens: int, *, block_size: int | None = None) -> Half:
+        """Return an empty cache of blocks of ``block_size`` tokens, or of a single block, that holds ``tokens`` tokens.
+
+        Raises ``ValueError`` if the model's context is shorter.
+        """
         sizes = self.geometry
         if not 0 < tokens <= sizes.context:
             raise ValueError(f"cache for {tokens} tokens was asked, allowed is 1 to {sizes.context}")
-        return np.zeros((sizes.layers, 2, tokens, sizes.kv_heads, sizes.head_dim), np.float16)
+        size = block_size or tokens
+        memory = np.zeros((sizes.layers, -(-tokens // size), 2, size, sizes.kv_heads, sizes.head_dim), np.float16)
+        return memory.swapaxes(1, 2)
 
     def prefill(
         self,
@@ -79,7 +85,7 @@ class Engine:
         cancelled: Callable[[], bool] = never,
         wrote: Callable[[int, slice], None] = unnoticed,
     ) -> None:
-        """Fill ``cache[:, :, :len(tokens)]``; raise ``Cancelled`` between layers of 128 tokens.
+        """Fill the first ``len(tokens)`` of the cache; raise ``Cancelled`` between layers of 128 tokens.
 
         ``cancelled`` is asked in other threads, and must stay true once it is. Nothing writes to the cache afterwards.
         ``wrote`` is told there which layer's KV of which tokens is final: of each layer in the order of the tokens, of
@@ -172,15 +178,15 @@ class Engine:
         cosines, sines = (table[position:end] for table in self._rope)
         qkv = rms_norm(x, layer.attention_norm, weights.epsilon) @ layer.qkv.T
         heads = qkv.reshape(len(x), -1, sizes.head_dim)
-        kv[1, position:end] = heads[:, weights.heads + sizes.kv_heads :]
+        put(kv[1], position, heads[:, weights.heads + sizes.kv_heads :])
         rotated = rotate(heads[:, : weights.heads + sizes.kv_heads], cosines, sines)
-        kv[0, position:end] = rotated[:, weights.heads :]
+        put(kv[0], position, rotated[:, weights.heads :])
         return rotated[:, : weights.heads]
 
     def _mix(self, layer: Layer, kv: Half, x: Floats, position: int, queries: Floats) -> Floats:
         """Return the layer's output for ``x``, whose KV is already written."""
         end = position + len(x)
-        x = x + attend(queries, kv[0, :end], kv[1, :end]) @ layer.output.T
+        x = x + attend(queries, kv, end) @ layer.output.T
         return x + gated_mlp(rms_norm(x, layer.mlp_norm, self._weights.epsilon), layer.gate_up, layer.down)
 
     def _checked(self, tokens: Sequence[int]) -> Ids:
@@ -195,8 +201,9 @@ class Engine:
 
     def _check_room(self, tokens: int, cache: Half) -> None:
         sizes = self.geometry
-        room = cache.shape[2] if cache.ndim == 5 else 0
-        if cache.dtype != np.float16 or cache.shape != (sizes.layers, 2, room, sizes.kv_heads, sizes.head_dim):
+        blocks = cache.shape[2:4] if cache.ndim == 6 else (0, 0)
+        room = blocks[0] * blocks[1]
+        if cache.dtype != np.float16 or cache.shape != (sizes.layers, 2, *blocks, sizes.kv_heads, sizes.head_dim):
             raise ValueError(f"cache is {cache.dtype} {cache.shape}, it must be one that new_cache made")
         if not 0 < tokens <= min(room, sizes.context):
             raise ValueError(f"KV of {tokens} tokens is needed, the cache holds {room} and the model {sizes.context}")

@@ -47,20 +47,35 @@ def widen(half: Half) -> Floats:
     return wide
 
 
-def attend(queries: Floats, keys: Half, values: Half) -> Floats:
+def put(half: Half, position: int, rows: Floats) -> None:
+    """Write ``[tokens, kv_heads, head_dim]`` from a position on into K or V of a layer, ``[blocks, tokens, …]``."""
+    while len(rows):
+        block, inside = divmod(position, half.shape[1])
+        part = rows[: half.shape[1] - inside]
+        half[block, inside : inside + len(part)] = part
+        position, rows = position + len(part), rows[len(part) :]
+
+
+def take(half: Half, positions: int) -> Floats:
+    """Return the first positions of K or V of a layer as f32 ``[positions, kv_heads, head_dim]``."""
+    blocks = half[: -(-positions // half.shape[1]), :positions]  # of a single block only what is needed
+    return widen(blocks).reshape(-1, *half.shape[2:])[:positions]
+
+
+def attend(queries: Floats, kv: Half, positions: int) -> Floats:
     """Return causal attention ``[tokens, heads * head_dim]``.
 
-    ``queries`` ``[tokens, heads, head_dim]`` belong to the last positions of ``keys`` and ``values``, each
-    ``[positions, kv_heads, head_dim]``; heads share a KV head in consecutive groups.
+    ``queries`` ``[tokens, heads, head_dim]`` belong to the last of the first ``positions`` of a layer's ``kv``,
+    ``[2, blocks, tokens, kv_heads, head_dim]``; heads share a KV head in consecutive groups.
     """
     tokens, heads, head_dim = queries.shape
-    kv_heads = keys.shape[1]
+    kv_heads = kv.shape[3]
     grouped = queries.reshape(tokens, kv_heads, -1, head_dim).transpose(1, 2, 0, 3) * np.float32(head_dim**-0.5)
-    wide_keys, wide_values = widen(keys), widen(values)
+    wide_keys, wide_values = take(kv[0], positions), take(kv[1], positions)
     out = np.empty((tokens, kv_heads, heads // kv_heads, head_dim), np.float32)
     for head in range(kv_heads):  # one head at a time keeps the scores in the processor's cache
         scores = grouped[head].reshape(-1, head_dim) @ wide_keys[:, head].T
-        _weigh(scores.reshape(-1, tokens, len(keys)))
+        _weigh(scores.reshape(-1, tokens, positions))
         mixed = scores @ wide_values[:, head]
         mixed /= scores.sum(axis=-1, keepdims=True)
         out[:, head] = mixed.reshape(-1, tokens, head_dim).swapaxes(0, 1)

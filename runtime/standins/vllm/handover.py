@@ -22,12 +22,13 @@ class Handover:
 
     def __init__(self, pool: KvPool, blocks: tuple[int, ...], cache: Half, telling: Telling | None) -> None:
         self._pool, self._blocks, self._cache, self._telling = pool, blocks, cache, telling
-        self._digester = Digester(cache.shape, cache.dtype, DIGEST_TOKENS)
+        layers, halves, _, tokens, *vector = cache.shape
+        self._digester = Digester((layers, halves, tokens, *vector), cache.dtype, DIGEST_TOKENS, pool.block_size)
 
     def wrote(self, layer: int, tokens: slice) -> None:
         """Take what the engine has written of a layer; called in its threads."""
         self._digester.advance(tokens.start // DIGEST_TOKENS, self._cache[layer : layer + 1])
-        self._pool.write(self._blocks, layer, self._cache[layer, :, tokens], tokens.start)
+        self._pool.write(self._blocks, layer, self._cache[layer, :, 0, tokens], tokens.start)
         if self._telling:
             self._telling.wrote(layer, tokens.stop)
 

@@ -24,10 +24,10 @@ def test_a_reader_that_undoes_the_layout_finds_the_digests(kind: tuple[str, str]
     memory.write(computed)
     regions = [region.view(np.uint8).reshape(6, 3, 32, 256) for region in memory.ranks[0]]
     seal = Sealer(description, regions).seal(Prefilled((4, 1, 5), 70))
-    digest.verify(computed, seal)
+    digest.verify(computed, seal, SHAPE[2])
     regions[1][1, 2, 3, 4] ^= 1
     with pytest.raises(HandoffError) as caught:
-        digest.verify(memory.read(70), seal)
+        digest.verify(memory.read(70), seal, SHAPE[2])
     assert caught.value.code is Code.KV_CORRUPT
 
 

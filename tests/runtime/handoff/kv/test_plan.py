@@ -18,7 +18,7 @@ from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.layout import Layout
 from runtime.handoff.kv.memory import Holding, Memory
-from runtime.handoff.kv.plan import plan
+from runtime.handoff.kv.plan import in_place, plan
 from tests.runtime.handoff.kv.reference import block_ids, descriptions, models, random_kv, store
 
 Bytes = NDArray[np.uint8]
@@ -78,6 +78,45 @@ def test_every_element_arrives_once_and_nothing_else(handoff: tuple[Cache, Cache
     assert planned.nbytes == sum(int(writes[rank].sum()) for rank in source_of_all(expected.description))
     scales = source.description.of_scales().nbytes(tokens) if source.description.scales == "token" else 0
     assert planned.nbytes == expected.description.nbytes(tokens) - scales
+
+
+@given(handoffs())
+def test_what_lies_alike_moves_in_halves_of_blocks(handoff: tuple[Cache, Cache, int]) -> None:
+    source, target, tokens = handoff
+    if not in_place(source.description, target.description):
+        return
+    sizes = source.description.block_size, target.description.block_size
+    pieces = len({token // sizes[0] * 1000 + token // sizes[1] for token in range(tokens)})
+    shards = max(1, min(target.description.tp_size, target.description.attention.kv_heads))
+    shards *= 1 if source.description.tp_size == target.description.tp_size else target.description.attention.kv_heads
+    most = target.description.layers * target.description.attention.halves * pieces * shards
+    assert sum(len(each.pairs) for each in plan(source.holding(), target.holding(), tokens).transfers) <= most
+
+
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ({}, True),
+        ({"block_size": 16}, True),
+        ({"layout": layouts.SPLIT_NHD}, True),
+        ({"layout": layouts.TOKEN_MAJOR}, True),
+        ({"layout": layouts.HND}, False),
+        ({"layout": layouts.INTERLEAVED_NHD}, False),
+        ({"layout": layouts.VLLM_CPU}, False),
+        ({"element": Element.F16}, False),
+        ({"rope": Rope.INTERLEAVED}, False),
+        ({"tp_size": 2}, False),
+        ({"windows": (64,) * 80}, False),
+    ],
+)
+def test_kv_lies_alike_where_a_token_is_a_row_of_the_same_bytes(change: dict[str, Any], alike: bool) -> None:
+    assert in_place(msgspec.structs.replace(NHD, **change), NHD) is alike
+
+
+def test_heads_first_lie_alike_in_equal_blocks_only() -> None:
+    hnd = msgspec.structs.replace(NHD, layout=layouts.HND)
+    assert in_place(hnd, hnd)
+    assert not in_place(hnd, msgspec.structs.replace(hnd, block_size=16))
 
 
 def source_of_all(description: KvDescription) -> list[int]:

@@ -27,7 +27,7 @@ class Inflow:
     def __init__(self, reader: Reader, offer: Offer) -> None:
         self.reader, self.world, self.offer = reader, reader.world, offer
         self.kv: Stored = np.zeros((LAYERS, 1, offer.tokens, 1, 1), np.uint16)
-        self.digester = digest.Digester(self.kv.shape, self.kv.dtype, offer.digest_tokens)
+        self.digester = digest.Digester(self.kv.shape, self.kv.dtype, offer.digest_tokens, BLOCK_TOKENS)
         self.dropped = False
         self._following = Following(LAYERS, offer.tokens, limit=BLOCK_TOKENS * 2)
         self._life, self._memory = reader.worker.life, reader.worker.memory
@@ -108,7 +108,7 @@ class Inflow:
             return
         number = self._following.read()
         self.reader.send(Credit(self.offer.stream, number).message())
-        self.digester.advance_to(self._following.front, self.kv)
+        self.digester.advance_to(self._following.front, self.kv[:, :, None])
         self._go_on()
 
     def _settle(self) -> None:

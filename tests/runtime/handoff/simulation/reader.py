@@ -226,7 +226,7 @@ class Import:
             if self.inflow and self.accepted.seal:
                 digest.compare(self.inflow.digester.digests(), self.accepted.seal)
             elif self.accepted.seal:
-                digest.verify(self.kv, self.accepted.seal)
+                digest.verify(self.kv, self.accepted.seal, BLOCK_TOKENS)
             self._do(self.fence.own())
         except HandoffError as error:
             self._fail(error)

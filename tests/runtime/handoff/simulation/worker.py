@@ -163,7 +163,7 @@ class Worker(Process):
                 generation=self.generation,
                 model_digest=MODEL_DIGEST,
                 block_tokens=BLOCK_TOKENS,
-                digests=digest.digests(kv, BLOCK_TOKENS),
+                digests=digest.digests(kv, BLOCK_TOKENS, BLOCK_TOKENS),
             )
             params[fields.TANDEM] = {fields.SEAL: stated.params()}
         return params

@@ -20,12 +20,13 @@ from runtime.handoff.kv.attention import Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.element import Stored, from_f32
+from runtime.handoff.kv.layout import Axis, Layout
 from runtime.handoff.kv.memory import Integers
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.cs3.landing import Landing
 from runtime.standins.cs3.pull import check_layout, f16, holding
-from runtime.standins.cs3.window import cut
+from runtime.standins.cs3.window import block_size, cut, staging_bytes
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.weights import Geometry
 
@@ -39,11 +40,15 @@ def described(**changes: Any) -> KvDescription:
     return msgspec.structs.replace(NHD, **changes)
 
 
-WORKERS = {
+IN_PLACE = {
     "vLLM's stand-in": NHD,
     "odd blocks": described(block_size=5),
-    "heads first": described(layout=layouts.HND),
     "split": described(layout=layouts.SPLIT_NHD),
+    "layers in one region": described(layout=layouts.TOKEN_MAJOR),
+}
+WORKERS = IN_PLACE | {
+    "heads first": described(layout=layouts.HND),
+    "heads first, in odd blocks": described(layout=layouts.HND, block_size=5),
     "RoPE interleaved": described(rope=Rope.INTERLEAVED),
     "vLLM on a CPU": described(layout=layouts.VLLM_CPU, element=Element.BF16),
     "vLLM on a CPU with AMX": described(layout=layouts.VLLM_CPU_AMX, element=Element.BF16),
@@ -71,16 +76,32 @@ def handshake(worker: Cache) -> NixlAgentMetadata:
     )
 
 
-def seal(kv: Stored, size: int = 16) -> Seal:
-    return Seal(generation="g", model_digest="", block_tokens=size, digests=digest.digests(kv, size))
+def new_cache(worker: KvDescription, num_tokens: int) -> Half:
+    """Return what the engine would, with room for a rest."""
+    size = block_size(worker, num_tokens + REST)
+    return np.zeros((3, -(-(num_tokens + REST) // size), 2, size, 2, 16), np.float16).swapaxes(1, 2)
 
 
-def landing(worker: Cache, cache: Half, stated: Seal | None, window_bytes: int = 1) -> Landing:
-    """Prepare for a worker's KV, which fills the cache but for a rest."""
-    remote = handshake(worker)
+def tokens_of(cache: Half) -> Half:
+    """Copy a cache to canonical order."""
+    return cache.reshape(3, 2, -1, 2, 16)
+
+
+def seal(kv: Stored, worker: KvDescription) -> Seal:
+    stated = digest.digests(kv, 16, worker.block_size)
+    return Seal(generation="g", model_digest="", block_tokens=16, digests=stated)
+
+
+def landing(
+    worker: Cache, computed: Stored, *, cache: Half | None = None, window_bytes: int = 1, sealed: bool = True
+) -> Landing:
+    """Prepare for a worker's KV, which is to be what it computed."""
+    remote, num_tokens = handshake(worker), computed.shape[2]
     check_layout(remote, worker.description, GEOMETRY)
     there = holding(remote, worker.description, list(worker.block_ids[0]))
-    return Landing(there, cache.shape[2] - REST, cache, stated, window_bytes=window_bytes)
+    cache = new_cache(worker.description, num_tokens) if cache is None else cache
+    stated = seal(computed, worker.description) if sealed else None
+    return Landing(there, num_tokens, cache, stated, window_bytes=window_bytes)
 
 
 class Reader:
@@ -125,43 +146,62 @@ def test_the_cache_holds_what_the_worker_computed(name: str, tokens: int, window
     description, values = WORKERS[name], some_values(tokens)
     needed = -(-tokens // description.block_size)
     worker, computed = worked(description, values, random.sample(range(needed + 3), needed))
-    cache = np.zeros((3, 2, tokens + REST, 2, 16), np.float16)
-    landed = landing(worker, cache, seal(computed), window_bytes)
+    cache = new_cache(description, tokens)
+    landed = landing(worker, computed, cache=cache, window_bytes=window_bytes)
     reader = Reader(landed.memory)
     moved = asyncio.run(landed.bring(reader.read))
     landed.verify()
+    landed_kv = tokens_of(cache)
     if description.rope is NHD.rope:
-        assert (cache[:, :, :tokens] == values).all()
-    assert not cache[:, :, tokens:].any()
+        assert (landed_kv[:, :, :tokens] == values).all()
+    assert not landed_kv[:, :, tokens:].any()
     assert reader.reads == {1: 3, 1 << 20: 1}.get(window_bytes, reader.reads)
     if description.layout.packing is layouts.Packing.PLAIN:
         assert moved == computed.nbytes
 
 
+@pytest.mark.parametrize("name", WORKERS)
+def test_kv_that_lies_as_in_the_cache_is_read_into_it_and_takes_no_other_memory(name: str) -> None:
+    worker, computed = worked(WORKERS[name], some_values(40), list(range(-(-40 // WORKERS[name].block_size))))
+    cache = new_cache(worker.description, 40)
+    landed = landing(worker, computed, cache=cache)
+    assert np.shares_memory(landed.memory, cache) is (name in IN_PLACE)
+    assert landed.staging_bytes == (0 if name in IN_PLACE else landed.memory.nbytes)
+    assert bool(staging_bytes(worker.description, 1000)) is (name not in IN_PLACE)
+
+
+def test_whole_blocks_are_one_range_and_blocks_in_a_row_too() -> None:
+    for ids, ranges in ([0, 1, 2], 1 + 1), ([4, 0, 2], 3 + 1):
+        worker = Cache.allocate(NHD, 5, [ids])
+        _, (window, *_) = cut(worker.holding(), 40, new_cache(NHD, 40), 1)
+        assert len(window.pairs) == ranges  # K and V of the last block, which is not full, are apart
+
+
 def test_memory_is_three_windows_however_many_there_are() -> None:
-    deep = msgspec.structs.replace(NHD, layers=10)
+    deep = described(layout=layouts.HND, layers=10)
     worker = Cache.allocate(deep, 4, [[0, 1, 2, 3]])
-    memory, windows = cut(worker.holding(), 60, 2 * 4 * NHD.block_bytes())
+    memory, windows = cut(worker.holding(), 60, new_cache(NHD, 60), 2 * 4 * NHD.block_bytes())
     assert [window.layers.stop - window.layers.start for window in windows] == [2] * 5
     assert memory.nbytes == 3 * 2 * 4 * NHD.block_bytes()
 
 
 def test_layers_that_share_a_region_are_one_window() -> None:
-    worker, computed = worked(described(layout=layouts.TOKEN_MAJOR), some_values(30), [1, 0])
-    cache = np.zeros((3, 2, 30 + REST, 2, 16), np.float16)
-    landed = landing(worker, cache, seal(computed))
+    heads_first = Layout(regions=(), block=(Axis.LAYER, Axis.HALF, Axis.HEAD, Axis.TOKEN, Axis.DIM))
+    worker, computed = worked(described(layout=heads_first), some_values(30), [1, 0])
+    cache = new_cache(worker.description, 30)
+    landed = landing(worker, computed, cache=cache)
     reader = Reader(landed.memory)
     asyncio.run(landed.bring(reader.read))
     landed.verify()
     assert reader.reads == 1
-    assert (cache[:, :, :30] == computed).all()
+    assert (tokens_of(cache)[:, :, :30] == computed).all()
 
 
 @pytest.mark.parametrize("flip", [0, 1, 2])
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_flipped_bit_is_found_in_whatever_window(name: str, flip: int) -> None:
     worker, computed = worked(WORKERS[name], some_values(40), list(range(-(-40 // WORKERS[name].block_size))))
-    landed = landing(worker, np.zeros((3, 2, 40 + REST, 2, 16), np.float16), seal(computed))
+    landed = landing(worker, computed)
     asyncio.run(landed.bring(Reader(landed.memory, flip).read))
     with pytest.raises(HandoffError, match="not what the worker computed") as caught:
         landed.verify()
@@ -169,15 +209,15 @@ def test_a_flipped_bit_is_found_in_whatever_window(name: str, flip: int) -> None
 
 
 def test_without_a_seal_nothing_is_compared() -> None:
-    worker, _ = worked(NHD, some_values(16), [0])
-    landed = landing(worker, np.zeros((3, 2, 16 + REST, 2, 16), np.float16), None)
+    worker, computed = worked(NHD, some_values(16), [0])
+    landed = landing(worker, computed, sealed=False)
     asyncio.run(landed.bring(Reader(landed.memory, flip=0).read))
     landed.verify()
 
 
 def test_values_beyond_f16_are_refused() -> None:
     worker, computed = worked(described(element=Element.F32), np.full((3, 2, 16, 2, 16), 70_000, np.float32), [0])
-    landed = landing(worker, np.zeros((3, 2, 16 + REST, 2, 16), np.float16), seal(computed))
+    landed = landing(worker, computed)
     asyncio.run(landed.bring(Reader(landed.memory).read))
     with pytest.raises(HandoffError, match="f16 cannot hold") as caught:
         landed.verify()
@@ -186,7 +226,7 @@ def test_values_beyond_f16_are_refused() -> None:
 
 def test_bytes_that_are_wrong_count_as_corrupt_even_where_f16_cannot_hold_them() -> None:
     worker, computed = worked(described(element=Element.F32), np.full((3, 2, 16, 2, 16), 70_000, np.float32), [0])
-    landed = landing(worker, np.zeros((3, 2, 16 + REST, 2, 16), np.float16), seal(computed + 1))
+    landed = landing(worker, computed + 1)
     asyncio.run(landed.bring(Reader(landed.memory).read))
     with pytest.raises(HandoffError, match="not what the worker computed"):
         landed.verify()
@@ -194,7 +234,7 @@ def test_bytes_that_are_wrong_count_as_corrupt_even_where_f16_cannot_hold_them()
 
 async def test_a_read_that_fails_ends_it() -> None:
     worker, computed = worked(NHD, some_values(16), [0])
-    landed = landing(worker, np.zeros((3, 2, 16 + REST, 2, 16), np.float16), seal(computed))
+    landed = landing(worker, computed)
     reader = Reader(landed.memory)
 
     async def read(pairs: Integers) -> int:

@@ -80,8 +80,8 @@ def test_recomputing_the_last_prompt_token_changes_nothing_but_rounding(tiny: Ca
     engine.prefill(TOKENS, cache)
     prefilled = cache.copy()
     engine.step(TOKENS[-1], 299, cache)
-    np.testing.assert_array_equal(cache[:, :, :299], prefilled[:, :, :299])
-    assert_close(cache[:, :, 299], prefilled[:, :, 299])
+    np.testing.assert_array_equal(cache[:, :, 0, :299], prefilled[:, :, 0, :299])
+    assert_close(cache[:, :, 0, 299], prefilled[:, :, 0, 299])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 299, 512])
@@ -111,7 +111,7 @@ def test_prefills_share_an_engine(tiny: Callable[[int], Engine]) -> None:
     with ThreadPoolExecutor(4) as callers:
         list(callers.map(partial(engine.prefill, TOKENS), caches, timeout=HUNG_SECONDS))
     assert len({cache.tobytes() for cache in caches}) == 1
-    assert caches[0][:, :, 299].any()
+    assert caches[0][:, :, 0, 299].any()
 
 
 def test_a_moved_cache_gives_identical_tokens(tiny: Callable[[int], Engine]) -> None:
@@ -119,10 +119,21 @@ def test_a_moved_cache_gives_identical_tokens(tiny: Callable[[int], Engine]) -> 
     cache = engine.new_cache(340)
     engine.prefill(TOKENS, cache)
     moved = engine.new_cache(400)
-    moved[:, :, :300] = np.frombuffer(cache[:, :, :300].tobytes(), np.float16).reshape(3, 2, 300, 2, 8)
+    moved[:, :, 0, :300] = np.frombuffer(cache[:, :, 0, :300].tobytes(), np.float16).reshape(3, 2, 300, 2, 8)
     here, there = (list(engine.generate(TOKENS, kv, Sampling(), max_tokens=40)) for kv in (cache, moved))
     assert here == there
     assert len(here) == 40
+
+
+@pytest.mark.parametrize("block_size", [1, 32, 50, 128, 1000])
+def test_blocks_of_any_size_give_identical_tokens_and_kv(tiny: Callable[[int], Engine], block_size: int) -> None:
+    engine = tiny(2)
+    whole, paged = engine.new_cache(340), engine.new_cache(340, block_size=block_size)
+    for cache in (whole, paged):
+        engine.prefill(TOKENS, cache)
+    here, there = (list(engine.generate(TOKENS, kv, Sampling(), max_tokens=40)) for kv in (whole, paged))
+    assert here == there
+    np.testing.assert_array_equal(paged.reshape(3, 2, -1, 2, 8)[:, :, :339], whole[:, :, 0, :339])
 
 
 def test_a_cancelled_prefill_ends_before_its_next_layer(tiny: Callable[[int], Engine]) -> None:
@@ -133,17 +144,17 @@ def test_a_cancelled_prefill_ends_before_its_next_layer(tiny: Callable[[int], En
     with pytest.raises(Cancelled):
         engine.prefill(TOKENS, cache, cancelled=lambda: next(answers), wrote=lambda layer, _: told.append(layer))
     assert told == [0]
-    assert cache[0, :, :128].any()
+    assert cache[0, :, 0, :128].any()
     assert not cache[2].any()
     engine.prefill(TOKENS, cache)  # and leaves the engine fit for work
-    assert cache[:, :, 299].any()
+    assert cache[:, :, 0, 299].any()
 
 
 def test_a_failed_chunk_ends_the_prefill(tiny: Callable[[int], Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    def attend_later(queries: Floats, keys: Half, values: Half) -> Floats:
-        if len(keys) == len(queries):
+    def attend_later(queries: Floats, kv: Half, positions: int) -> Floats:
+        if positions == len(queries):
             raise MemoryError("no room for the first chunk")
-        return attend(queries, keys, values)
+        return attend(queries, kv, positions)
 
     engine = tiny(2)
     monkeypatch.setattr("runtime.standins.engine.engine.attend", attend_later)
@@ -175,7 +186,7 @@ def test_prefill_refuses_tokens_it_cannot_take(tiny: Callable[[int], Engine], to
 def test_a_foreign_cache_is_refused(tiny: Callable[[int], Engine]) -> None:
     engine = tiny(1)
     cache = engine.new_cache(8)
-    foreigners: list[NDArray[Any]] = [cache.astype(np.float32), cache[:2], cache[0], cache.swapaxes(2, 3)]
+    foreigners: list[NDArray[Any]] = [cache.astype(np.float32), cache[:2], cache[0], cache.swapaxes(3, 4)]
     for foreign in foreigners:
         with pytest.raises(ValueError, match="must be one that new_cache made"):
             engine.step(0, 0, foreign)

@@ -29,7 +29,7 @@ def answer(engine: Engine, messages: list[dict[str, str]], max_tokens: int) -> d
     prompt = engine.tokenizer.chat(messages)
     prefilled, cache = engine.new_cache(len(prompt)), engine.new_cache(len(prompt) + max_tokens)
     engine.prefill(prompt, prefilled)
-    cache[:, :, : len(prompt)] = prefilled
+    cache[:, :, :, : len(prompt)] = prefilled
     generation = engine.generate(prompt, cache, Sampling(), max_tokens=max_tokens)
     tokens = list(generation)
     text, reason = engine.tokenizer.decode(tokens), generation.finish_reason
