@@ -1,4 +1,4 @@
-"""Bring KV into the engine's cache window by window: two are read while another thread settles the last.
+"""Bring KV into the engine's cache window by window: some are read while another thread settles the last.
 
 To settle a window is to digest it where it was read in place, else to convert it into the cache and digest it there.
 """
@@ -23,11 +23,13 @@ from runtime.handoff.seal import Seal
 from runtime.standins.cs3.window import TURNS, WINDOW_BYTES, Window, cut, engines
 from runtime.standins.engine.layer import Half
 
-AHEAD: Final = 2
-"""Windows that are read at once: UCX brings both in one go, and pauses until the end of that is noticed."""
+AHEAD: Final = 3
+"""Windows that are read at once: one ends, one is under way, and one more until the end of the first is noticed."""
 
 Read = Callable[[Integers], Coroutine[Any, Any, int]]
 """Read ``[local, remote, bytes]`` into registered memory, and return the bytes moved."""
+
+Begin = Callable[[Coroutine[Any, Any, int]], asyncio.Task[int]]
 
 
 class Landing:
@@ -57,21 +59,29 @@ class Landing:
         try:
             with ThreadPoolExecutor(1) as thread:  # windows settle one after the other
                 async with asyncio.TaskGroup() as tasks:  # and no read outlasts it
-                    return await self._bring(lambda window: tasks.create_task(read(window.pairs)), thread)
+                    return await self._bring(read, tasks.create_task, thread)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    async def _bring(self, begin: Callable[[Window], asyncio.Task[int]], thread: Executor) -> int:
-        loop, moved = asyncio.get_running_loop(), 0
-        reads = [begin(window) for window in self._windows[:AHEAD]]
+    async def _bring(self, read: Read, begin: Begin, thread: Executor) -> int:
+        loop = asyncio.get_running_loop()
+        brought: list[asyncio.Task[int]] = []
         settled: list[asyncio.Future[None]] = []
-        for number, window in enumerate(self._windows):
-            moved += await reads[number]
+
+        async def bring(number: int, window: Window) -> int:
+            moved = await read(window.pairs)
+            if number:
+                await brought[number - 1]  # digests are taken in order
             settled.append(loop.run_in_executor(thread, self._settle, window))
-            for following in self._windows[number + AHEAD : number + AHEAD + 1]:
-                if following.staged:
-                    await asyncio.gather(*settled[: number + AHEAD - TURNS + 1])  # it is read into the last of these
-                reads.append(begin(following))
+            return moved
+
+        for number, window in enumerate(self._windows):
+            if number >= AHEAD:
+                await brought[number - AHEAD]
+            if number >= TURNS and window.staged:
+                await settled[number - TURNS]  # it is read into the memory of that one
+            brought.append(begin(bring(number, window)))
+        moved = sum([await task for task in brought])
         await asyncio.gather(*settled)
         return moved
 

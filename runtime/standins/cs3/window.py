@@ -28,13 +28,13 @@ from runtime.handoff.kv.piece import within
 from runtime.handoff.kv.plan import in_place, plan
 from runtime.standins.engine.layer import Half
 
-WINDOW_BYTES: Final = 8 * 2**20
+WINDOW_BYTES: Final = 6 * 2**20
 """The most that one window brings, unless a layer has more: some milliseconds of loopback.
 
-Memory for three is less than the 32 MB from which on glibc asks the system for new pages each time.
+Memory for four is less than the 32 MB from which on glibc asks the system for new pages each time.
 """
-TURNS: Final = 3
-"""Windows that there is memory for where KV is converted: two that are read, one that is converted."""
+TURNS: Final = 4
+"""Windows that there is memory for where KV is converted: three that are read, one that is converted."""
 
 
 def block_size(worker: KvDescription, capacity: int) -> int:

@@ -177,12 +177,12 @@ def test_whole_blocks_are_one_range_and_blocks_in_a_row_too() -> None:
         assert len(window.pairs) == ranges  # K and V of the last block, which is not full, are apart
 
 
-def test_memory_is_three_windows_however_many_there_are() -> None:
+def test_memory_is_four_windows_however_many_there_are() -> None:
     deep = described(layout=layouts.HND, layers=10)
     worker = Cache.allocate(deep, 4, [[0, 1, 2, 3]])
     memory, windows = cut(worker.holding(), 60, new_cache(NHD, 60), 2 * 4 * NHD.block_bytes())
     assert [window.layers.stop - window.layers.start for window in windows] == [2] * 5
-    assert memory.nbytes == 3 * 2 * 4 * NHD.block_bytes()
+    assert memory.nbytes == 4 * 2 * 4 * NHD.block_bytes()
 
 
 def test_layers_that_share_a_region_are_one_window() -> None:

@@ -231,10 +231,13 @@ async def test_another_layout_is_refused_and_its_blocks_are_freed(
     assert received == [b"odd-1:1"]
 
 
+OVER_A_PAGE: list[Any] = [{"role": "user", "content": "word " * 120}]
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of an emulator with room for 186 tokens: a prompt's are held twice until they are read."""
-    with emulator(tmp_path_factory.mktemp("small") / "emulator.log", "--memory-gib=0.004") as (_, url):
+    """Yield the URL of an emulator with room for 279 tokens, which is two pages of 128."""
+    with emulator(tmp_path_factory.mktemp("small") / "emulator.log", "--memory-gib=0.006") as (_, url):
         yield url
 
 
@@ -247,7 +250,7 @@ async def cramped(small: str, gateway: Gateway, http: aiohttp.ClientSession) -> 
 
 
 async def test_memory_that_is_reserved_is_refused_until_it_is_free(cramped: Gateway) -> None:
-    first = await cramped.reserve(prompt_tokens=70, max_tokens=20)
+    first = await cramped.reserve(prompt_tokens=120, max_tokens=20)
     body = {"request_id": "r", "attempt": 1, "model": MODEL, "prompt_tokens": 13, "max_tokens": 1}
     answer = await cramped.ask("POST", contract.RESERVATIONS, body)
     assert_refused(answer, Code.CAPACITY)
@@ -275,16 +278,15 @@ async def test_a_reservation_that_expired_is_refused_and_the_blocks_are_freed(
 
 
 async def test_an_estimate_that_was_too_low_grows_if_there_is_room(cramped: Gateway) -> None:
-    params = await cramped.prefill()
+    params = await cramped.prefill(OVER_A_PAGE)
     reservation = await cramped.reserve(prompt_tokens=1)
-    assert (await cramped.decode(signed(params, reservation))).status == 200
+    assert (await cramped.decode(signed(params, reservation), OVER_A_PAGE)).status == 200
 
 
 async def test_an_estimate_that_was_too_low_is_refused_if_there_is_no_room(cramped: Gateway) -> None:
-    params = await cramped.prefill()
-    reservation = await cramped.reserve(prompt_tokens=1)
-    other = await cramped.reserve(prompt_tokens=60)  # leaves room for the KV, and not for reading it
-    assert_refused(await cramped.decode(signed(params, reservation)), Code.CAPACITY)
+    params = await cramped.prefill(OVER_A_PAGE)
+    reservation, other = [await cramped.reserve(prompt_tokens=1) for _ in range(2)]
+    assert_refused(await cramped.decode(signed(params, reservation), OVER_A_PAGE), Code.CAPACITY)
     await withdraw(cramped, other)
 
 
