@@ -160,13 +160,14 @@ class Bench:
 
     async def _at_once(self, name: str, worker: Holding) -> None:
         """Read all blocks by one READ, as they are."""
-        memory, windows = cut(worker, TOKENS, self.cache, 2 * self._bytes.nbytes)
+        memory, windows = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
         if windows[0].staged:
             memory[:] = 0
         registration = self.agent.register(memory)
+        pairs = np.concatenate([window.pairs for window in windows])  # staged ones take turns in their memory here too
         began = self._busy()
         with self._step(f"{name}: READ at once"):
-            await self._read(windows[0].pairs)
+            await self._read(pairs)
         self._round[f"{name}: cores busy"] = self._busy() - began
         self.agent.deregister(registration)
 

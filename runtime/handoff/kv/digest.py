@@ -71,11 +71,12 @@ class Digester:
         """Digest layer by layer: block after block took twice as long, on KV that was just written."""
         if not layers[:1, :1, :1].flags.c_contiguous:
             layers = np.ascontiguousarray(layers)
-        for layer in layers:
-            octets, places = _octets(layer), self._placed(layer)
-            for block in blocks:
-                for place in places[block]:
-                    self._states[block].update(octets[place])
+        if len(layers):
+            places = self._placed(layers[0])
+            for octets in _octets(layers):
+                for block in blocks:
+                    for place in places[block]:
+                        self._states[block].update(octets[place])
         for block in blocks:
             self._digested[block] += len(layers)
 
@@ -93,10 +94,11 @@ class Digester:
         return self._places[key]
 
 
-def _octets(layer: Stored) -> memoryview:
-    """Return the memory that a paged layer spans, from its first byte to its last, with what lies between."""
-    extent = layer.itemsize + sum((count - 1) * step for count, step in zip(layer.shape, layer.strides, strict=True))
-    return as_strided(layer.view(np.uint8), (extent,), (1,)).data
+def _octets(layers: Stored) -> Iterator[memoryview]:
+    """Yield the memory that each paged layer spans, from its first byte to its last, with what lies between."""
+    steps = zip(layers.shape[1:], layers.strides[1:], strict=True)
+    extent = layers.itemsize + sum((count - 1) * step for count, step in steps)
+    return (octets.data for octets in as_strided(layers.view(np.uint8), (len(layers), extent), (layers.strides[0], 1)))
 
 
 def _places(tokens: range, block_size: int, layer: Stored) -> list[slice]:

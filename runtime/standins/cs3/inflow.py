@@ -139,7 +139,8 @@ class Inflow:
             num_blocks=remote.num_blocks,
         )
         target = pull.f16(geometry, layout.TOKEN_MAJOR, self.capacity)
-        ours = Cache(description=target, ranks=((self.cache[:, :, 0][None],),), block_ids=((0,),))
+        block = self.cache.reshape(1, *target.block_shape())
+        ours = Cache(description=target, ranks=((block,),), block_ids=((0,),))
         (transfer,) = plan(pull.holding(remote, worker, blocks), ours.holding(), self._offer.tokens).transfers
         return transfer.pairs
 

@@ -28,11 +28,10 @@ from runtime.handoff.kv.piece import within
 from runtime.handoff.kv.plan import in_place, plan
 from runtime.standins.engine.layer import Half
 
-WINDOW_BYTES: Final = 6 * 2**20
-"""The most that one window brings, unless a layer has more: some milliseconds of loopback.
-
-Memory for four is less than the 32 MB from which on glibc asks the system for new pages each time.
-"""
+WINDOW_BYTES: Final = 16 * 2**20
+"""The most that one window brings, unless a layer has more: some milliseconds of loopback."""
+STAGED_BYTES: Final = 6 * 2**20
+"""The same where KV is converted. Memory for four is less than the 32 MB from which on glibc asks for new pages."""
 TURNS: Final = 4
 """Windows that there is memory for where KV is converted: three that are read, one that is converted."""
 
@@ -54,7 +53,7 @@ def engines(worker: KvDescription, block_size: int) -> KvDescription:
 
 def staging_bytes(worker: KvDescription, kv_bytes: int) -> int:
     """Return how much memory windows of so much KV take beside the cache, if blocks are full."""
-    return 0 if in_place(worker, engines(worker, worker.block_size)) else min(kv_bytes, TURNS * WINDOW_BYTES)
+    return 0 if in_place(worker, engines(worker, worker.block_size)) else min(kv_bytes, TURNS * STAGED_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -74,7 +73,7 @@ def cut(worker: Holding, num_tokens: int, cache: Half, limit: int) -> tuple[NDAr
     """
     ours = engines(worker.description, cache.shape[3])
     if not in_place(worker.description, ours):
-        return _staged(worker, num_tokens, limit)
+        return _staged(worker, num_tokens, min(limit, STAGED_BYTES))
     memory = cache.swapaxes(1, 2)
     blocks = -(-num_tokens // ours.block_size)
     there = Cache(description=ours, ranks=(tuple(memory),), block_ids=(tuple(range(blocks)),))
