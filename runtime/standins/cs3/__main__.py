@@ -23,6 +23,7 @@ from runtime.handoff.kv.description import KvDescription, decode
 from runtime.handoff.reservation import Reservations
 from runtime.handoff.transport.choose import asked, start
 from runtime.standins.cs3.admission import Admission
+from runtime.standins.cs3.arena import KEPT_BYTES, Arena
 from runtime.standins.cs3.imports import Importer
 from runtime.standins.cs3.link import Link
 from runtime.standins.cs3.server import Endpoint
@@ -81,8 +82,9 @@ async def _serve(given: argparse.Namespace) -> None:
     ticket_keys = _ticket_keys()
     tls = _tls(given)
     stop = _stop_signal()
-    engine = Engine.load()
-    reservations = Reservations(memory=int(given.memory_gib * 2**30), ttl=given.reservation_ttl_seconds)
+    memory = int(given.memory_gib * 2**30)
+    engine = Engine.load(take=Arena(min(memory, KEPT_BYTES)).take)
+    reservations = Reservations(memory=memory, ttl=given.reservation_ttl_seconds)
     async with _linked(given, engine, reservations) as (link, streams):
         importer = Importer(engine, reservations, link, streams, worker_kv=given.worker_kv)
         admission = Admission(

