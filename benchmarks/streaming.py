@@ -27,6 +27,7 @@ from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.seal import Seal
 from runtime.handoff.ticket import Ticket
 from runtime.handoff.transport.choose import asked, start
+from runtime.standins.cs3.arena import KEPT_BYTES, Arena
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.imports import Importer
 from runtime.standins.cs3.link import Link
@@ -123,7 +124,7 @@ def _accepted(params: dict[str, Any], held: Reservation, request: str) -> Accept
 
 @asynccontextmanager
 async def _decoder(worker: Any) -> AsyncIterator[Decoder]:
-    engine = Engine.load()
+    engine = Engine.load(take=Arena(KEPT_BYTES).take)
     agent = start(asked(os.environ), f"bench-{uuid.uuid4()}", host=HOST)
     link = Link(agent, handshake_seconds=5.0)
     decoder = Decoder(engine, link, worker)
