@@ -87,9 +87,8 @@ def test_what_lies_alike_moves_in_halves_of_blocks(handoff: tuple[Cache, Cache, 
         return
     sizes = source.description.block_size, target.description.block_size
     pieces = len({token // sizes[0] * 1000 + token // sizes[1] for token in range(tokens)})
-    shards = max(1, min(target.description.tp_size, target.description.attention.kv_heads))
-    shards *= 1 if source.description.tp_size == target.description.tp_size else target.description.attention.kv_heads
-    most = target.description.layers * target.description.attention.halves * pieces * shards
+    attention = target.description.attention
+    most = target.description.layers * attention.halves * attention.kv_heads * pieces
     assert sum(len(each.pairs) for each in plan(source.holding(), target.holding(), tokens).transfers) <= most
 
 
