@@ -34,7 +34,7 @@ from runtime.standins.engine.layer import Half
 log = logging.getLogger(__name__)
 
 PAGE: Final = 128
-"""Tokens that memory is reserved by: the longest blocks in use, so that the cache fits whichever the worker has."""
+"""Tokens that memory is reserved by: whole blocks of most workers. For longer ones a reservation grows, if it can."""
 
 Received = tuple[Half, int, Callable[[], None]]
 """A cache with KV, the bytes that crossed the wire, and what raises ``HandoffError`` unless the KV is right."""

@@ -6,7 +6,7 @@ To settle a window is to digest it where it was read in place, else to convert i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ AHEAD: Final = 3
 Read = Callable[[Integers], Coroutine[Any, Any, int]]
 """Read ``[local, remote, bytes]`` into registered memory, and return the bytes moved."""
 
+Settled = asyncio.Future[None]
 Begin = Callable[[Coroutine[Any, Any, int]], asyncio.Task[int]]
 
 
@@ -64,25 +65,26 @@ class Landing:
             raise group.exceptions[0] from None
 
     async def _bring(self, read: Read, begin: Begin, thread: Executor) -> int:
-        loop = asyncio.get_running_loop()
         brought: list[asyncio.Task[int]] = []
-        settled: list[asyncio.Future[None]] = []
-
-        async def bring(number: int, window: Window) -> int:
-            moved = await read(window.pairs)
-            if number:
-                await brought[number - 1]  # digests are taken in order
-            settled.append(loop.run_in_executor(thread, self._settle, window))
-            return moved
-
+        settled: list[Settled] = []
         for number, window in enumerate(self._windows):
             if number >= AHEAD:
                 await brought[number - AHEAD]
             if number >= TURNS and window.staged:
                 await settled[number - TURNS]  # it is read into the memory of that one
-            brought.append(begin(bring(number, window)))
+            brought.append(begin(self._bring_one(window, read, brought[-1:], settled, thread)))
         moved = sum([await task for task in brought])
         await asyncio.gather(*settled)
+        return moved
+
+    async def _bring_one(
+        self, window: Window, read: Read, before: Sequence[asyncio.Task[int]], settled: list[Settled], thread: Executor
+    ) -> int:
+        """Read a window, and let it be settled at once, but not before the one before it: digests are in order."""
+        moved = await read(window.pairs)
+        for task in before:
+            await task
+        settled.append(asyncio.get_running_loop().run_in_executor(thread, self._settle, window))
         return moved
 
     def verify(self) -> None:
