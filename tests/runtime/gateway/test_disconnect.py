@@ -9,6 +9,7 @@ from runtime.handoff.contract import ABORT, CHAT_COMPLETIONS, RESERVATIONS
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.conftest import Captured, Setup
 from tests.runtime.gateway.standin_peers import Peer
+from tests.runtime.gateway.telemetry.test_metrics import sample
 
 WITHDRAWN = f"DELETE {RESERVATIONS}/r/1"
 DECODE = f"POST {CHAT_COMPLETIONS}"
@@ -31,6 +32,9 @@ async def leave_when(setup: Setup, peer: Peer, call: str, **body: Any) -> None:
 async def test_during_reserve_the_reservation_is_withdrawn_once_its_id_is_known(cs3: Setup) -> None:
     granted = cs3.decode.hold(RESERVATIONS)
     await leave_when(cs3, cs3.decode, f"POST {RESERVATIONS}")
+    async with asyncio.timeout(HUNG_SECONDS):
+        while sample(cs3, "dynamo_frontend_active_requests"):  # until the gateway has noticed
+            await asyncio.sleep(0.005)
     granted.set()
     await cs3.decode.wait(lambda: WITHDRAWN in cs3.decode.calls())
     assert cs3.prefill.calls() == []
