@@ -43,8 +43,8 @@ from runtime.handoff.kv.memory import Holding
 from runtime.handoff.seal import Seal
 from runtime.handoff.transport.agent import Pairs, merge
 from runtime.handoff.transport.nixl import TCP_RANGE, WHOLE, NixlAgent
-from runtime.standins.cs3.landing import Landing
-from runtime.standins.cs3.window import WINDOW_BYTES, cut
+from runtime.standins.reader.landing import Landing
+from runtime.standins.reader.window import WINDOW_BYTES, cut
 
 TOKENS: Final = 2_000
 BLOCK: Final = 32

@@ -30,10 +30,10 @@ from runtime.handoff.transport.choose import asked, start
 from runtime.standins.cs3.arena import KEPT_BYTES, Arena
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.imports import Importer
-from runtime.standins.cs3.link import Link
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
+from runtime.standins.reader.link import Link
 from runtime.standins.vllm import kv_transfer_config
 from runtime.standins.vllm.handover import Handover
 from runtime.standins.vllm.kv_pool import KvPool

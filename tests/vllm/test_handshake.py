@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runtime.handoff import fields, sidechannel
-from runtime.standins.cs3.pull import check_layout
 from runtime.standins.engine.engine import Engine
+from runtime.standins.reader.pull import check_layout
 from tests.vllm.client import SHORT, Client
 from tests.vllm.programs import HANDSHAKE_SECONDS, PREFILL, WORKERS, cpu_kv
 

@@ -18,10 +18,10 @@ from runtime.handoff.notification import ReadDone
 from runtime.handoff.seal import Seal
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
-from runtime.standins.cs3 import pull
-from runtime.standins.cs3.landing import Landing
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
+from runtime.standins.reader import pull
+from runtime.standins.reader.landing import Landing
 from tests.vllm.client import PROMPTS, SHORT, Client, messages
 from tests.vllm.programs import HANDSHAKE_SECONDS, PREFILL, WORKERS, cpu_kv
 

@@ -25,11 +25,11 @@ from runtime.handoff.transport.choose import asked, start
 from runtime.standins.cs3.admission import Admission
 from runtime.standins.cs3.arena import KEPT_BYTES, Arena
 from runtime.standins.cs3.imports import Importer
-from runtime.standins.cs3.link import Link
 from runtime.standins.cs3.server import Endpoint
 from runtime.standins.cs3.streams import Streams
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.model_file import ModelFileError
+from runtime.standins.reader.link import Link
 
 log = logging.getLogger("tandem.cs3")
 

@@ -20,16 +20,16 @@ from runtime.handoff.kv.description import KvDescription
 from runtime.handoff.kv.memory import Holding, Integers
 from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.standins.cs3 import pull
 from runtime.standins.cs3.chat import ChatRequest
 from runtime.standins.cs3.inflow import Inflow
-from runtime.standins.cs3.landing import Landing
-from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.cs3.phases import Phases
 from runtime.standins.cs3.streams import Streams
-from runtime.standins.cs3.window import block_size, staging_bytes
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.layer import Half
+from runtime.standins.reader import pull
+from runtime.standins.reader.landing import Landing
+from runtime.standins.reader.link import READ_SECONDS, Address, Link, Peer
+from runtime.standins.reader.window import block_size, staging_bytes
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from runtime.handoff.kv.memory import Integers
 from runtime.handoff.kv.piece import piece
 from runtime.handoff.kv.plan import plan
 from runtime.handoff.stream import Credit, Following, Offer
-from runtime.standins.cs3 import pull
-from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.engine.engine import Engine
+from runtime.standins.reader import pull
+from runtime.standins.reader.link import READ_SECONDS, Address, Link, Peer
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from runtime.handoff.acceptance import Accepted
 from runtime.handoff.reservation import Reservation, Reservations
 from runtime.handoff.stream import Offer
 from runtime.standins.cs3.inflow import Inflow
-from runtime.standins.cs3.link import Link
 from runtime.standins.engine.engine import Engine
+from runtime.standins.reader.link import Link
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runtime.handoff import fields, ticket
+from runtime.handoff import background, fields, ticket
 from runtime.handoff.acceptance import Life
 from runtime.handoff.contract import Code, HandoffError
 from runtime.handoff.kv.memory import Integers
@@ -19,12 +19,12 @@ from runtime.handoff.notification import Heartbeat, ReadDone
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.handoff.transport.choose import asked, start
-from runtime.standins.cs3 import pull
-from runtime.standins.cs3.landing import Landing
-from runtime.standins.cs3.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.engine.engine import Geometry
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.model_file import MODEL_DIGEST
+from runtime.standins.reader import pull
+from runtime.standins.reader.landing import Landing
+from runtime.standins.reader.link import READ_SECONDS, Address, Link, Peer
 from runtime.standins.vllm.kv_transfer_config import KvTransferConfig
 from runtime.standins.vllm.metrics import Metrics
 
@@ -95,14 +95,9 @@ class Consumer:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let messages leave; at the end release NIXL."""
-        poll = asyncio.create_task(self._link.poll(_ignore, lambda: self._reading > 0))
-        try:
-            yield
-        finally:
-            poll.cancel()
-            with suppress(asyncio.CancelledError):
-                await poll
-            self._agent.close()
+        with closing(self._agent):
+            async with background.running(self._link.poll(_ignore, lambda: self._reading > 0)):
+                yield
 
     @asynccontextmanager
     async def wanted(self, source: Source) -> AsyncIterator[None]:

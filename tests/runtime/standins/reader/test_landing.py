@@ -24,11 +24,11 @@ from runtime.handoff.kv.layout import Axis, Layout
 from runtime.handoff.kv.memory import Integers
 from runtime.handoff.seal import Seal
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.standins.cs3.landing import Landing
-from runtime.standins.cs3.pull import check_layout, f16, holding
-from runtime.standins.cs3.window import block_size, cut, staging_bytes
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.weights import Geometry
+from runtime.standins.reader.landing import Landing
+from runtime.standins.reader.pull import check_layout, f16, holding
+from runtime.standins.reader.window import block_size, cut, staging_bytes
 
 GEOMETRY = Geometry(layers=3, kv_heads=2, head_dim=16, context=128, vocabulary=10)
 NHD = f16(GEOMETRY, layouts.NHD, 16)

@@ -20,8 +20,8 @@ from runtime.handoff.kv.digest import Digester
 from runtime.handoff.kv.element import DTYPES, Stored
 from runtime.handoff.kv.memory import Holding, Integers
 from runtime.handoff.seal import Seal
-from runtime.standins.cs3.window import TURNS, WINDOW_BYTES, Window, cut, engines
 from runtime.standins.engine.layer import Half
+from runtime.standins.reader.window import TURNS, WINDOW_BYTES, Window, cut, engines
 
 AHEAD: Final = 3
 """Windows that are read at once: one ends, one is under way, and one more until the end of the first is noticed."""

@@ -12,8 +12,8 @@ from runtime.handoff.kv import layout
 from runtime.handoff.kv.attention import Heads
 from runtime.handoff.kv.description import Element, Granularity
 from runtime.handoff.sidechannel import NixlAgentMetadata
-from runtime.standins.cs3.pull import check_layout, describe, f16, needed_blocks
 from runtime.standins.engine.weights import Geometry
+from runtime.standins.reader.pull import check_layout, describe, f16, needed_blocks
 
 GEOMETRY = Geometry(layers=3, kv_heads=2, head_dim=4, context=64, vocabulary=10)
 ROW = 2 * 4 * 2

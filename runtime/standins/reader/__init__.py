@@ -1,0 +1,1 @@
+"""Read KV that a prefill worker keeps: shake hands, plan what lies where, READ it window by window, and verify."""
