@@ -42,9 +42,9 @@ QUEUED_PROMPT_TOKENS: Final = Metric(
     "QueuedPromptTokens",
     Unit.COUNT,
     "Sum",
-    "estimated prompt tokens of requests waiting for or inside prefill",
+    "prompt tokens of requests waiting for or inside prefill",
 )
-PROMPT_TOKENS: Final = Metric("PromptTokens", Unit.COUNT, "Sum", "estimated prompt tokens sent to prefill")
+PROMPT_TOKENS: Final = Metric("PromptTokens", Unit.COUNT, "Sum", "prompt tokens sent to prefill")
 ACTIVE_STREAMS: Final = Metric("ActiveStreams", Unit.COUNT, "Sum", "requests under way, prefill and decode together")
 RESERVATION_FILL: Final = Metric(
     "ReservationFill", Unit.NONE, "Maximum", "share of the decode endpoint's KV memory that is reserved, 0 to 1"

@@ -11,7 +11,7 @@ from typing import Self
 class Limits:
     """Hold one tenant's limits; None is no limit. ``weight`` is its share beside others that wait as well.
 
-    Tokens are those that a request reserves: its prompt's, estimated, and as many as its answer may have.
+    Tokens are those that a request reserves: its prompt's and as many as its answer may have.
     """
 
     requests_per_minute: float | None = None

@@ -129,7 +129,10 @@ class Guard:
             body = await read_body(request, self.body_bytes)
         finally:
             self.bodies.give_back(_UNKNOWN, size)
+
+        def secret_of(key: str) -> str | None:
+            return signers[key][1] if key in signers else None
+
         signed = Signed(method=request.method, target=request.target, headers=dict(request.headers), body=body)
-        secret_of = lambda key: signers[key][1] if key in signers else None  # noqa: E731 - of this moment's keyrings
         key = signature.verify(signed, region=self.region, secret_of=secret_of, now=datetime.now(UTC))
         return signers[key][0]
