@@ -143,7 +143,14 @@ class ClientConnection(asyncio.Protocol):
                 self._end(request)
                 return
             if not self._requests:
-                self._within(IDLE_SECONDS, self.transport.close)
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the next request, of which some may have come already."""
+        if self._parser.in_head:
+            self._within(HEAD_SECONDS, self._too_slow)
+        else:
+            self._within(IDLE_SECONDS, self.transport.close)
 
     @property
     def _kept(self) -> bool:

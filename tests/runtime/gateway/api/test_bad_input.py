@@ -106,6 +106,19 @@ async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, later: Later) 
     assert (status, body["error"]["code"]) == (408, "invalid_request")
 
 
+async def test_half_a_head_behind_a_request_is_cut_off_as_well(port: int, later: Later) -> None:
+    raw = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" + POST + b"X-Slow"
+    async with asyncio.timeout(HUNG_SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(raw)
+            assert b" 200 " in await reader.readuntil(b"\r\n")
+            await later(HEAD_SECONDS + 1, len(raw))
+            assert b"HTTP/1.1 408 " in await reader.read()
+        finally:
+            writer.close()
+
+
 async def test_a_head_in_pieces_and_a_body_after_it_are_no_slow_head(
     port: int, monkeypatch: pytest.MonkeyPatch, later: Later
 ) -> None:
