@@ -29,21 +29,25 @@ async def streamed(gateway: Gateway, prompt: list[int], received: list[int], **m
     return [json.loads(event.removeprefix("data: ")) for event in events]
 
 
+class Near(float):
+    """Equal a logarithm of a probability that differs by no more than KV in halves lets it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and abs(float(self) - float(other)) < 0.1
+
+    __hash__ = float.__hash__
+
+
 def choices(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the choices, with probabilities as exact as KV in halves lets them be."""
-    found = json.loads(json.dumps([event["choices"][0] for event in events if event["choices"]]), parse_float=rounded)
+    """Return the choices but that which tells the role."""
+    found = json.loads(json.dumps([event["choices"][0] for event in events if event["choices"]]), parse_float=Near)
     return [choice for choice in found if "role" not in choice["delta"]]
-
-
-def rounded(number: str) -> float:
-    return round(float(number), 1)
 
 
 ASKED: dict[str, dict[str, Any]] = {
     "nothing": {},
     "penalties": {"presence_penalty": -2, "frequency_penalty": -2},
-    "a seed": {"temperature": 0.8, "top_p": 0.9, "seed": 7},
-    "probabilities": {"logprobs": True, "top_logprobs": 2},
+    "probabilities": {"logprobs": True, "top_logprobs": 1},
     "a text to stop at": {"stop": ["blue"]},
     "JSON": {"response_format": {"type": "json_object"}},
 }
@@ -79,8 +83,9 @@ async def test_probabilities_are_those_of_the_tokens(gateway: Gateway, engine: E
         assert len(entries) == len(choice["token_ids"])
         for token, entry in zip(choice["token_ids"], entries, strict=True):
             assert bytes(entry["bytes"]) == engine.tokenizer.token_bytes(token)
-            likeliest = entry["top_logprobs"][0]
-            assert entry["logprob"] == likeliest["logprob"] > entry["top_logprobs"][1]["logprob"]  # greedy
+            [likeliest] = entry["top_logprobs"]
+            assert (entry["token"], entry["logprob"]) == (likeliest["token"], likeliest["logprob"])  # greedy
+            assert entry["logprob"] < 0
 
 
 async def test_an_answer_at_its_limit_only_ends(gateway: Gateway, engine: Engine) -> None:

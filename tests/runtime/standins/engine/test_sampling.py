@@ -80,9 +80,9 @@ def test_a_penalty_outside_its_range_is_refused(name: str, value: float) -> None
 
 def test_an_answer_in_json_is_one_object_and_ends_with_it(engine: Engine) -> None:
     prompt = engine.tokenizer.chat([{"role": "user", "content": "Describe yourself as JSON"}])
-    cache = engine.new_cache(len(prompt) + 40)
+    cache = engine.new_cache(len(prompt) + 20)
     engine.prefill(prompt, cache)
-    answer = engine.generate(prompt, cache, Sampling(json_object=True), max_tokens=40)
+    answer = engine.generate(prompt, cache, Sampling(json_object=True), max_tokens=20)
     said = engine.tokenizer.decode(list(answer))
     assert JsonObject().after(said.encode()) is not None
     assert (answer.finish_reason == "stop") == (JsonObject().after(said.encode()) == JsonObject("nothing"))
