@@ -84,7 +84,12 @@ def ask(service: Service, text: str, *, then: Callable[[], None]) -> str:
     received = ""
     with client(service) as openai:
         stream = openai.chat.completions.create(
-            model=service.model, messages=[{"role": "user", "content": text}], max_tokens=400, stream=True
+            model=service.model,
+            messages=[{"role": "user", "content": text}],
+            max_tokens=400,
+            temperature=2,  # so hot, and with this seed, it neither is empty nor ends by itself
+            seed=1,
+            stream=True,
         )
         for chunk in stream:
             if chunk.choices and chunk.choices[0].delta.content:

@@ -32,7 +32,7 @@ from tests.instance_metadata import CREDENTIALS
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
-NAMES = ROOT / "tandem" / "rehearsal" / "names"
+NAMES = ROOT / "tandem" / "rehearsal" / "machine" / "names"
 """The folder whose ``sitecustomize`` resolves the names of the embedded AWS."""
 
 MODEL = Model(id="smollm2", max_model_len=2560)

@@ -124,6 +124,7 @@ class Consumer:
             self._reading -= 1
             await self._let_go(source)
         self._metrics.transferred(moved, time.monotonic() - began)
+        log.info("request %s: read %d bytes of KV", source.request_id, moved)
 
     async def _read(self, source: Source, prompt: list[int], cache: Half) -> int:
         if len(prompt) != source.tokens:
