@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -17,10 +18,12 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.handoff import fields
+from runtime.handoff.lease import Leases
 from runtime.handoff.sidechannel import Handshake, fetch
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
+from runtime.standins.vllm import producer
 from runtime.standins.vllm.flags import read
 from runtime.standins.vllm.serving import bind, serving
 from tests.patience import HUNG_SECONDS, LONG_SECONDS
@@ -115,6 +118,29 @@ def start(engine: Engine) -> Start:
 async def client(start: Start) -> AsyncIterator[Client]:
     async with start() as client:
         yield client
+
+
+@dataclass(slots=True)
+class Heartbeats:
+    """Hold the time by which leases run, and whether a heartbeat was ``heard`` and has extended them."""
+
+    now: float = 0.0
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@pytest.fixture
+def heartbeats(monkeypatch: pytest.MonkeyPatch) -> Heartbeats:
+    """Return the clock of all leases, to be moved by hand."""
+    told = Heartbeats()
+
+    class Observed(Leases):
+        def extend(self, request_ids: Iterable[str], *, now: float) -> None:
+            super().extend(request_ids, now=now)
+            told.heard.set()
+
+    monkeypatch.setattr(producer, "time", SimpleNamespace(monotonic=lambda: told.now))
+    monkeypatch.setattr(producer, "Leases", Observed)
+    return told
 
 
 @pytest.fixture

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runtime.handoff import fields
-from runtime.handoff.lease import Leases
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
-from runtime.standins.vllm import consumer, producer
+from runtime.standins.vllm import consumer
 from tests.patience import HUNG_SECONDS, LONG_SECONDS
-from tests.runtime.standins.vllm.conftest import Client, Start, kv_config
+from tests.runtime.standins.vllm.conftest import Client, Heartbeats, Start, kv_config
 
 PROMPT = "The capital of France is"
 KV_BYTES_PER_TOKEN = 23_040
@@ -145,27 +143,18 @@ async def test_a_worker_of_another_model_is_not_read(start: Start, engine: Engin
 
 
 async def test_a_request_that_waits_holds_its_lease_and_one_that_leaves_lets_it_go(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, heartbeats: Heartbeats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, heard = 0.0, asyncio.Event()
-
-    class Observed(Leases):
-        def extend(self, request_ids: Iterable[str], *, now: float) -> None:
-            super().extend(request_ids, now=now)
-            heard.set()
-
-    monkeypatch.setattr(producer, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(producer, "Leases", Observed)
     monkeypatch.setattr(consumer, "BEATS", LONG_SECONDS * 20)  # twenty a second
     async with start(lease=30) as prefill, start(kv_config(role="kv_consumer")) as decode:
         busy = asyncio.create_task(decode.post({"prompt": [7] * 8000, "max_tokens": 1}, path="/v1/completions"))
         await decode.until("num_requests_running", 1)
         params, _ = await prefill.prefill([1, 2, 3]), await prefill.prefill([4, 5, 6])
         waits = asyncio.create_task(decode.post(greedy(params, prompt=[1, 2, 3]), path="/v1/completions"))
-        now = 29.0
-        heard.clear()
-        await asyncio.wait_for(heard.wait(), HUNG_SECONDS)
-        now = 31.0
+        heartbeats.now = 29.0
+        heartbeats.heard.clear()
+        await asyncio.wait_for(heartbeats.heard.wait(), HUNG_SECONDS)
+        heartbeats.now = 31.0
         await prefill.until("nixl_num_kv_expired_reqs_total", 1)  # the one that nobody wants
         assert await prefill.metric("kv_cache_usage_perc") > 0
         waits.cancel()

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import Callable, Iterable
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,13 @@ import pytest
 
 from runtime.handoff import fields
 from runtime.handoff.kv import digest
-from runtime.handoff.lease import Leases
 from runtime.handoff.seal import Seal
 from runtime.handoff.transport.agent import Agent
 from runtime.handoff.transport.nixl import NixlAgent
 from runtime.standins.engine.engine import Engine
 from runtime.standins.engine.sampling import Sampling
-from runtime.standins.vllm import producer
 from tests.patience import HUNG_SECONDS
-from tests.runtime.standins.vllm.conftest import PREFILL, Client, Start, handshake, read_kv
+from tests.runtime.standins.vllm.conftest import PREFILL, Client, Heartbeats, Start, handshake, read_kv
 
 CHAT = {"model": "org/model", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 LONG = [7] * 8000  # half a minute of prefill
@@ -106,24 +103,15 @@ async def test_an_unread_lease_expires_and_a_late_reader_is_counted(
 
 
 async def test_a_heartbeat_holds_a_lease(
-    start: Start, reader: Agent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    start: Start, reader: Agent, heartbeats: Heartbeats, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, heard = 0.0, asyncio.Event()
-
-    class Observed(Leases):
-        def extend(self, request_ids: Iterable[str], *, now: float) -> None:
-            super().extend(request_ids, now=now)
-            heard.set()
-
-    monkeypatch.setattr(producer, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(producer, "Leases", Observed)
     async with start(lease=30) as client:
         held, _ = await client.prefill([1, 2, 3]), await client.prefill([4, 5, 6])
         remote = reader.add_remote((await handshake(held)).metadata.agent_metadata)
         reader.notify(remote, f"HB:another,{held[fields.REMOTE_REQUEST_ID]}".encode())
-        now = 29.0
-        await polling(reader, heard.is_set)
-        now = 31.0
+        heartbeats.now = 29.0
+        await polling(reader, heartbeats.heard.is_set)
+        heartbeats.now = 31.0
         await client.until("nixl_num_kv_expired_reqs_total", 1)  # the one without a heartbeat
         reader.notify(remote, b"nonsense")
         await polling(reader, lambda: "ignored a notification" in caplog.text)
