@@ -1,18 +1,16 @@
-"""Stand in for the OpenTelemetry collector: take OTLP over HTTP on its port, and print each span as a JSON line."""
+"""Stand in for the OpenTelemetry collector: take OTLP over HTTP, and print each span as a JSON line."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-ADDRESS: Final = "127.0.0.1"
-"""Containers of one task share their loopback interface."""
-PORT: Final = 4318
-"""OTLP's own port for HTTP."""
 TRACES: Final = "/v1/traces"
 
 
@@ -43,11 +41,15 @@ async def _export(request: web.Request) -> web.Response:
     return web.Response(content_type="application/x-protobuf")
 
 
-def main() -> None:
-    """Serve until told to stop."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until told to stop; the collector's own flags, which say where it exports to, change nothing here."""
+    parser = argparse.ArgumentParser(prog="collector", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options, _ = parser.parse_known_args(arguments)
     app = web.Application()
     app.router.add_post(TRACES, _export)
-    web.run_app(app, host=ADDRESS, port=PORT, print=None, access_log=None)
+    web.run_app(app, host=options.host, port=options.port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ STAND_INS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Base image → program in it → local module. ``python3`` is in each of them and is this very interpreter."""
 
-SIDECARS: Final[Mapping[str, str]] = {
-    "public.ecr.aws/aws-observability/aws-otel-collector": "runtime.standins.collector",
+SIDECARS: Final[Mapping[str, tuple[str, int]]] = {
+    "public.ecr.aws/aws-observability/aws-otel-collector": ("runtime.standins.collector", 4318),
 }
-"""Image of a container that stands beside another → local module that runs in its place."""
+"""Image of a container that stands beside another → local module that runs in its place, and its port (OTLP's)."""
 
 TEXT: Final = "openai"
 """The decode provider whose endpoint is handed text."""
@@ -40,8 +40,8 @@ class ProgramError(RehearsalError):
     """Say what has no stand-in."""
 
 
-def sidecar_module(image: str) -> str:
-    """Return the module that stands in for a whole image; raise ``ProgramError`` for an unknown one."""
+def sidecar_program(image: str) -> tuple[str, int]:
+    """Return the module that stands in for a whole image, and its port; raise ``ProgramError`` for an unknown one."""
     name = _TAG_AND_DIGEST.sub("", image)
     if name not in SIDECARS:
         raise ProgramError(f"image {image} has no local stand-in; those with one are {', '.join(sorted(SIDECARS))}")

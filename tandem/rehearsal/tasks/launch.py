@@ -18,7 +18,7 @@ from tandem.rehearsal.cloud.images import Image, load
 from tandem.rehearsal.machine.addresses import Addresses, require_free
 from tandem.rehearsal.machine.machine import Machine
 from tandem.rehearsal.machine.processes import Process, Processes, Program
-from tandem.rehearsal.machine.programs import programs_folder, sidecar_module
+from tandem.rehearsal.machine.programs import programs_folder, sidecar_program
 from tandem.rehearsal.tasks.agent import HostAgent, Placement
 from tandem.rehearsal.tasks.secrets import secret_environment
 from tandem.rehearsal.tasks.task import Sidecar, Task
@@ -52,9 +52,9 @@ class Launcher:
         image = load(machine.work / "images", task.image)
         for port in task.ports:
             require_free(placement.address, port, task.service)
-        if placement.number == placement.run == 1:  # all tasks share this machine's loopback interface, and so sidecars
+        if placement.number == placement.run == 1:  # its other tasks, who have the same resolver, share its sidecars
             for sidecar in task.sidecars:
-                self.processes.start(_beside(task, sidecar, machine))
+                self.processes.start(self._beside(task, sidecar))
         program = Program(
             name=placement.name,
             command=[*image.entrypoint, *(task.command or image.cmd)],
@@ -63,15 +63,22 @@ class Launcher:
         )
         return self.processes.start(program)
 
+    def _beside(self, task: Task, sidecar: Sidecar) -> Program:
+        """Return the program of a sidecar.
 
-def _beside(task: Task, sidecar: Sidecar, machine: Machine) -> Program:
-    """Return the program of a sidecar, which shares its task's loopback interface."""
-    return Program(
-        name=f"{task.service}-{sidecar.container}",
-        command=[sys.executable, "-m", sidecar_module(sidecar.image), *sidecar.command],
-        environment=machine.environment(),
-        cwd=machine.root,
-    )
+        Containers of one task share a loopback interface, of which this machine has one for all rehearsals: the
+        sidecar has an address of its own, and the name of the loopback interface leads there by its port.
+        """
+        name, (module, port) = f"{task.service}-{sidecar.container}", sidecar_program(sidecar.image)
+        address = self.addresses.take()
+        require_free(address, port, name)
+        self.addresses.name(f"http://localhost:{port}", address, port)
+        return Program(
+            name=name,
+            command=[sys.executable, "-m", module, f"--host={address}", f"--port={port}", *sidecar.command],
+            environment=self.machine.environment(),
+            cwd=self.machine.root,
+        )
 
 
 def _environment(aws: Api, placement: Placement, image: Image, machine: Machine, agent: HostAgent) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from tandem.rehearsal.machine.programs import (
     STAND_INS,
     ProgramError,
     programs_folder,
-    sidecar_module,
+    sidecar_program,
 )
 from tandem.spec.workers import NEURON_VLLM_IMAGE
 
@@ -81,10 +81,12 @@ def test_every_stand_in_is_there() -> None:
 
 
 def test_the_collector_that_is_deployed_has_a_stand_in() -> None:
-    assert importlib.util.find_spec(sidecar_module(collector.IMAGE))
-    assert all(importlib.util.find_spec(module) for module in SIDECARS.values())
+    module, port = sidecar_program(collector.IMAGE)
+    assert importlib.util.find_spec(module)
+    assert port == 4318, "OTLP's own, over HTTP"
+    assert all(importlib.util.find_spec(module) for module, _ in SIDECARS.values())
 
 
 def test_a_sidecar_without_a_stand_in_is_named() -> None:
     with pytest.raises(ProgramError, match=r"image example\.com/envoy:1 has no local stand-in; those with one are"):
-        sidecar_module("example.com/envoy:1")
+        sidecar_program("example.com/envoy:1")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from constructs.gateway.collector import IMAGE as COLLECTOR
 from tandem.rehearsal.cloud.api import Api
 from tandem.rehearsal.cloud.images import Image, ImageError, new_rootfs, save
 from tandem.rehearsal.machine.addresses import AddressError, Addresses
@@ -22,7 +25,7 @@ from tandem.rehearsal.machine.processes import Process, Processes
 from tandem.rehearsal.tasks import launch
 from tandem.rehearsal.tasks.agent import HostAgent, Placement
 from tandem.rehearsal.tasks.launch import Launcher, healthy, listening
-from tandem.rehearsal.tasks.task import Task
+from tandem.rehearsal.tasks.task import Sidecar, Task
 from tests.patience import HUNG_SECONDS
 from tests.ports import free_port
 
@@ -137,6 +140,25 @@ def test_a_port_in_use_is_refused(host: Host, gateway: Placement) -> None:
         with pytest.raises(AddressError, match=f"port {port} for gateway is in use"):
             host.begin(replace(gateway.task, ports=(port,)))
     assert host.processes.running == []
+
+
+def test_a_sidecar_is_reached_by_the_name_of_the_loopback_interface_at_an_address_of_its_own(
+    host: Host, gateway: Placement
+) -> None:
+    build(host.machine.work, gateway.task.image)
+    sidecar = Sidecar(container="collector", image=COLLECTOR, command=("--config=x",))
+    host.begin(replace(gateway.task, sidecars=(sidecar,)))
+    [collector] = [each for each in host.processes.running if each.name.endswith("-collector")]
+    (address, port), *_ = json.loads(host.machine.hosts_file.read_text()).values()
+    host.processes.wait_ready(collector, lambda: listening(address, port), HUNG_SECONDS)
+    asking = [
+        sys.executable,
+        "-c",
+        f"import socket; print(socket.create_connection(('localhost', {port})).getpeername())",
+    ]
+    told = subprocess.check_output(asking, env=host.machine.environment(), text=True)
+    assert ast.literal_eval(told) == (address, port)
+    assert address != "127.0.0.1", "another rehearsal has a collector as well"
 
 
 def _next_address(host: Host) -> str:
