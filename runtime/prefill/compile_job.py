@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -45,8 +46,9 @@ async def run(
     claim = await asyncio.to_thread(prepare, artifacts, Status(), say)
     if claim is None:
         return 0
-    with holding(claim, say):
-        failure = await _compile(arguments, task, weights, artifacts, say)
+    with holding(claim, say), _free_port() as port:
+        flags = [argument for argument in arguments if not argument.startswith(_LEFT_OUT)] + [f"--port={port}"]
+        failure = await _compile(flags, task, weights, artifacts, say)
         if failure:
             say(failure)
         elif await asyncio.to_thread(artifacts.publish, lambda: claim.held, say):
@@ -55,9 +57,8 @@ async def run(
 
 
 async def _compile(
-    arguments: Sequence[str], task: Mapping[str, str], weights: Path | None, artifacts: Artifacts, say: Say
+    flags: Sequence[str], task: Mapping[str, str], weights: Path | None, artifacts: Artifacts, say: Say
 ) -> str | None:
-    flags = [argument for argument in arguments if not argument.startswith(_LEFT_OUT)] + [f"--port={_free_port()}"]
     certificate, key = Certificate.issue(_ADDRESS), secrets.token_urlsafe()
     command = launch.command(flags, _ADDRESS, certificate.path, weights)
     environment = {**launch.environment(task, _ADDRESS, key), CACHE_ROOT: str(artifacts.root)}
@@ -73,11 +74,13 @@ async def _compile(
     return failure
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def _free_port() -> Iterator[int]:
+    """Yield a port that the system gives nobody meanwhile; vLLM may listen on it, as both allow its use again."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((_ADDRESS, 0))
+        yield bound.getsockname()[1]
 
 
 def _failure(up: asyncio.Task[None], code: int | None) -> str | None:

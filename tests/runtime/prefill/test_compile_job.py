@@ -18,7 +18,7 @@ from tests.patience import HUNG_SECONDS
 
 OPENSSL = str(shutil.which("openssl"))
 VLLM = f"""#!{sys.executable}
-import http.server, json, os, pathlib, ssl, sys
+import http.server, json, os, pathlib, socket, ssl, sys
 root = pathlib.Path(os.environ["{settings.HOST_ROOT}"])
 (root / "started").write_text(json.dumps([sys.argv[1:], os.environ["VLLM_NEURON_CPU_COMPILE"]]))
 way = os.environ["WAY"]
@@ -35,6 +35,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 port = next(int(a.partition("=")[2]) for a in sys.argv if a.startswith("--port="))
+try:
+    socket.socket().bind(("127.0.0.1", port))
+    sys.exit("another program could have been given the port")
+except OSError:
+    pass
 server = http.server.HTTPServer(("127.0.0.1", port), Handler)
 tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 tls.load_cert_chain(sys.argv[-1])
