@@ -126,7 +126,7 @@ class Importer:
         geometry = self._engine.geometry
         worker = self._worker_kv or pull.f16(geometry, layout.NHD, PAGE)
         pages = -(-tokens // PAGE) * PAGE
-        staging = staging_bytes(worker, min(prompt_tokens, tokens) * geometry.kv_bytes_per_token)
+        staging = staging_bytes(worker, -(-min(prompt_tokens, tokens) // worker.block_size))
         return pages * geometry.kv_bytes_per_token + staging
 
     def notify(self, accepted: Accepted) -> None:
@@ -168,9 +168,11 @@ class Importer:
             peer = await self._shake(accepted, fence)
         with phases.measure("transfer"):
             worker = self._holding(peer.metadata, accepted)
-            cache = self._engine.new_cache(tokens, block_size=block_size(worker.description, tokens))
+            size = block_size(worker.description, tokens)
+            staging = staging_bytes(worker.description, len(worker.block_ids[0]))
+            self._hold(self._engine.cache_bytes(tokens, block_size=size) + staging, accepted)
+            cache = self._engine.new_cache(tokens, block_size=size)
             landing = Landing(worker, accepted.ticket.num_tokens, cache, accepted.seal)
-            self._hold(cache.nbytes + landing.staging_bytes, accepted)
             now = time.monotonic()
             until = now + min(fence.reading(now=now), READ_SECONDS)
 

@@ -75,6 +75,11 @@ class Engine:
         tokenizer = workers.submit(Tokenizer.from_metadata, file.metadata)
         return cls(read_weights(file, workers), tokenizer.result(), workers, take)
 
+    def cache_bytes(self, tokens: int, *, block_size: int | None = None) -> int:
+        """Return how much memory ``new_cache`` takes."""
+        size = block_size or tokens
+        return -(-tokens // size) * size * self.geometry.kv_bytes_per_token
+
     def new_cache(self, tokens: int, *, block_size: int | None = None) -> Half:
         """Return a cache of blocks of ``block_size`` tokens, or of a single block, that holds ``tokens`` tokens.
 
@@ -83,10 +88,9 @@ class Engine:
         sizes = self.geometry
         if not 0 < tokens <= sizes.context:
             raise ValueError(f"cache for {tokens} tokens was asked, allowed is 1 to {sizes.context}")
-        size = block_size or tokens
-        blocks = -(-tokens // size)
-        memory = self._take(blocks * size * sizes.kv_bytes_per_token).view(np.float16)
-        return memory.reshape(sizes.layers, blocks, 2, size, sizes.kv_heads, sizes.head_dim).swapaxes(1, 2)
+        memory = self._take(self.cache_bytes(tokens, block_size=block_size)).view(np.float16)
+        shape = (sizes.layers, -1, 2, block_size or tokens, sizes.kv_heads, sizes.head_dim)
+        return memory.reshape(shape).swapaxes(1, 2)
 
     def prefill(
         self,

@@ -50,11 +50,6 @@ class Landing:
         self._digester = Digester(shape, element, seal.block_tokens, described.block_size) if seal else None
         self._element, self._overflows = described.element, False
 
-    @property
-    def staging_bytes(self) -> int:
-        """How much of ``memory`` is not the cache's."""
-        return sum(window.staged is not None for window in self._windows[:1]) * self.memory.nbytes
-
     async def bring(self, read: Read) -> int:
         """Read all of it and return the bytes moved; what fails is raised as ``read`` does."""
         try:

@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,9 +51,12 @@ def engines(worker: KvDescription, block_size: int) -> KvDescription:
     )
 
 
-def staging_bytes(worker: KvDescription, kv_bytes: int) -> int:
-    """Return how much memory windows of so much KV take beside the cache, if blocks are full."""
-    return 0 if in_place(worker, engines(worker, worker.block_size)) else min(kv_bytes, TURNS * STAGED_BYTES)
+def staging_bytes(worker: KvDescription, blocks: int) -> int:
+    """Return how much memory windows of so many blocks take beside the cache."""
+    if in_place(worker, engines(worker, worker.block_size)):
+        return 0
+    parts = list(_parts(worker, blocks, STAGED_BYTES))
+    return math.prod(_turns(worker, parts)) * blocks * worker.block_bytes()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -93,10 +96,14 @@ def _staged(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any],
     """Return memory for ``TURNS`` windows, and all windows, which take turns in it."""
     whole, blocks = worker.description, len(worker.block_ids[0])
     parts = list(_parts(whole, blocks, limit))
-    regions = math.prod(whole.region_shape()) * len(parts[0]) // whole.layers
-    memory = np.empty((min(len(parts), TURNS), regions, blocks, *whole.block_shape()), DTYPES[whole.element])
+    memory = np.empty((*_turns(whole, parts), blocks, *whole.block_shape()), DTYPES[whole.element])
     pairs = _plan(worker, num_tokens)
     return memory, [_window(whole, part, pairs, memory[number % TURNS]) for number, part in enumerate(parts)]
+
+
+def _turns(whole: KvDescription, parts: Sequence[range]) -> tuple[int, int]:
+    """Return how many windows there is memory for, and how many regions each has."""
+    return min(len(parts), TURNS), math.prod(whole.region_shape()) * len(parts[0]) // whole.layers
 
 
 def _parts(whole: KvDescription, blocks: int, limit: int) -> Iterator[range]:

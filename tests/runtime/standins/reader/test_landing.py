@@ -23,12 +23,12 @@ from runtime.handoff.kv.element import Stored, from_f32
 from runtime.handoff.kv.layout import Axis, Layout
 from runtime.handoff.kv.memory import Integers
 from runtime.handoff.seal import Seal
-from runtime.handoff.sidechannel import NixlAgentMetadata
 from runtime.standins.engine.layer import Half
 from runtime.standins.engine.weights import Geometry
 from runtime.standins.reader.landing import Landing
 from runtime.standins.reader.pull import check_layout, f16, holding
-from runtime.standins.reader.window import block_size, cut, staging_bytes
+from runtime.standins.reader.window import WINDOW_BYTES, block_size, cut, staging_bytes
+from tests.runtime.standins.handshake import handshake
 
 GEOMETRY = Geometry(layers=3, kv_heads=2, head_dim=16, context=128, vocabulary=10)
 NHD = f16(GEOMETRY, layouts.NHD, 16)
@@ -54,26 +54,6 @@ WORKERS = IN_PLACE | {
     "vLLM on a CPU with AMX": described(layout=layouts.VLLM_CPU_AMX, element=Element.BF16),
     "wide": described(element=Element.F32),
 }
-
-
-def handshake(worker: Cache) -> NixlAgentMetadata:
-    """Describe memory as a NIXL handshake does."""
-    (memory,) = worker.holding().memories
-    lens = [worker.description.block_bytes()] * len(memory.bases)
-    return NixlAgentMetadata(
-        engine_id="engine",
-        agent_metadata=b"",
-        kv_caches_base_addr=list(memory.bases),
-        device_id=0,
-        num_blocks=memory.num_blocks,
-        block_lens=lens,
-        block_strides=list(memory.block_strides),
-        kv_cache_layout="any",
-        block_size=worker.description.block_size,
-        ssm_sizes=(0, 0),
-        attn_backend_name="any",
-        physical_blocks_per_logical_kv_block=1,
-    )
 
 
 def new_cache(worker: KvDescription, num_tokens: int) -> Half:
@@ -164,10 +144,10 @@ def test_the_cache_holds_what_the_worker_computed(name: str, tokens: int, window
 def test_kv_that_lies_as_in_the_cache_is_read_into_it_and_takes_no_other_memory(name: str) -> None:
     worker, computed = worked(WORKERS[name], some_values(40), list(range(-(-40 // WORKERS[name].block_size))))
     cache = new_cache(worker.description, 40)
-    landed = landing(worker, computed, cache=cache)
+    landed = landing(worker, computed, cache=cache, window_bytes=WINDOW_BYTES)
     assert np.shares_memory(landed.memory, cache) is (name in IN_PLACE)
-    assert landed.staging_bytes == (0 if name in IN_PLACE else landed.memory.nbytes)
-    assert bool(staging_bytes(worker.description, 1000)) is (name not in IN_PLACE)
+    taken = 0 if name in IN_PLACE else landed.memory.nbytes
+    assert staging_bytes(worker.description, len(worker.block_ids[0])) == taken
 
 
 def test_whole_blocks_are_one_range_and_blocks_in_a_row_too() -> None:
