@@ -17,8 +17,8 @@ STREAM: Final = "stream"
 """In a request to a prefill worker: whom to offer KV to while it is computed (``runtime.handoff.stream``)."""
 
 RECEIVED: Final = "received_token_ids"
-"""In a chat: the ids of its answer's tokens that are there already. A client sends it to a gateway, and a gateway to a
-decode endpoint, to have what follows them."""
+"""In a request: the ids of its answer's tokens that are there already. A client sends it to a gateway, and a gateway to
+a decode endpoint, to have what follows them."""
 
 DO_REMOTE_DECODE: Final = "do_remote_decode"
 DO_REMOTE_PREFILL: Final = "do_remote_prefill"

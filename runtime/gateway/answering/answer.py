@@ -17,7 +17,7 @@ from runtime.gateway.peers.upstream import PeerError, Response, UnreachableError
 from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.failure import Leg
 from runtime.gateway.telemetry.oracle import Oracle
-from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.contract import CHAT_COMPLETIONS, Code, HandoffError
 
 _LENGTH = "length"
 _EVENTS = "text/event-stream"
@@ -88,7 +88,8 @@ def answered(tries: Tries) -> Response:
 async def resumed(tries: Tries) -> Response:
     """Return what follows the tokens that the client received; raise ``HandoffError`` or ``PeerError``."""
     chat = tries.chat
-    head = {"id": f"chatcmpl-{chat.request_id}", "created": int(time()), "model": chat.body["model"]}
+    prefix = "chatcmpl" if _is_chat(chat) else "cmpl"
+    head = {"id": f"{prefix}-{chat.request_id}", "created": int(time()), "model": chat.body["model"]}
     try:
         return Followed(tries, await _remainder(tries, Progress(head, list(chat.received), spoken=True)))
     except UnreachableError as error:
@@ -191,12 +192,16 @@ async def _remainder(tries: Tries, progress: Progress) -> Parts:
     prompt, chat = await tries.tokenize(), tries.chat
     missing = tries.way.rest(chat, progress, prompt, tries.limit(prompt.max_model_len - len(prompt.ids)))
     before = tries.way.uncounted(progress) if missing else len(progress.ids)
-    rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=before)
+    rewriter = Rewriter(progress, prompt_tokens=len(prompt.ids), before=before, chat=_is_chat(chat))
     if missing is None:
         reason = None if progress.finish_reason else _LENGTH
         return Ending(rewriter.ending(reason, usage=asked_for_usage(chat) and not progress.counted))
     await tries.begin(missing)
     return Rewritten(tries.response, rewriter)
+
+
+def _is_chat(chat: Chat) -> bool:
+    return chat.path == CHAT_COMPLETIONS
 
 
 async def _begin(tries: Tries, chat: Chat, error: UnreachableError) -> None:

@@ -61,10 +61,11 @@ class Progress:
         for choice in chunk["choices"]:
             if choice["index"]:
                 return False
-            self.spoken = self.spoken or "role" in choice["delta"]
+            delta = said(choice)
+            self.spoken = self.spoken or "role" in delta
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             self.ids += choice.get("token_ids") or []
-            if not self.ids and any(value for name, value in choice["delta"].items() if name != "role"):
+            if not self.ids and any(value for name, value in delta.items() if name != "role"):
                 return False
         return True
 
@@ -75,21 +76,27 @@ class Progress:
     def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
         self._begin(chunk)
         for choice in chunk["choices"]:
-            delta = choice["delta"]
+            delta = said(choice)
             if choice["index"] or any(value for name, value in delta.items() if name not in _PLAIN):
                 return False
             self.spoken = self.spoken or "role" in delta
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             pending += choice.get("token_ids") or []
             # a token's text may come with a later one: of what has no text yet, nothing was said
-            thought, said = any(delta.get(name) for name in _THOUGHT), bool(delta.get("content"))
-            self.thinking = not said and (thought or self.thinking)
-            if thought or said or self.finish_reason:
+            thought, spoke = any(delta.get(name) for name in _THOUGHT), bool(delta.get("content"))
+            self.thinking = not spoke and (thought or self.thinking)
+            if thought or spoke or self.finish_reason:
                 self.ids += pending
                 pending.clear()
-                if (thought or said) and not self.ids:
+                if (thought or spoke) and not self.ids:
                     return False
         return True
+
+
+def said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what one choice of a chunk says, a completion of text in the names of a chat's."""
+    found: Mapping[str, Any] = choice["delta"] if "delta" in choice else {"content": choice["text"]}
+    return found
 
 
 def _data(kept: Iterable[bytes]) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ _SAME: Final = frozenset(
 Of penalties one: vLLM counts prompt and answer alike for it, for the others the answer alone (SamplingParams).
 """
 _REPLACED: Final = frozenset(
-    {"messages", "max_tokens", "max_completion_tokens", "min_tokens", "stream", "stream_options"}
+    {"messages", "prompt", "max_tokens", "max_completion_tokens", "min_tokens", "stream", "stream_options"}
     | {"chat_template_kwargs"}  # which are in the prompt's tokens
 )
 _NEUTRAL: Final = {**parameters.NEUTRAL, "stop": ([], "")}
@@ -47,14 +47,14 @@ class Tokenized:
 
 
 def hindrances(chat: Chat, allowed: frozenset[str]) -> list[str]:
-    """Return the fields that are not known to allow that an answer to a chat is continued."""
+    """Return the fields that are not known to allow that an answer is continued."""
     missing = [] if chat.body.get("stream") is True else ["stream"]
     if not chat.of_text:
         missing.append("messages")
     return missing + [
         name
         for name, value in chat.body.items()
-        if value is not None and name not in allowed and value not in _NEUTRAL.get(name, ())
+        if value is not None and name not in allowed and not parameters.among(value, _NEUTRAL.get(name, ()))
     ]
 
 
@@ -83,7 +83,7 @@ def rest(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat 
 
 
 def again(chat: Chat, progress: Progress, prompt: Tokenized, limit: int) -> Chat | None:
-    """Return the same chat with its answer so far, for an endpoint that takes it up; None where it said its end.
+    """Return the same request with its answer so far, for an endpoint that takes it up; None where it said its end.
 
     Limits stay those of the whole answer. One that came to its limit is still asked for: what was held back of its
     text, and the reason why it ended, only the endpoint knows.

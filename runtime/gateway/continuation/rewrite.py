@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from runtime.gateway.continuation.progress import Progress
+from runtime.gateway.continuation.progress import Progress, said
 
 _DONE: Final = b"[DONE]"
 _TOLD: Final = ("finish_reason", "token_ids", "logprobs")
@@ -16,10 +16,12 @@ _TOLD: Final = ("finish_reason", "token_ids", "logprobs")
 class Rewriter:
     """Turn the events of a continuation into those of the first stream, whose prompt had ``prompt_tokens``.
 
-    ``before`` tokens were decoded elsewhere: for the client they are part of the answer, not of the prompt.
+    ``before`` tokens were decoded elsewhere: for the client they are part of the answer, not of the prompt. What it
+    reads is a ``chat``, or a completion of text, whichever of them the continuation is.
     """
 
-    def __init__(self, progress: Progress, *, prompt_tokens: int, before: int) -> None:
+    def __init__(self, progress: Progress, *, prompt_tokens: int, before: int, chat: bool) -> None:
+        self._chat = chat
         self._head = progress.head
         self._spoken = progress.spoken
         self._prompt_tokens = prompt_tokens
@@ -41,25 +43,30 @@ class Rewriter:
     def ending(self, reason: str | None, *, usage: bool) -> Iterator[bytes]:
         """Yield the end of an answer of which nothing but that is missing; ``reason`` where it was not told."""
         if reason:
-            choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}
+            choice = {"index": 0, **self._content({}), "logprobs": None, "finish_reason": reason}
             yield self._encoded({}, [choice])
         if usage:
             yield self._encoded({"usage": {"completion_tokens": 0}}, [])
         yield _event(_DONE)
 
     def _choice(self, choice: Mapping[str, Any]) -> dict[str, Any] | None:
-        delta = dict(choice["delta"]) if "delta" in choice else {"content": choice["text"]}
+        delta = dict(said(choice))
         if self._spoken:
             delta.pop("role", None)
         self._spoken = self._spoken or "role" in delta
         if not any(delta.values()) and not any(choice.get(name) for name in _TOLD):
             return None
         kept = {name: value for name, value in choice.items() if name not in ("text", "delta")}
-        return {"index": 0, "delta": {name: value for name, value in delta.items() if value}, **kept}
+        return {"index": 0, **self._content(delta), **kept}
+
+    def _content(self, delta: Mapping[str, Any]) -> dict[str, Any]:
+        if self._chat:
+            return {"delta": {name: value for name, value in delta.items() if value}}
+        return {"text": delta.get("content") or ""}
 
     def _encoded(self, chunk: Mapping[str, Any], choices: list[dict[str, Any]]) -> bytes:
-        body = {"object": "chat.completion.chunk", **chunk, **self._head, "choices": choices}
-        body["object"] = "chat.completion.chunk"
+        kind = "chat.completion.chunk" if self._chat else "text_completion"
+        body = {**chunk, "object": kind, **self._head, "choices": choices}
         if body.get("usage"):
             body["usage"] = self._usage(body["usage"])
         return _event(json.dumps(body, separators=(",", ":")).encode())

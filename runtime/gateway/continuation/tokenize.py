@@ -1,4 +1,4 @@
-"""Have a vLLM worker tokenize a chat as it would to answer it."""
+"""Have a vLLM worker tokenize a prompt as it would to answer it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from runtime.gateway.peers.workers import Pool, Prompt, Worker
 from runtime.gateway.request import chat as bodies
 from runtime.gateway.request.attempt import Attempt
 from runtime.gateway.request.chat import Chat
+from runtime.handoff import contract
 
 _PATH: Final = "/tokenize"
-_FIELDS: Final = ("model", "messages", "tools", "chat_template_kwargs")
+_FIELDS: Final = {
+    contract.CHAT_COMPLETIONS: ("model", "messages", "tools", "chat_template_kwargs"),
+    contract.COMPLETIONS: ("model", "prompt"),
+}
 _SILENCE_SECONDS: Final = 10.0
 _NO_WORK: Final = Prompt(tokens=0)
 
 
 async def tokenize(pool: Pool, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
-    """Ask one worker after the other; raise ``UnreachableError`` where none can tell, ``HandoffError`` if none is."""
+    """Ask one worker after the other; raise ``UnreachableError`` where none can tell, ``HandoffError`` if none is.
+
+    A prompt of token ids need not be asked for.
+    """
+    if ids := bodies.token_ids(chat.body, chat.path):
+        return Tokenized([*ids], chat.max_model_len)
     asked: set[str] = set()
     while True:
         worker = pool.lend(_NO_WORK, but=asked).choice
@@ -35,7 +44,7 @@ async def tokenize(pool: Pool, client: Client, chat: Chat, attempt: Attempt) -> 
 
 
 async def _ask(worker: Worker, client: Client, chat: Chat, attempt: Attempt) -> Tokenized:
-    body = {name: chat.body[name] for name in _FIELDS if name in chat.body}
+    body = {name: chat.body[name] for name in _FIELDS[chat.path] if name in chat.body}
     sent = headers(worker.key, attempt.name, attempt.deadline)
     with await client.ask(
         "POST", worker.url + _PATH, headers=sent, body=bodies.encode(body), silence=_SILENCE_SECONDS, pin=worker.digest

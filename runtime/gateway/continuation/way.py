@@ -15,7 +15,7 @@ class Way(Protocol):
     """Say what can be gone on with, from where, and by which request."""
 
     def hindered_by(self, chat: Chat) -> list[str]:
-        """Return the fields at whose values a chat's answer could not be continued exactly; none where it can."""
+        """Return the fields at whose values an answer could not be continued exactly; none where it can."""
 
     def progress(self, kept: Iterable[bytes], received: Sequence[int]) -> Progress | None:
         """Return how far a stream came after what was ``received`` before it; None where that cannot be known."""
@@ -48,7 +48,7 @@ class AsPrompt:
 
 
 class TakenUp:
-    """Have the same chat answered, with its answer's tokens so far: the decode endpoint contract's own way.
+    """Have the same request answered, with its answer's tokens so far: the decode endpoint contract's own way.
 
     Whoever decodes goes through those tokens as if they were its own: penalties, seeds, stop strings, probabilities and
     the parsers of reasoning and tools stand where they stood.

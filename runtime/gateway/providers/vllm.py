@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from runtime.gateway.continuation.way import AS_PROMPT, Way
 from runtime.gateway.peers.upstream import Client, NotSentError, Response
@@ -13,7 +14,10 @@ from runtime.gateway.request import chat as bodies
 from runtime.gateway.request.attempt import Attempt
 from runtime.gateway.request.chat import Chat
 from runtime.gateway.routing.disaggregation import Handoff
-from runtime.handoff.contract import Code, HandoffError
+from runtime.handoff.contract import COMPLETIONS, Code, HandoffError
+
+_COMPLETION_TOKENS: Final = 16
+"""The default of ``max_tokens`` in vLLM's ``CompletionRequest``, as in OpenAI's API; null is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +55,9 @@ class VllmDecoder:
         return AS_PROMPT
 
     def limit(self, chat: Chat, room: int) -> int:
-        """Return what the client asks for, else all the room, as vLLM does."""
-        return min(bodies.asked_tokens(chat.body) or room, room)
+        """Return what the client asks for, else what vLLM gives: to a chat all the room, to a text little."""
+        silent = chat.path == COMPLETIONS and "max_tokens" not in chat.body
+        return min(bodies.asked_tokens(chat.body) or (_COMPLETION_TOKENS if silent else room), room)
 
     async def run(self, chat: Chat, attempt: Attempt) -> Response:
         """Return the decode worker's answer; see ``Decoder``."""

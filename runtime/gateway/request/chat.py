@@ -43,6 +43,8 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int
     prompt_tokens: int
     """What reservation, admission and the choice of a worker take the prompt for: all the room, until it is counted."""
+    max_model_len: int
+    """How many tokens the context holds, prompt and answer together."""
     path: str = contract.CHAT_COMPLETIONS
     """Where peers are asked."""
     received: Sequence[int] = ()
@@ -88,7 +90,7 @@ def read(
     body = stripped(given)
     _check_types(body)
     _CHECKS[path](body)
-    received = _received(body.pop(fields.RECEIVED, None), path)
+    received = _received(body.pop(fields.RECEIVED, None))
     if body["model"] != model:
         raise HandoffError(Code.MODEL_NOT_FOUND, f"model is {body['model'][:200]!r}, served here is {model!r}")
     max_tokens = asked_tokens(body) or min(DEFAULT_MAX_TOKENS, max_model_len // 2)
@@ -102,6 +104,7 @@ def read(
         body=body,
         max_tokens=max_tokens,
         prompt_tokens=room,
+        max_model_len=max_model_len,
         path=path,
         received=received,
         of_text=_of_text(body.get("messages", ())),
@@ -122,7 +125,8 @@ def fitted(chat: Chat, counted: int, most: int | None) -> Chat:
 
 def asked_tokens(body: Mapping[str, Any]) -> int | None:
     """Return the limit that a client sets to its answer, None where it sets none; the newer name wins."""
-    asked: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
+    newer = body.get("max_completion_tokens") if "messages" in body else None  # completions of text do not know it
+    asked: int | None = newer or body.get("max_tokens")
     return asked
 
 
@@ -253,11 +257,9 @@ def _of_text(messages: Sequence[Mapping[str, Any]]) -> bool:
     return all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
 
 
-def _received(given: Any, path: str) -> Sequence[int]:
+def _received(given: Any) -> Sequence[int]:
     if given is None or given == []:
         return ()
-    if path != contract.CHAT_COMPLETIONS:
-        raise _invalid(f"{fields.RECEIVED} goes on with chats alone: a completion goes on by a prompt of token ids")
     if not _are_token_ids(given):
         raise _invalid(f"{fields.RECEIVED} is {given!r:.80}: the list of token ids that came is needed")
     return tuple(given)

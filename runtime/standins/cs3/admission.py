@@ -75,7 +75,7 @@ class Admission:
     async def _tokenise(self, chat: ChatRequest) -> list[int]:
         self._check_model(chat.model)
         if isinstance(chat.prompt, list):
-            return self._checked(chat.prompt, chat)
+            return self._checked([*chat.prompt, *chat.received], chat)
         tokenizer = self._engine.tokenizer
         try:
             if chat.prompt is not None:

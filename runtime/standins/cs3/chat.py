@@ -12,7 +12,7 @@ from runtime.handoff.contract import Code, HandoffError
 from runtime.standins.engine.sampling import Sampling
 
 _DONE: Final = frozenset({"presence_penalty", "frequency_penalty"})
-_DONE_IN_CHATS: Final = frozenset({"logprobs", "top_logprobs", fields.RECEIVED})
+_DONE_IN_CHATS: Final = frozenset({"logprobs", "top_logprobs"})
 _JSON_OBJECT: Final = {"type": "json_object"}
 _NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     **{name: value for name, value in parameters.NEUTRAL.items() if name not in _DONE},
@@ -26,7 +26,7 @@ _NEUTRAL_IN_CHATS: Final[Mapping[str, tuple[Any, ...]]] = {
 
 _READ: Final = frozenset(
     {"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
-    | {"stream", "stream_options", "return_token_ids", fields.KV_TRANSFER_PARAMS}
+    | {"stream", "stream_options", "return_token_ids", fields.RECEIVED, fields.KV_TRANSFER_PARAMS}
     | _DONE
 )
 
@@ -123,7 +123,7 @@ def invalid(message: str) -> HandoffError:
 
 def _check_supported(given: Mapping[str, Any], neutral: Mapping[str, tuple[Any, ...]], read: frozenset[str]) -> None:
     for name, value in given.items():
-        if name in neutral and value not in neutral[name]:
+        if name in neutral and not parameters.among(value, neutral[name]):
             allowed = " or ".join(json.dumps(one) for one in neutral[name])
             raise invalid(f"{name} is {_shown(value)}, this endpoint supports only {allowed}: leave it out")
         if name not in neutral and name not in parameters.WITHOUT_EFFECT | read:

@@ -134,6 +134,15 @@ class CompletionBody(Body, kw_only=True):
     """Hold the body of ``/v1/completions``: a prompt as text or as token ids, never several."""
 
     prompt: str | list[int]
+    max_tokens: Count | None = 16
+    """What vLLM, as OpenAI, answers with where nothing is said."""
+
+
+class TokenizeBody(Body, kw_only=True):
+    """Hold the body of ``/tokenize``: a prompt of text, or else a chat's messages."""
+
+    prompt: str | None = None
+    messages: list[dict[str, Any]] = []
 
 
 Kind = TypeVar("Kind", bound=Body)

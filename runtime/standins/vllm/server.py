@@ -18,7 +18,15 @@ from runtime.standins.engine.sampling import Sampling
 from runtime.standins.vllm.completion import Shape
 from runtime.standins.vllm.flags import Serve
 from runtime.standins.vllm.metrics import Metrics
-from runtime.standins.vllm.protocol import Body, ChatBody, CompletionBody, RequestError, bad_request, decode
+from runtime.standins.vllm.protocol import (
+    Body,
+    ChatBody,
+    CompletionBody,
+    RequestError,
+    TokenizeBody,
+    bad_request,
+    decode,
+)
 from runtime.standins.vllm.worker import Piece, Worker
 
 MAX_BODY_BYTES = 16 * 2**20
@@ -88,8 +96,9 @@ class Server:
         return await self._respond(request, body, lambda: encode(prompt) if isinstance(prompt, str) else prompt)
 
     async def _tokenize(self, request: web.Request) -> web.StreamResponse:
-        body = decode(await request.read(), ChatBody)
-        tokens = self._prompt(lambda: self._worker.engine.tokenizer.chat(body.messages))
+        body, tokenizer = decode(await request.read(), TokenizeBody), self._worker.engine.tokenizer
+        text = body.prompt
+        tokens = self._prompt(lambda: tokenizer.chat(body.messages) if text is None else tokenizer.encode(text))
         about = {"count": len(tokens), "max_model_len": self._worker.max_model_len}
         return web.json_response({**about, "tokens": tokens, "token_strs": None})
 

@@ -41,7 +41,7 @@ from runtime.gateway.telemetry import tracing
 from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff import worker_client
 from runtime.handoff.certificate import Certificate
-from runtime.handoff.contract import CHAT_COMPLETIONS, Code
+from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS, Code
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
@@ -71,10 +71,11 @@ class Setup:
     gateway: Gateway = field(init=False)
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
-        """Send a chat completion with the right key."""
-        given = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], **body}
+        """Send a chat completion with the right key, or where a prompt is given a completion of text."""
+        asked = {} if "prompt" in body else {"messages": [{"role": "user", "content": "Hello"}]}
+        path = COMPLETIONS if "prompt" in body else CHAT_COMPLETIONS
         sent = {"Authorization": f"Bearer {GATEWAY_KEY}", **(headers or {})}
-        return self.session.post(self.url + CHAT_COMPLETIONS, json=given, headers=sent)
+        return self.session.post(self.url + path, json={"model": MODEL, **asked, **body}, headers=sent)
 
 
 class Captured:

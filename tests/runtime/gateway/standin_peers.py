@@ -19,6 +19,7 @@ from tests.patience import HUNG_SECONDS
 HOST = "127.0.0.1"
 CERTIFICATE = Certificate.issue(HOST)
 WORKER_KEY = "key-of-this-run"
+PROMPT = [7, 8, 9]
 CHUNKS = (
     b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":'
     b'[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}\n\n',
@@ -140,7 +141,7 @@ class PrefillPeer(Peer):
     async def tokenize(self, request: web.Request) -> web.StreamResponse:
         """Tokenize: every prompt has three tokens."""
         await self.note(request)
-        return web.json_response({"count": 3, "max_model_len": 4096, "tokens": [7, 8, 9]})
+        return web.json_response({"count": len(PROMPT), "max_model_len": 4096, "tokens": PROMPT})
 
     def application(self) -> web.Application:
         """Return the peer's routes."""
@@ -193,7 +194,7 @@ class DecodePeer(Peer):
             return await self._whole(request, headers)
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
-        goes_on = (request.path == contract.COMPLETIONS or fields.RECEIVED in self.seen[-1].body) and bool(self.rest)
+        goes_on = bool(self.rest) and has_begun(self.seen[-1].body)
         async with self.notices_leaving("stream"):
             for chunk in self.rest if goes_on else self.chunks:
                 await response.write(chunk)
@@ -223,6 +224,12 @@ class DecodePeer(Peer):
         app.router.add_delete(contract.RESERVATIONS + "/{id}", self.withdraw)
         app.router.add_post(contract.ABORT, self.abort)
         return app
+
+
+def has_begun(body: Mapping[str, Any]) -> bool:
+    """Tell whether an answer so far is in a request, or behind its prompt, which has three tokens always."""
+    prompt = body.get("prompt")
+    return fields.RECEIVED in body or (isinstance(prompt, list) and len(prompt) > len(PROMPT))
 
 
 def _again(answer: web.Response) -> web.Response:

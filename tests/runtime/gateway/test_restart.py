@@ -42,6 +42,7 @@ CHAT = Chat(
     body={"model": "m", "messages": [{"role": "user", "content": "x"}]},
     max_tokens=1,
     prompt_tokens=1,
+    max_model_len=2,
 )
 
 

@@ -54,8 +54,9 @@ def test_parameters_are_those_that_are_checked() -> None:
     assert set(params["properties"][fields.TANDEM]["properties"]) == {fields.TICKET, fields.SEAL}
 
 
-def test_what_is_taken_up_is_named_as_it_is_sent() -> None:
-    assert fields.RECEIVED in SCHEMAS["ChatCompletion"]["properties"]
+@pytest.mark.parametrize("name", ["ChatCompletion", "Completion"])
+def test_what_is_taken_up_is_named_as_it_is_sent(name: str) -> None:
+    assert fields.RECEIVED in SCHEMAS[name]["properties"]
 
 
 def test_a_seal_is_what_is_sent() -> None:

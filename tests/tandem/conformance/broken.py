@@ -176,6 +176,10 @@ BROKEN: Final[dict[str, tuple[Handler, str]]] = {
         changed(lambda body: _IDS.sub(b'"token_ids":[1]', body), path=contract.CHAT_COMPLETIONS),
         "it goes on with",
     ),
+    "completion": (
+        changed(lambda body: _IDS.sub(b'"token_ids":[1]', body), path=contract.COMPLETIONS),
+        "gone on with after 1 tokens it is",
+    ),
     "counting": (forgetting("presence_penalty", "frequency_penalty"), "it goes on with"),
     "ticket": (answering(Code.TICKET_INVALID), "says (403, 'ticket_invalid')"),
     "single-use": (answering(Code.RESERVATION_UNKNOWN), "says (409, 'reservation_unknown')"),

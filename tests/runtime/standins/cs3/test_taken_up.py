@@ -100,7 +100,7 @@ async def test_an_answer_at_its_limit_only_ends(gateway: Gateway, engine: Engine
 @pytest.mark.parametrize(
     ("path", "ids"),
     [
-        (contract.COMPLETIONS, [1]),
+        (contract.COMPLETIONS, [49_152]),
         *((contract.CHAT_COMPLETIONS, ids) for ids in ([], [-1], [True], ["a"], "ab", 7, [49_152])),
     ],
 )
@@ -110,6 +110,31 @@ async def test_what_is_no_answer_is_refused(gateway: Gateway, path: str, ids: ob
         body = {**{name: value for name, value in body.items() if name != "messages"}, "prompt": "x"}
     answer = await gateway.ask("POST", path, body)
     assert (answer.status, answer.code) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("of", ["text", "ids"])
+async def test_a_completion_is_taken_up_as_a_chat_is(gateway: Gateway, engine: Engine, of: str) -> None:
+    text = "Three colours are"
+    ids = engine.tokenizer.encode(text)
+    asked = {"model": MODEL, "prompt": text if of == "text" else ids, "max_tokens": TOKENS, "temperature": 0}
+
+    async def answered(received: list[int]) -> tuple[str, list[int], object]:
+        reservation = await gateway.reserve(prompt_tokens=len(ids) + len(received), max_tokens=TOKENS)
+        kv = await gateway.prefill_text({"model": MODEL, "prompt": ids + received})
+        told = {fields.RECEIVED: received} if received else {}
+        body = {**asked, **told, fields.KV_TRANSFER_PARAMS: signed(kv, reservation), "return_token_ids": True}
+        answer = await gateway.ask("POST", contract.COMPLETIONS, body)
+        assert answer.status == 200, answer.body
+        [choice] = answer.body["choices"]
+        return choice["text"], choice["token_ids"], answer.body["usage"]
+
+    whole, tokens, usage = await answered([])
+    received = tokens[: TOKENS // 2]
+    assert await answered(received) == (
+        whole.removeprefix(engine.tokenizer.decode(received)),
+        tokens[len(received) :],
+        usage,
+    )
 
 
 async def test_an_answer_that_no_json_begins_with_is_refused(gateway: Gateway, engine: Engine) -> None:

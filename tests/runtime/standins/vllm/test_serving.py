@@ -213,6 +213,17 @@ async def test_a_text_completion(client: Client) -> None:
     assert "Paris" in answer["choices"][0]["text"]
 
 
+async def test_a_text_completion_of_which_nothing_is_said_has_sixteen_tokens(client: Client) -> None:
+    _, answer = await client.post({"prompt": "One, two, three,", "temperature": 0}, path="/v1/completions")
+    assert answer["usage"]["completion_tokens"] == 16
+
+
+async def test_a_text_is_tokenized_as_its_completion_counts_it(client: Client, engine: Engine) -> None:
+    _, told = await client.post({"prompt": "One, two"}, path="/tokenize")
+    assert told["tokens"] == engine.tokenizer.encode("One, two")
+    assert told["count"] == len(told["tokens"])
+
+
 async def test_a_client_that_leaves_a_stream_stops_it(client: Client) -> None:
     # so hot that it goes on and on
     asked = CHAT | {"stream": True, "max_tokens": 5000, "temperature": 2, "seed": 1}
