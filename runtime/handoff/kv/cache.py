@@ -22,7 +22,7 @@ from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.kv.packing import pack, unpack
 
 Plane = NDArray[Any]
-"""A view of one layer's half in one rank, ``[block, token, head, dim]``."""
+"""A view of what one region of a rank holds, ``[layer, half, block, token, head, dim]``."""
 Ids = NDArray[np.intp]
 
 
@@ -69,19 +69,19 @@ class Cache:
         It is one page of canonical KV, or pages as long as the blocks; what has left a window is not touched either.
         Raises as ``write`` does.
         """
-        layers, halves, count, size, *vector = pages.shape
+        *outer, count, size, heads, width = pages.shape
         if count > 1 and size != self.description.block_size:
             raise ValueError(f"pages have {size} tokens, blocks {self.description.block_size}")
-        self._check((layers, halves, min(tokens, count * size), *vector), pages.dtype)
+        self._check((*outer, min(tokens, count * size), heads, width), pages.dtype)
         packing, places = self.description.layout.packing, self._places(tokens)
         for rank in self.description.first_holders():
-            heads = _slice(self.description.heads_of(rank))
-            for layer, half, plane in self._planes(rank):
-                ids, pieces = places[layer]
-                given = pages[layer, half, :, :, heads]
-                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
+            held = _slice(self.description.heads_of(rank))
+            for layers, halves, plane in self._planes(rank):
+                ids, pieces = places[layers.start]
+                given = pages[layers, halves, :, :, held]
+                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[:, :, ids], packing, halves.start)
                 for piece in pieces:
-                    piece.of(given)[:] = blocks[piece.ids if blocks is plane else piece.blocks, piece.inside]
+                    piece.of(given)[:] = blocks[:, :, piece.ids if blocks is plane else piece.blocks, piece.inside]
 
     def write(self, kv: Stored) -> None:
         """Write canonical KV into the blocks of every rank, replicas too; what else the blocks hold stays.
@@ -91,15 +91,15 @@ class Cache:
         self._check(kv.shape, kv.dtype)
         packing, places = self.description.layout.packing, self._places(kv.shape[2])
         for rank in range(len(self.ranks)):
-            heads = _slice(self.description.heads_of(rank))
-            for layer, half, plane in self._planes(rank):
-                ids, pieces = places[layer]
-                given = kv[layer, half, None, :, heads]
-                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[ids], packing, half)
+            held = _slice(self.description.heads_of(rank))
+            for layers, halves, plane in self._planes(rank):
+                ids, pieces = places[layers.start]
+                given = kv[layers, halves, None, :, held]
+                blocks = plane if packing is Packing.PLAIN else _unpacked(plane[:, :, ids], packing, halves.start)
                 for piece in pieces:
-                    blocks[piece.ids if blocks is plane else piece.blocks, piece.inside] = piece.of(given)
+                    blocks[:, :, piece.ids if blocks is plane else piece.blocks, piece.inside] = piece.of(given)
                 if blocks is not plane:
-                    plane[ids] = _packed(blocks, packing, half)
+                    plane[:, :, ids] = _packed(blocks, packing, halves.start)
 
     def _canonical_shape(self, tokens: int) -> tuple[int, ...]:
         attention = self.description.attention
@@ -111,17 +111,22 @@ class Cache:
             raise ValueError(f"KV is {element} {got}, needed is {dtype} {shape}")
         self.holding().check(got[2], needed_by=self.description)
 
-    def _planes(self, rank: int) -> Iterator[tuple[int, int, Plane]]:
-        layout, extents = self.description.layout, self.description.region_shape()
-        kept = [axis for axis in layout.block if axis in (Axis.TOKEN, Axis.HEAD, Axis.DIM)]
-        order = (0, *(1 + kept.index(axis) for axis in (Axis.TOKEN, Axis.HEAD, Axis.DIM)))
-        for layer, half in np.ndindex(self.description.layers, self.description.attention.halves):
-            at = {Axis.LAYER: layer, Axis.HALF: half}
-            region = 0
-            for axis, extent in zip(layout.regions, extents, strict=True):
-                region = region * extent + at[axis]
-            inside = (slice(None), *(at.get(axis, slice(None)) for axis in layout.block))
-            yield layer, half, self.ranks[rank][region][inside].transpose(order)
+    def _planes(self, rank: int) -> Iterator[tuple[slice, slice, Plane]]:
+        """Yield what each region holds, with its layers and halves; half by half where they are packed.
+
+        As much at once as lies together: from K and V of a block apart, numpy took half as long again.
+        """
+        layout = self.description.layout
+        axes = [*layout.regions, None, *layout.block]
+        order = [axes.index(axis) for axis in (Axis.LAYER, Axis.HALF, None, Axis.TOKEN, Axis.HEAD, Axis.DIM)]
+        for at, region in zip(np.ndindex(*self.description.region_shape()), self.ranks[rank], strict=True):
+            first = dict(zip(layout.regions, at, strict=True))
+            plane = region[(None,) * len(at)].transpose(order)
+            layers, step = _from(first.get(Axis.LAYER, 0), len(plane)), plane.shape[1]
+            if layout.packing is not Packing.PLAIN:
+                step = 1
+            for half in range(0, plane.shape[1], step):
+                yield layers, _from(first.get(Axis.HALF, 0) + half, step), plane[:, half : half + step]
 
     def _places(self, tokens: int) -> list[tuple[Ids, list[_Piece]]]:
         """Return for each layer the blocks that hold what it needs, and what lies where in them."""
@@ -150,11 +155,12 @@ class _Piece:
     inside: slice
 
     def of(self, kv: Stored) -> Stored:
-        """Return a view ``[block, inside, head, dim]`` of these tokens of ``[page, token, head, dim]``."""
-        if len(kv) > 1:
-            return kv[self.pages, self.inside]
+        """Return a view ``[…, block, inside, head, dim]`` of these tokens of ``[…, page, token, head, dim]``."""
+        *outer, pages, _, heads, width = kv.shape
+        if pages > 1:
+            return kv[:, :, self.pages, self.inside]
         inside = self.inside.stop - self.inside.start
-        return kv[0, self.tokens].reshape(self.blocks.stop - self.blocks.start, inside, *kv.shape[2:])
+        return kv[:, :, 0, self.tokens].reshape(*outer, self.blocks.stop - self.blocks.start, inside, heads, width)
 
 
 def _pieces(first: int, tokens: int, size: int, ids: Ids) -> list[_Piece]:
@@ -181,11 +187,15 @@ def _consecutive(ids: Ids) -> slice | Ids:
 
 
 def _unpacked(blocks: Plane, packing: Packing, half: int) -> Plane:
-    return unpack(blocks.swapaxes(1, 2), packing, half=half).swapaxes(1, 2)
+    return unpack(blocks.swapaxes(-3, -2), packing, half=half).swapaxes(-3, -2)
 
 
 def _packed(blocks: Plane, packing: Packing, half: int) -> Plane:
-    return pack(blocks.swapaxes(1, 2), packing, half=half).swapaxes(1, 2)
+    return pack(blocks.swapaxes(-3, -2), packing, half=half).swapaxes(-3, -2)
+
+
+def _from(start: int, count: int) -> slice:
+    return slice(start, start + count)
 
 
 def _slice(heads: range) -> slice:
