@@ -135,6 +135,7 @@ def events(deployer: Deployer) -> list[list[str]]:
 
 
 def test_custom_resource_lives(deployer: Deployer) -> None:
+    events(deployer)  # of other tests
     assert deployer.round_trip("maker", maker(1))["Thing"] == "thing-1"
     assert events(deployer) == [["Create", "", "1"]]
     deployer.update("maker", maker(2))
