@@ -12,14 +12,14 @@ from runtime.gateway.sse.events import MAX_EVENT_BYTES
 MOST_BYTES: Final = 4 * 2**20
 """What is remembered of one stream, some 18,000 tokens; a longer one cannot be continued."""
 _END: Final = b"\n\n"
-_DONE: Final = b"data: [DONE]\n\n"
-_ERROR: Final = b'data: {"error"'
+_DONE: Final = (b"data: [DONE]\n\n", b"data:[DONE]\n\n")
+_ERROR: Final = re.compile(rb'^data: ?\{"error"', re.MULTILINE)
 _IDS: Final = re.compile(rb',"(?:prompt_)?token_ids":(?:\[[0-9,]*\]|null)')
 """What was asked for on the gateway's behalf; a quote inside a JSON string is escaped, so no answer's text matches."""
 
 
 class Journal:
-    """Take in a peer's bytes; the cost is per chunk, and one regular expression over it.
+    """Take in a peer's bytes; the cost is per chunk, and one regular expression over it. Lines end in LF afterwards.
 
     Where ``shown``, the client has asked for the ids itself. ``finished`` tells that the stream said it was complete,
     ``failed`` that the peer said that it was not.
@@ -41,14 +41,16 @@ class Journal:
     def push(self, received: bytes) -> bytes:
         """Return what may go to the client now; raise ``UnreachableError`` where an event does not end."""
         text = self._rest + received if self._rest else received
+        if b"\r" in text:  # lines may end in CR LF as well; half of one, at the end, is not within a whole event
+            text = text.replace(b"\r\n", b"\n")
         end = text.rfind(_END) + len(_END)
         if end < len(_END):
             end = 0
         whole, self._rest = text[:end], text[end:]
         if len(self._rest) > MAX_EVENT_BYTES:
             raise UnreachableError(f"it sent an event of more than {MAX_EVENT_BYTES} bytes")
-        if (error := whole.find(_ERROR)) >= 0:
-            self.failed, whole = True, whole[:error]
+        if b'{"error"' in whole and (error := _ERROR.search(whole)):
+            self.failed, whole = True, whole[: error.start()]
         self.finished = whole.endswith(_DONE)
         self._keep(whole)
         return whole if self._shown else _IDS.sub(b"", whole)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from runtime.gateway.sse.events import Events
+
 _THOUGHT: Final = frozenset({"reasoning", "reasoning_content"})
 """What comes before the answer proper, under vLLM's name of today or the one before."""
 _PLAIN: Final = frozenset({"role", "content"}) | _THOUGHT
@@ -100,7 +102,4 @@ def said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _data(kept: Iterable[bytes]) -> Iterator[bytes]:
-    for event in b"".join(kept).split(b"\n\n"):
-        data = event.removeprefix(b"data:").strip()
-        if data and data != b"[DONE]":
-            yield data
+    return (data for data in Events().push(b"".join(kept)) if data != b"[DONE]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -105,11 +106,54 @@ async def test_another_endpoint_is_asked_for_what_is_missing_and_no_more(start: 
 
 
 async def test_an_endpoint_that_says_it_failed_is_left_in_the_same_way(start: Start) -> None:
-    failed = event({"error": {"message": "engine died", "type": "server_error", "param": None, "code": "x"}})
-    setup = await broken(start, begun=(*BEGUN, failed))
+    setup = await broken(start, begun=(*BEGUN, FAILED))
     async with setup.ask(stream=True) as answer:
         received = read(await answer.read())
     assert said(received) == "One two three"
+
+
+def crlf(chunk: bytes) -> bytes:
+    return chunk.replace(b"\n", b"\r\n")
+
+
+def without_spaces(chunk: bytes) -> bytes:
+    return chunk.replace(b"data: ", b"data:")
+
+
+def with_comments(chunk: bytes) -> bytes:
+    return b": ping\n\n" + chunk
+
+
+FAILED = event({"error": {"message": "engine died", "type": "server_error", "param": None, "code": "x"}})
+
+
+@pytest.mark.parametrize("written", [crlf, without_spaces, with_comments])
+async def test_events_may_be_written_in_any_way_that_the_standard_allows(
+    start: Start, written: Callable[[bytes], bytes], log: Captured
+) -> None:
+    setup = await broken(start, begun=tuple(map(written, (*BEGUN, FAILED))))
+    for peer in (setup.decode, *setup.others):
+        peer.rest = tuple(map(written, REST))
+    async with setup.ask(stream=True) as answer:
+        received = await answer.read()
+    events = [line[5:].strip() for line in received.splitlines() if line.startswith(b"data:")]
+    assert (said([json.loads(line) for line in events[:-1]]), events[-1]) == ("One two three", b"[DONE]")
+    assert b"token_ids" not in received
+    whole: Setup = await start("vllm")
+    whole.decode.chunks = tuple(map(written, (*BEGUN, DONE)))
+    async with whole.ask(stream=True) as answer:
+        assert (await answer.read()).count(b"[DONE]") == 1
+    assert [line["retries"] for line in log.requests()] == [["stream decode_failed continue"], []]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+async def test_lines_may_end_in_two_bytes_that_come_apart(start: Start, cut: int) -> None:
+    setup: Setup = await start("vllm")
+    text = crlf(b"".join((*BEGUN, DONE)))
+    at = text.index(b"\r\n\r\n") + cut
+    setup.decode.chunks = (text[:at], text[at:])
+    async with setup.ask(stream=True) as answer:
+        assert said(read(await answer.read())) == "One two"
 
 
 async def test_half_an_event_does_not_reach_the_client(start: Start) -> None:
