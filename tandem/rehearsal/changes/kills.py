@@ -39,18 +39,29 @@ def prompts(streams: int) -> list[Prompt]:
 
 
 def kill_each(rehearsal: Rehearsal, service: Service, _: EmbeddedCloud) -> None:
-    """End one task of each service and one endpoint, in turn; raise ``DifferenceError`` where a stream suffered."""
+    """End one task of each service and one endpoint, in turn, and kill what runs beside a task.
+
+    Raise ``DifferenceError`` where a stream suffered.
+    """
     with rehearsal.timed("single_process_streams"):
         alone = single_process(rehearsal.root, prompts(_TEXTS))
     columns = ("process", "signal", "streams", "after_tokens", "as_alone", "retried", "resumed")
     rows = [[name.replace("_", " ") for name in columns]]
     for number in STREAMS:
-        for part in {part.service: part for part in reversed(service.parts)}.values():
+        beside = _beside(service) if number is signal.SIGKILL else []
+        for part in [*{part.service: part for part in reversed(service.parts)}.values(), *beside]:
             found = _end(rehearsal, service, part, number, alone)
             rehearsal.report.kills.append(found)
             rows.append([str(found[name]) for name in columns])
             require(found, of_killed_gateway=part.url is not None and number is signal.SIGKILL)
     rehearsal.say("\n" + table(rows) + "\n")
+
+
+def _beside(service: Service) -> list[Part]:
+    """Return what runs beside the tasks, the collector of spans: nobody waits until it serves, or for its end."""
+    parts = {part.process.name for part in service.parts}
+    left = [each for each in service.processes.running if each.name not in parts and not each.exited()]
+    return [Part(each.name, each, lambda: True) for each in left]
 
 
 def _end(

@@ -16,8 +16,10 @@ from runtime.gateway.http.client import HttpClient
 from runtime.gateway.peers.workers import Address, Pool, Worker
 from runtime.gateway.providers.cs3 import Cs3Decoder
 from runtime.gateway.providers.prefill import Prefill
+from runtime.gateway.providers.provider import Decoder
 from runtime.gateway.providers.releases import Releases
 from runtime.gateway.providers.retries import Retries
+from runtime.gateway.providers.vllm import VllmDecoder
 from runtime.gateway.routing.disaggregation import Thresholds
 from runtime.gateway.telemetry.metrics import Metrics
 from runtime.handoff.certificate import Certificate
@@ -31,30 +33,45 @@ CERTIFICATE = Certificate.issue(flow.WORKER_HOST)
 
 
 @asynccontextmanager
-async def between(endpoints: Iterable[str], worker: str) -> AsyncIterator[str]:
-    """Run the gateway on a real socket; yield its URL."""
+async def between(decode: Iterable[str], worker: str, *, provider: str = "cs3") -> AsyncIterator[str]:
+    """Run the gateway on a real socket before endpoints of a provider; yield its URL."""
     async with AsyncExitStack() as stack:
         client, releases, retries = HttpClient(), Releases(), Retries()
         stack.push_async_callback(client.close)
         stack.push_async_callback(releases.drain)
         metrics = Metrics(deployment="small", model=flow.MODEL)
-        one = Worker(Address(flow.WORKER_HOST, urlsplit(worker).port or 0), CERTIFICATE.digest, flow.WORKER_KEY)
-        pool = Pool(lambda: [one], lambda _: None, stage="prefill", absent=Code.PREFILL_UNAVAILABLE)
-        decoders = [
-            Cs3Decoder(
+        pool = _pool([worker], "prefill", Code.PREFILL_UNAVAILABLE)
+        prefill = Prefill(pool, client, queued=metrics.queued, retries=retries)
+
+        def cs3(url: str) -> Decoder:
+            return Cs3Decoder(
                 url=url,
                 model=flow.MODEL,
                 lease_seconds=LONG_SECONDS,
-                prefill=Prefill(pool, client, queued=metrics.queued, retries=retries),
+                prefill=prefill,
                 client=client,
                 releases=releases,
                 key=lambda: flow.DECODE_KEY,
                 ticket_key=flow.TICKET_KEY.encode,
             )
-            for url in endpoints
-        ]
-        provider = Dispatch(Fleet(lambda: decoders), pool, client, retries, Thresholds())
+
+        def vllm(url: str) -> Decoder:
+            return VllmDecoder(worker=_worker(url), pool=decode_pool, prefill=prefill, client=client)
+
+        decode = [*decode]
+        decode_pool = _pool(decode, "decode", Code.DECODE_UNAVAILABLE)
+        decoders = [{"cs3": cs3, "vllm": vllm}[provider](url) for url in decode]
+        dispatch = Dispatch(Fleet(lambda: decoders), pool, client, retries, Thresholds())
         settings = dataclasses.replace(config(AdmissionConfig()), model=flow.MODEL, max_model_len=8192)
-        gateway = Gateway(settings, provider, metrics, lambda: (Keyring(TENANTS),), lambda: 1)
+        gateway = Gateway(settings, dispatch, metrics, lambda: (Keyring(TENANTS),), lambda: 1)
         server = await stack.enter_async_context(listening(gateway))
         yield f"http://127.0.0.1:{server.port}"
+
+
+def _worker(url: str) -> Worker:
+    return Worker(Address(flow.WORKER_HOST, urlsplit(url).port or 0), CERTIFICATE.digest, flow.WORKER_KEY)
+
+
+def _pool(urls: Iterable[str], stage: str, absent: Code) -> Pool:
+    workers = [_worker(url) for url in urls]
+    return Pool(lambda: workers, lambda _: None, stage=stage, absent=absent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from runtime.handoff import fields
 from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS, RESERVATIONS
 from runtime.handoff.fields import RECEIVED
+from tests.runtime.gateway.api.bedrock.test_routes import streamed
 from tests.runtime.gateway.conftest import MODEL, Captured, Setup, Start
 from tests.runtime.gateway.standin_peers import DecodePeer
 from tests.runtime.gateway.test_continuation import BEGUN, DONE, chat, event, read, said
@@ -186,6 +188,15 @@ async def test_text_without_ids_ends_with_an_error(start: Start) -> None:
     setup = await broken(start, begun=(bare,))
     async with setup.ask(stream=True) as answer:
         assert read(await answer.read())[-1]["error"]["code"] == "decode_failed"
+
+
+async def test_a_stream_of_converse_goes_on_as_well(start: Start) -> None:
+    setup = await broken(start)
+    events = await asyncio.to_thread(streamed, setup)
+    deltas = [each["contentBlockDelta"]["delta"]["text"] for each in events if "contentBlockDelta" in each]
+    assert "".join(deltas) == "One two three"
+    assert [each["messageStop"]["stopReason"] for each in events if "messageStop" in each] == ["end_turn"]
+    assert events[-1]["metadata"]["usage"] == {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
 
 
 async def test_a_client_goes_on_with_tools_and_penalties_at_another_gateway(start: Start) -> None:

@@ -173,9 +173,24 @@ def prefill_worker(
     log: Path, host: str = WORKER_HOST, *, lease_seconds: int = LONG_SECONDS, certificate: Certificate | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run vLLM's stand-in; yield the process and its URL."""
+    with _vllm(log, host, "kv_producer", lease_seconds, certificate) as started:
+        yield started
+
+
+@contextmanager
+def decode_worker(log: Path, certificate: Certificate) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run vLLM's stand-in for decode, at the address that prefill workers have; yield the process and its URL."""
+    with _vllm(log, WORKER_HOST, "kv_consumer", LONG_SECONDS, certificate) as started:
+        yield started
+
+
+@contextmanager
+def _vllm(
+    log: Path, host: str, role: str, lease_seconds: int, certificate: Certificate | None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     port = free_port(host)
     extra = {"kv_lease_duration": lease_seconds}
-    config = {"kv_connector": "NixlConnector", "kv_role": "kv_producer", "kv_connector_extra_config": extra}
+    config = {"kv_connector": "NixlConnector", "kv_role": role, "kv_connector_extra_config": extra}
     command = ["runtime.standins.vllm", "serve", "m", f"--host={host}", f"--port={port}"]
     command += [f"--served-model-name={MODEL}", f"--kv-transfer-config={json.dumps(config)}"]
     if certificate:
