@@ -71,9 +71,10 @@ class Setup:
     gateway: Gateway = field(init=False)
 
     def ask(self, *, headers: dict[str, str] | None = None, **body: Any) -> Any:
-        """Send a chat completion with the right key, or where a prompt is given a completion of text."""
-        asked = {} if "prompt" in body else {"messages": [{"role": "user", "content": "Hello"}]}
-        path = COMPLETIONS if "prompt" in body else CHAT_COMPLETIONS
+        """Send a chat completion with the right key, or where only a prompt is given a completion of text."""
+        text = "prompt" in body and "messages" not in body
+        asked = {} if text else {"messages": [{"role": "user", "content": "Hello"}]}
+        path = COMPLETIONS if text else CHAT_COMPLETIONS
         sent = {"Authorization": f"Bearer {GATEWAY_KEY}", **(headers or {})}
         return self.session.post(self.url + path, json={"model": MODEL, **asked, **body}, headers=sent)
 
