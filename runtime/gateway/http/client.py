@@ -55,13 +55,14 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes = b"",
         silence: float = SILENCE_SECONDS,
+        pause: float = SILENCE_SECONDS,
         pin: str | None = None,
     ) -> PeerConnection:
         """Send a request and return what its answer comes by; see ``upstream.Client``."""
         origin, begun = _begun(method, url, pin)
         request = _written(begun, headers, body, sized=bool(body) or method == "POST")
         connection = self._kept(origin) or await self._connect(origin)
-        connection.ask(request, silence)
+        connection.ask(request, silence, pause)
         return connection
 
     def _kept(self, origin: Origin) -> PeerConnection | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from typing import Final, Self, cast
 
@@ -18,6 +19,9 @@ _MOST_HELD: Final = 2**17
 """Bytes of an answer that are held for a reader who is slower than the peer, which then has to wait."""
 _MOST_HEAD: Final = 2**16
 _BODILESS: Final = frozenset({204, 304})
+_ALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+"""After so many seconds of silence a peer's kernel is asked, so often and so many times: a host that is gone says
+nothing by itself, and is noticed within 25 s."""
 
 
 class PeerConnection(asyncio.Protocol):
@@ -30,7 +34,7 @@ class PeerConnection(asyncio.Protocol):
     status = 0
     headers: Mapping[str, str]
     transport: asyncio.Transport
-    _silence = 0.0
+    _silence = _pause = 0.0
     _headed = _paused = _asked = False
     _waiter: asyncio.Future[None] | None = None
 
@@ -44,10 +48,10 @@ class PeerConnection(asyncio.Protocol):
         self._begin()
         self._complete = True  # nothing is asked for yet
 
-    def ask(self, request: bytes, silence: float) -> None:
-        """Send a request; the peer may be silent for so many seconds until its answer has ended."""
+    def ask(self, request: bytes, silence: float, pause: float) -> None:
+        """Send a request; see ``upstream.Client`` for how long the peer may be silent."""
         self._begin()
-        self._asked, self._silence = True, silence
+        self._asked, self._silence, self._pause = True, silence, min(silence, pause)
         self._watch.until(self._loop.time() + silence)
         self.transport.write(request)
 
@@ -95,6 +99,10 @@ class PeerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _ALIVE.items():
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a peer that speaks without being asked, or no HTTP, is left."""
@@ -113,6 +121,8 @@ class PeerConnection(asyncio.Protocol):
             self._paused = True
             self.transport.pause_reading()
         if not self._complete:
+            if self._held:
+                self._silence = self._pause
             self._watch.until(self._loop.time() + self._silence)
         self._wake()
 

@@ -15,6 +15,8 @@ from runtime.handoff.contract import Code, HandoffError
 
 SILENCE_SECONDS: Final = 600.0
 """How long a peer may send nothing: the idle timeout of the load balancer in front, which cuts the client off then."""
+STALLED_SECONDS: Final = 60.0
+"""How long a stream may stand still that another peer can go on with."""
 
 
 class UnreachableError(Exception):
@@ -68,10 +70,12 @@ class Client(Protocol):
         headers: Mapping[str, str],
         body: bytes = b"",
         silence: float = SILENCE_SECONDS,
+        pause: float = SILENCE_SECONDS,
         pin: str | None = None,
     ) -> Exchange:
         """Send a request; raise ``NotSentError``.
 
+        The peer may send nothing for ``silence`` seconds, and from the answer's body on for ``pause`` if that is less.
         ``pin`` is the digest of the one certificate that is trusted; without it, authorities and names count. An
         exchange that is left before the answer's end closes its connection: so a peer notices.
         """

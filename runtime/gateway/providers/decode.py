@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.gateway.peers.upstream import Client, NotSentError, Response, UnreachableError, headers, refusal
+from runtime.gateway.peers.upstream import (
+    SILENCE_SECONDS,
+    STALLED_SECONDS,
+    Client,
+    NotSentError,
+    Response,
+    UnreachableError,
+    headers,
+    refusal,
+)
 from runtime.gateway.request.attempt import Attempt
 from runtime.gateway.request.chat import encode
 from runtime.gateway.routing.failure import Leg
@@ -30,7 +39,7 @@ async def decode(
     with attempt.phases.measure("decode"):
         told = headers(key, attempt.name, attempt.deadline)  # here, as the span is told as well
         try:
-            return await _ask(client, url, told, encode(asked), pin)
+            return await _ask(client, url, told, encode(asked), pin, followed=attempt.followed)
         except UnreachableError as error:
             if pin and isinstance(error, NotSentError):
                 raise
@@ -38,8 +47,11 @@ async def decode(
             raise HandoffError(Code.DECODE_UNAVAILABLE, message) from error
 
 
-async def _ask(client: Client, url: str, told: Mapping[str, str], body: bytes, pin: str | None) -> Response:
-    exchange = await client.ask("POST", url, headers=told, body=body, pin=pin)
+async def _ask(
+    client: Client, url: str, told: Mapping[str, str], body: bytes, pin: str | None, *, followed: bool
+) -> Response:
+    pause = STALLED_SECONDS if followed else SILENCE_SECONDS
+    exchange = await client.ask("POST", url, headers=told, body=body, pin=pin, pause=pause)
     try:
         await exchange.head()
         if exchange.status != 200:

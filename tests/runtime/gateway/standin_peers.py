@@ -198,7 +198,7 @@ class DecodePeer(Peer):
         async with self.notices_leaving("stream"):
             for chunk in self.rest if goes_on else self.chunks:
                 await response.write(chunk)
-                if self.waits_after_first:
+                if self.waits_after_first and not goes_on:
                     await self.hold("stream").wait()
             self.completed += 1
         if self.breaks_rest if goes_on else self.dies:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from runtime.gateway.peers.upstream import STALLED_SECONDS
 from runtime.handoff import fields
 from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS
-from tests.runtime.gateway.conftest import MODEL, Captured, Setup, Start
+from tests.runtime.gateway.conftest import MODEL, Captured, Forward, Setup, Start
 from tests.runtime.gateway.standin_peers import DecodePeer
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
@@ -154,6 +155,19 @@ async def test_lines_may_end_in_two_bytes_that_come_apart(start: Start, cut: int
     setup.decode.chunks = (text[:at], text[at:])
     async with setup.ask(stream=True) as answer:
         assert said(read(await answer.read())) == "One two"
+
+
+async def test_a_stream_that_stands_still_goes_on_elsewhere(start: Start, forward: Forward, log: Captured) -> None:
+    setup = await broken(start, begun=(b"".join(BEGUN), DONE))
+    for peer in (setup.decode, *setup.others):
+        peer.waits_after_first = True
+    async with setup.ask(stream=True) as answer:
+        received = await answer.content.readuntil(BEGUN[2].removesuffix(b"\n\n").split(b',"token_ids"')[0][-20:])
+        forward(STALLED_SECONDS + 1)
+        received += await answer.read()
+    assert received.count(b"[DONE]") == 1
+    assert said(read(received)) == "One two three"
+    assert log.requests()[0]["retries"] == ["stream decode_failed continue"]
 
 
 async def test_half_an_event_does_not_reach_the_client(start: Start) -> None:

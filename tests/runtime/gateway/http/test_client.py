@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -158,6 +159,32 @@ async def test_a_peer_that_falls_silent_is_left(client: HttpClient, forward: For
             with pytest.raises(UnreachableError, match="it sent nothing"):
                 await silent.take()
         await peer.left.wait()
+
+
+async def test_within_an_answer_a_peer_may_be_silent_for_less_long(client: HttpClient, forward: Forward) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    async with serving(always(head + b"hello")) as (_, url), serving(always(head)) as (_, waiting):
+        begun = await client.ask("GET", url, headers={}, silence=60, pause=20)
+        headed = await client.ask("GET", waiting, headers={}, silence=60, pause=20)
+        with begun, headed:
+            assert await begun.take() == b"hello"
+            await headed.head()
+            forward(21)
+            with pytest.raises(UnreachableError, match="it sent nothing for 20 s"):
+                await begun.take()
+            forward(40)
+            with pytest.raises(UnreachableError, match="it sent nothing for 60 s"):
+                await headed.take()
+
+
+async def test_a_host_that_is_gone_is_noticed_by_its_kernel_s_silence(client: HttpClient) -> None:
+    async with serving(always(SIZED)) as (_, url):
+        with await client.ask("GET", url, headers={}) as response:
+            connection = response.transport.get_extra_info("socket")
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            assert [connection.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [10, 5, 3]
+            await response.read()
 
 
 async def test_who_is_cancelled_while_reading_may_read_on(client: HttpClient) -> None:
