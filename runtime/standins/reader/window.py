@@ -3,7 +3,8 @@
 Where the worker's blocks hold KV as the engine's cache does, it is read into that, and is there. Else into little
 memory, to be converted. A READ costs some microseconds for each range, and what a block has of K alone is a range where
 K and V part. So whole blocks are read: the cache has blocks like the worker's, and the little memory is laid out like
-it.
+it, with blocks in the worker's order, where neighbours are one range. vLLM hands freed blocks out again in falling
+order.
 """
 
 from __future__ import annotations
@@ -95,10 +96,11 @@ def cut(worker: Holding, num_tokens: int, cache: Half, limit: int) -> tuple[NDAr
 def _staged(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any], list[Window]]:
     """Return memory for ``TURNS`` windows, and all windows, which take turns in it."""
     whole, blocks = worker.description, len(worker.block_ids[0])
+    places = tuple(np.argsort(np.argsort(worker.block_ids[0])).tolist())
     parts = list(_parts(whole, blocks, limit))
     memory = np.empty((*_turns(whole, parts), blocks, *whole.block_shape()), DTYPES[whole.element])
-    pairs = _plan(worker, num_tokens)
-    return memory, [_window(whole, part, pairs, memory[number % TURNS]) for number, part in enumerate(parts)]
+    pairs = _plan(worker, num_tokens, places)
+    return memory, [_window(whole, part, pairs, memory[number % TURNS], places) for number, part in enumerate(parts)]
 
 
 def _turns(whole: KvDescription, parts: Sequence[range]) -> tuple[int, int]:
@@ -116,8 +118,8 @@ def _parts(whole: KvDescription, blocks: int, limit: int) -> Iterator[range]:
         yield range(first, min(first + count, whole.layers))
 
 
-def _plan(worker: Holding, num_tokens: int) -> Integers:
-    """Plan as if there was memory for all windows, beginning at address 0."""
+def _plan(worker: Holding, num_tokens: int, places: tuple[int, ...]) -> Integers:
+    """Plan as if there was memory for all windows, beginning at address 0; blocks go to ``places``."""
     whole, blocks = worker.description, len(worker.block_ids[0])
     regions, step = math.prod(whole.region_shape()), whole.block_bytes()
     memory = Memory(
@@ -125,16 +127,18 @@ def _plan(worker: Holding, num_tokens: int) -> Integers:
         block_strides=(step,) * regions,
         num_blocks=blocks,
     )
-    ours = Holding(description=whole, memories=(memory,), block_ids=(tuple(range(blocks)),))
+    ours = Holding(description=whole, memories=(memory,), block_ids=(places,))
     (transfer,) = plan(worker, ours, num_tokens).transfers
     return transfer.pairs
 
 
-def _window(whole: KvDescription, layers: range, pairs: Integers, memory: NDArray[Any]) -> Window:
+def _window(
+    whole: KvDescription, layers: range, pairs: Integers, memory: NDArray[Any], places: tuple[int, ...]
+) -> Window:
     described = whole if len(layers) == whole.layers else whole.of_layers(layers)
     regions = memory[: math.prod(described.region_shape())]
     start = layers.start * (regions.nbytes // len(layers))
     wanted = within(pairs, start, start + regions.nbytes)
     wanted[:, 0] += memory.ctypes.data - start
-    staged = Cache(description=described, ranks=(tuple(regions),), block_ids=(tuple(range(memory.shape[1])),))
+    staged = Cache(description=described, ranks=(tuple(regions),), block_ids=(places,))
     return Window(layers=slice(layers.start, layers.stop), pairs=wanted, staged=staged)

@@ -157,6 +157,16 @@ def test_whole_blocks_are_one_range_and_blocks_in_a_row_too() -> None:
         assert len(window.pairs) == ranges  # K and V of the last block, which is not full, are apart
 
 
+def test_blocks_beside_each_other_are_one_range_in_whatever_order_they_come_where_they_are_converted() -> None:
+    worker, computed = worked(WORKERS["heads first"], some_values(48), [7, 6, 2])
+    there = holding(handshake(worker), worker.description, [7, 6, 2])
+    _, windows = cut(there, 48, new_cache(worker.description, 48), 1)
+    assert [len(window.pairs) for window in windows] == [2, 2, 2]
+    arrived = landing(worker, computed)
+    asyncio.run(arrived.bring(Reader(arrived.memory).read))
+    arrived.verify()
+
+
 def test_memory_is_four_windows_however_many_there_are() -> None:
     deep = described(layout=layouts.HND, layers=10)
     worker = Cache.allocate(deep, 4, [[0, 1, 2, 3]])
