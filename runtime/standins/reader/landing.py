@@ -23,9 +23,6 @@ from runtime.handoff.seal import Seal
 from runtime.standins.engine.layer import Half
 from runtime.standins.reader.window import TURNS, WINDOW_BYTES, Window, cut, engines
 
-AHEAD: Final = 3
-"""Windows that are read at once: one ends, one is under way, and one more until the end of the first is noticed."""
-
 SETTLING: Final = ThreadPoolExecutor(1, "settling")
 """Settles the windows of all imports, each in the order it came: a thread for each import took 0.5 ms to start."""
 
@@ -67,10 +64,10 @@ class Landing:
     async def _bring(self, read: Read, begin: Begin, settled: list[Settled]) -> int:
         brought: list[asyncio.Task[int]] = []
         for number, window in enumerate(self._windows):
-            if number >= AHEAD:
-                await brought[number - AHEAD]
-            if number >= TURNS and window.staged:
-                await settled[number - TURNS]  # it is read into the memory of that one
+            if number >= TURNS:
+                await brought[number - TURNS]
+                if window.staged:
+                    await settled[number - TURNS]  # it is read into the memory of that one
             brought.append(begin(self._bring_one(window, read, brought[-1:], settled)))
         moved = sum([await task for task in brought])
         await asyncio.gather(*settled)

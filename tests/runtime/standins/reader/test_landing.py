@@ -167,12 +167,12 @@ def test_blocks_beside_each_other_are_one_range_in_whatever_order_they_come_wher
     arrived.verify()
 
 
-def test_memory_is_four_windows_however_many_there_are() -> None:
-    deep = described(layout=layouts.HND, layers=10)
+def test_memory_is_five_windows_however_many_there_are() -> None:
+    deep = described(layout=layouts.HND, layers=12)
     worker = Cache.allocate(deep, 4, [[0, 1, 2, 3]])
     memory, windows = cut(worker.holding(), 60, new_cache(NHD, 60), 2 * 4 * NHD.block_bytes())
-    assert [window.layers.stop - window.layers.start for window in windows] == [2] * 5
-    assert memory.nbytes == 4 * 2 * 4 * NHD.block_bytes()
+    assert [window.layers.stop - window.layers.start for window in windows] == [2] * 6
+    assert memory.nbytes == 5 * 2 * 4 * NHD.block_bytes()
 
 
 def test_layers_that_share_a_region_are_one_window() -> None:
