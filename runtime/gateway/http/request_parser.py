@@ -33,7 +33,7 @@ class RequestParser:
     def __init__(self, begun: Callable[[], None], came: Callable[[], None], hold: Callable[[bool], None]) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._begun, self._came, self._hold = begun, came, hold
-        self._head_size = self._header_count = 0
+        self._head_size = self._header_count = self._header_size = 0
         self._target = b""
         self.in_head = self.over = False
         self.headers = Headers()
@@ -81,7 +81,7 @@ class RequestParser:
     def on_message_begin(self) -> None:
         """Begin a head."""
         self.in_head = True
-        self._head_size = self._header_count = 0
+        self._head_size = self._header_count = self._header_size = 0
         self._target = b""
         self.headers = Headers()
         self._begun()
@@ -94,8 +94,10 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those after a body are not read."""
+        size = len(name) + len(value)
         self._header_count += 1
-        if len(name) + len(value) > _MOST_LINE or self._header_count > _MOST_HEADERS:
+        self._header_size += size
+        if size > _MOST_LINE or self._header_count > _MOST_HEADERS or self._header_size > _MOST_HEAD:
             raise LimitError
         if self.in_head:
             self.headers.add(name, value)

@@ -85,6 +85,7 @@ async def sent(
         b"GET /secret HTTP/9.9\r\n\r\n",
         POST + b"X-Long: " + b"secret" * 2000 + b"\r\n\r\n",
         POST + b"".join(b"X-%d: secret\r\n" % number for number in range(200)) + b"\r\n",
+        POST + b"".join(b"X-%d: %b\r\n" % (number, b"secret" * 400) for number in range(100)) + b"\r\n",
         POST + b"bad header: secret\r\n\r\n",
         POST + b"X: a\x00secret\r\n\r\n",
         POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nsecret",
@@ -97,8 +98,14 @@ async def test_what_is_not_http_is_refused_in_openai_s_shape_unquoted(port: int,
     status, body = await sent(port, raw)
     assert status == 400
     assert body["error"]["code"] == "invalid_request"
+    assert "HTTP" in body["error"]["message"]  # for none of them it is what the body lacks
     assert "secret" not in json.dumps(body)
     assert "secret" not in log.text()
+
+
+async def test_a_header_without_end_is_refused_once_it_is_too_long(port: int) -> None:
+    status, body = await sent(port, POST, b"X-Endless: ", *(b"secret" * 20_000 for _ in range(10)))
+    assert (status, "HTTP" in body["error"]["message"]) == (400, True)
 
 
 async def test_a_head_that_comes_too_slowly_is_cut_off(port: int, later: Later) -> None:
