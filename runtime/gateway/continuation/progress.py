@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -12,6 +12,8 @@ from runtime.gateway.sse.events import Events
 _THOUGHT: Final = frozenset({"reasoning", "reasoning_content"})
 """What comes before the answer proper, under vLLM's name of today or the one before."""
 _PLAIN: Final = frozenset({"role", "content"}) | _THOUGHT
+Step = Callable[[Mapping[str, Any], Sequence[int]], bool]
+"""Take what a piece says, and its ids; return False where how far its stream came cannot be known."""
 
 
 @dataclass(slots=True)
@@ -35,13 +37,8 @@ class Progress:
         What was ``received`` came before it, in a stream of another gateway.
         """
         progress, pending = cls(ids=list(received), spoken=bool(received)), list[int]()
-        try:
-            for data in _data(kept):
-                if not progress._take(json.loads(data), pending):
-                    return None
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return None
-        return None if progress.thinking and not progress.finish_reason else progress
+        known = progress._follow(kept, lambda delta, ids: progress._take(delta, ids, pending))
+        return progress if known and (progress.finish_reason or not progress.thinking) else None
 
     @classmethod
     def told(cls, kept: Iterable[bytes], received: Sequence[int] = ()) -> Self | None:
@@ -50,49 +47,41 @@ class Progress:
         What the first one had not sent the text of, the other holds back as well. None for text without ids.
         """
         progress = cls(ids=list(received), spoken=bool(received))
+        return progress if progress._follow(kept, progress._note) else None
+
+    def _follow(self, kept: Iterable[bytes], step: Step) -> bool:
+        """Take each piece by ``step``; return False where it says so, or where what came is no stream."""
         try:
-            for data in _data(kept):
-                if not progress._note(json.loads(data)):
-                    return None
+            return all(self._walk(chunk, step) for chunk in map(json.loads, _data(kept)))
         except (ValueError, LookupError, TypeError, AttributeError):
-            return None
-        return progress
+            return False
 
-    def _note(self, chunk: Mapping[str, Any]) -> bool:
-        self._begin(chunk)
-        for choice in chunk["choices"]:
-            if choice["index"]:
-                return False
-            delta = said(choice)
-            self.spoken = self.spoken or "role" in delta
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            self.ids += choice.get("token_ids") or []
-            if not self.ids and any(value for name, value in delta.items() if name != "role"):
-                return False
-        return True
-
-    def _begin(self, chunk: Mapping[str, Any]) -> None:
+    def _walk(self, chunk: Mapping[str, Any], step: Step) -> bool:
         self.head = self.head or {name: chunk[name] for name in ("id", "created", "model") if name in chunk}
         self.counted = self.counted or (bool(chunk.get("usage")) and not chunk["choices"])
-
-    def _take(self, chunk: Mapping[str, Any], pending: list[int]) -> bool:
-        self._begin(chunk)
         for choice in chunk["choices"]:
             delta = said(choice)
-            if choice["index"] or any(value for name, value in delta.items() if name not in _PLAIN):
-                return False
             self.spoken = self.spoken or "role" in delta
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            pending += choice.get("token_ids") or []
-            # a token's text may come with a later one: of what has no text yet, nothing was said
-            thought, spoke = any(delta.get(name) for name in _THOUGHT), bool(delta.get("content"))
-            self.thinking = not spoke and (thought or self.thinking)
-            if thought or spoke or self.finish_reason:
-                self.ids += pending
-                pending.clear()
-                if (thought or spoke) and not self.ids:
-                    return False
+            if choice["index"] or not step(delta, choice.get("token_ids") or []):
+                return False
         return True
+
+    def _note(self, delta: Mapping[str, Any], ids: Sequence[int]) -> bool:
+        self.ids += ids
+        return bool(self.ids) or not any(value for name, value in delta.items() if name != "role")
+
+    def _take(self, delta: Mapping[str, Any], ids: Sequence[int], pending: list[int]) -> bool:
+        if any(value for name, value in delta.items() if name not in _PLAIN):
+            return False
+        pending += ids
+        # a token's text may come with a later one: of what has no text yet, nothing was said
+        thought, spoke = any(delta.get(name) for name in _THOUGHT), bool(delta.get("content"))
+        self.thinking = not spoke and (thought or self.thinking)
+        if thought or spoke or self.finish_reason:
+            self.ids += pending
+            pending.clear()
+        return bool(self.ids) or not (thought or spoke)
 
 
 def said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
