@@ -20,15 +20,22 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
     with EmbeddedCloud(ACCOUNT, "us-east-2", tmp_path_factory.mktemp("cloud")) as running:
-        template = {
-            "Resources": {"Tenants": {"Type": "AWS::SecretsManager::Secret", "Properties": {}}},
-            "Outputs": {settings.TENANTS_OUTPUT: {"Value": {"Ref": "Tenants"}}},
-        }
-        formation = running.api.client("cloudformation")
-        formation.create_stack(StackName="small-gateway", TemplateBody=json.dumps(template))
         yield running
+
+
+@pytest.fixture
+def cloud(account: EmbeddedCloud) -> Iterator[EmbeddedCloud]:
+    """Deploy a secret without a tenant, as long as the test lasts."""
+    template = {
+        "Resources": {"Tenants": {"Type": "AWS::SecretsManager::Secret", "Properties": {}}},
+        "Outputs": {settings.TENANTS_OUTPUT: {"Value": {"Ref": "Tenants"}}},
+    }
+    formation = account.api.client("cloudformation")
+    formation.create_stack(StackName="small-gateway", TemplateBody=json.dumps(template))
+    yield account
+    formation.delete_stack(StackName="small-gateway")
 
 
 @pytest.fixture
