@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from openai import APIError
 
 from tandem.rehearsal.tasks.service import Service
 from tests.patience import HUNG_SECONDS
-from tests.rehearsals.test_kills import LONG, ask, becomes, metric, rehearsed, victim
+from tests.rehearsals.test_kills import LONG, ask, ask_while, rehearsed, victim
 
 pytestmark = pytest.mark.rehearsal
 
@@ -21,14 +20,7 @@ def test_a_worker_that_is_told_to_stop_serves_what_it_has_begun_and_nothing_more
     def scenario(service: Service) -> None:
         worker = victim(service, "prefill")
 
-        def stop() -> None:
-            becomes(lambda: metric(service, "prefill", "vllm:num_requests_running"), 1.0, HUNG_SECONDS)
-            os.kill(worker.popen.pid, signal.SIGTERM)
-
-        stopping = threading.Thread(target=stop)
-        stopping.start()
-        assert ask(service, LONG, then=lambda: None)
-        stopping.join()
+        assert ask_while(service, LONG, lambda: os.kill(worker.popen.pid, signal.SIGTERM)).result()
         with pytest.raises(APIError) as raised:
             ask(service, "Hello?", then=lambda: None)
         assert raised.value.body["code"] == "prefill_unavailable"  # type: ignore[index]  # OpenAI's object
