@@ -114,7 +114,7 @@ class Cache:
     def _planes(self, rank: int) -> Iterator[tuple[slice, slice, Plane]]:
         """Yield what each region holds, with its layers and halves; half by half where they are packed.
 
-        As much at once as lies together: from K and V of a block apart, numpy took half as long again.
+        As much at once as lies together: K and V of a block apart took numpy a quarter longer.
         """
         layout = self.description.layout
         axes = [*layout.regions, None, *layout.block]

@@ -36,7 +36,7 @@ STAGED_BYTES: Final = 6 * 2**20
 TURNS: Final = 5
 """Windows that are read at once, and that there is memory for where KV is converted.
 
-Often several end together: then some are still read while those are converted. With four, TCP took 3 % longer.
+Often several end together: then some are still read while those are converted. With four, TCP took 3 to 9 % longer.
 """
 
 
