@@ -16,6 +16,7 @@ from tandem.conformance import parties as examined
 from tandem.conformance.clauses import CLAUSES, layout, slow_consumer
 from tandem.conformance.command import examine
 from tandem.conformance.parties import Parties
+from tests.patience import HUNG_SECONDS
 from tests.runtime.standins.cs3.flow import (
     DECODE_KEY,
     MODEL,
@@ -55,7 +56,7 @@ async def parties(urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Asy
     for module in (examined, layout):
         monkeypatch.setattr(module, "FREE_WITHIN_SECONDS", PATIENT_SECONDS)
     monkeypatch.setattr(slow_consumer, "OTHERS_SECONDS", PATIENT_SECONDS)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HUNG_SECONDS)) as http:
         yield Parties(
             http=http,
             endpoint=urls[0],

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tandem.rehearsal.cloud.server import EmbeddedCloud
+from tests.patience import LONG_SECONDS
 
 FUNCTION = """
 import boto3, os
@@ -48,7 +49,7 @@ def template(*, permission: bool = True, at_once: bool = False) -> str:
                 "Handler": "index.handler",
                 "Code": {"ZipFile": FUNCTION},
                 "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-                "Timeout": 20,
+                "Timeout": LONG_SECONDS,
             },
         ),
         "Permission": (
