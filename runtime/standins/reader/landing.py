@@ -59,7 +59,7 @@ class Landing:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:  # and nothing is written into the cache afterwards
-            await asyncio.gather(*settled, return_exceptions=True)
+            await asyncio.gather(*map(asyncio.shield, settled), return_exceptions=True)
 
     async def _bring(self, read: Read, begin: Begin, settled: list[Settled]) -> int:
         brought: list[asyncio.Task[int]] = []
@@ -67,10 +67,10 @@ class Landing:
             if number >= TURNS:
                 await brought[number - TURNS]
                 if window.staged:
-                    await settled[number - TURNS]  # it is read into the memory of that one
+                    await asyncio.shield(settled[number - TURNS])  # it is read into the memory of that one
             brought.append(begin(self._bring_one(window, read, brought[-1:], settled)))
         moved = sum([await task for task in brought])
-        await asyncio.gather(*settled)
+        await asyncio.gather(*map(asyncio.shield, settled))  # a cancelled future would say nothing of its thread
         return moved
 
     async def _bring_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
 from typing import Any
 
 import msgspec
@@ -236,3 +237,26 @@ async def test_a_read_that_fails_ends_it() -> None:
         await landed.bring(read)
     with pytest.raises(RuntimeError, match="digested up to"):
         landed.verify()
+
+
+async def test_whoever_gives_up_waits_for_the_windows_that_are_being_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, computed = worked(WORKERS["heads first"], some_values(40), [2, 0, 1])
+    arrived = landing(worker, computed)
+    began, go, ended = threading.Event(), threading.Event(), list[Any]()
+
+    def settle(window: Any) -> None:
+        began.set()
+        go.wait(10)
+        ended.append(window)
+
+    monkeypatch.setattr(arrived, "_settle", settle)
+    bringing = asyncio.create_task(arrived.bring(Reader(arrived.memory).read))
+    await asyncio.to_thread(began.wait, 10)
+    bringing.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not bringing.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await bringing
+    assert len(ended) == 3
