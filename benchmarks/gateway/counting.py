@@ -35,7 +35,7 @@ async def _measure(counter: Counter, chat: Chat) -> tuple[float, int, str]:
     best = float("inf")
     for _ in range(_CALLS):
         began = time.process_time()
-        tokens, how = await counter.count(chat)
+        tokens, how = counter.at_once(chat) or await counter.beside(chat)
         best = min(best, time.process_time() - began)
     return best, tokens, how
 

@@ -51,7 +51,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
     replicas = Replicas(cloud_map, namespace=config.namespace, service=config.service, at_first=at_first)
 
     async def publish(began: float) -> None:
-        log.write_line(metrics.take_line(began))
+        log.write_line(metrics.take_line(began).encode())
 
     async with (
         tracing.exporting(os.environ),

@@ -58,7 +58,7 @@ REQUIRED: Final[Mapping[str, type]] = {
 
 def missing(params: object) -> list[str]:
     """Return the required fields that ``params`` lacks or holds with a wrong type or an empty value."""
-    if not isinstance(params, Mapping):
+    if not isinstance(params, dict):
         return list(REQUIRED)
     # type() rather than isinstance(): a bool is no number here
     return [name for name, kind in REQUIRED.items() if type(value := params.get(name)) is not kind or not value]

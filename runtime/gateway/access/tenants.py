@@ -47,7 +47,7 @@ class Tenant:
 
 def digest(key: str) -> str:
     """Return the SHA-256 of a key, in hexadecimal."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return _sha256(key).hexdigest()
 
 
 class Keyring:
@@ -59,7 +59,7 @@ class Keyring:
 
     def __init__(self, tenants: Iterable[Tenant]) -> None:
         active = [tenant for tenant in tenants if tenant.state == ACTIVE]
-        self.keys: Final = {known: tenant for tenant in active for known in tenant.keys}
+        self.keys: Final = {bytes.fromhex(known): tenant for tenant in active for known in tenant.keys}
         """Tenants by the digests of their keys."""
         self.signers: Final = {key: (tenant, secret) for tenant in active for key, secret in tenant.signing.items()}
         """Tenants, with the secret, by the access key id with which they sign."""
@@ -67,8 +67,15 @@ class Keyring:
 
 def identify(key: str, keyrings: Iterable[Keyring]) -> Tenant | None:
     """Return the active tenant whose key this is."""
-    given = digest(key)
-    return next((tenant for ring in keyrings if (tenant := ring.keys.get(given))), None)
+    given = _sha256(key).digest()
+    for ring in keyrings:
+        if tenant := ring.keys.get(given):
+            return tenant
+    return None
+
+
+def _sha256(key: str) -> hashlib._Hash:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape"))
 
 
 def load(text: str) -> tuple[Tenant, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from runtime.gateway.admission.policy import GREED
@@ -20,19 +19,21 @@ class Bodies:
     def __init__(self, most: int) -> None:
         self.held = 0
         self._most = most
-        self._own: Counter[str] = Counter()
+        self._own: dict[str, int] = {}
 
     def take(self, tenant: str, size: int) -> None:
         """Count a body; raise ``HandoffError`` (``overloaded``) where it has no room."""
-        if size and self._own[tenant] + size > GREED * (self._most - self.held - size):
+        own = self._own.get(tenant, 0) + size
+        if size and own > GREED * (self._most - self.held - size):
             message = f"requests under way hold {self.held} bytes of bodies: try again in {RETRY_AFTER_SECONDS} s"
             raise HandoffError(Code.OVERLOADED, message, retry_after=RETRY_AFTER_SECONDS)
         self.held += size
-        self._own[tenant] += size
+        self._own[tenant] = own
 
     def give_back(self, tenant: str, size: int) -> None:
         """Count a body no more."""
         self.held -= size
-        self._own[tenant] -= size
-        if not self._own[tenant]:
-            del self._own[tenant]
+        if left := self._own.get(tenant, 0) - size:
+            self._own[tenant] = left
+        else:
+            self._own.pop(tenant, None)

@@ -46,7 +46,8 @@ class Refused:
 class Admission:
     """Hold who runs and who waits. Times are seconds of one clock and never go back.
 
-    After ``offer`` and after ``leave``, ``begin`` tells who runs now.
+    A place that ``offer`` returns runs already where nobody waits; of others, ``begin`` tells after ``offer`` and after
+    ``leave`` who runs now.
     """
 
     def __init__(self, capacity: Capacity) -> None:
@@ -67,15 +68,19 @@ class Admission:
         line = self._lines.get(tenant) or self._lines.setdefault(tenant, Line(limits))
         line.limits = limits
         by_requests, by_tokens = line.request_wait(now), line.token_wait(cost, now)
-        roomy = self._has_room(line)
+        at_once = not self._backlog and self._may_run(line)
+        roomy = at_once or self._has_room(line)
         if by_requests or by_tokens or not roomy:
             by_room = 0.0 if roomy else self._until_room(line, tenant) - now
             rate = Reason.REQUEST_RATE if by_requests else Reason.TOKEN_RATE if by_tokens else None
             return _refused(rate or Reason.QUEUE_FULL, max(by_requests, by_tokens, by_room))
         line.charge(cost, now)
         place = Place(tenant, cost, now + self._capacity.wait_seconds)
-        line.waiting[place] = self._waiting[place] = None
-        self._backlog[tenant] = line
+        if at_once:
+            self._run(line, place)
+        else:
+            line.waiting[place] = self._waiting[place] = None
+            self._backlog[tenant] = line
         return place
 
     def begin(self) -> Iterator[Place]:
@@ -83,12 +88,8 @@ class Admission:
         while self._backlog and (ready := [line for line in self._backlog.values() if self._may_run(line)]):
             line = ready[0] if len(ready) == 1 else min(ready, key=self._turn)
             place = line.first
-            self._virtual = self._start(line)
-            line.served = self._virtual + place.cost / line.limits.weight
             self._forget(place)
-            place.running = True
-            line.running += 1
-            self.running += 1
+            self._run(line, place)
             yield place
 
     def leave(self, place: Place) -> None:
@@ -110,6 +111,13 @@ class Admission:
         line = self._lines[place.tenant]
         waits = (self._capacity.wait_seconds, line.request_wait(now), line.token_wait(place.cost, now))
         return _refused(Reason.WAITED, max(waits))
+
+    def _run(self, line: Line, place: Place) -> None:
+        self._virtual = self._start(line)
+        line.served = self._virtual + place.cost / line.limits.weight
+        place.running = True
+        line.running += 1
+        self.running += 1
 
     def _turn(self, line: Line) -> tuple[float, float]:
         return self._start(line), line.first.deadline

@@ -50,7 +50,8 @@ class Turnstile:
         place = self._admission.offer(tenant.id, limits, cost, time.monotonic())
         if isinstance(place, Refused):
             raise _refusal(place)
-        self._begin()
+        if not place.running:
+            self._begin()
         if not place.running:
             with phases.measure("queue"):
                 await self._wait(place)
@@ -59,7 +60,8 @@ class Turnstile:
     def leave(self, place: Place) -> None:
         """Give the place to whoever comes next."""
         self._admission.leave(place)
-        self._begin()
+        if self._admission.waiting:
+            self._begin()
 
     async def _wait(self, place: Place) -> None:
         turn = self._turns[place] = asyncio.get_running_loop().create_future()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -27,10 +26,12 @@ class Fleet:
         self._known = known
         self._clock = clock
         self._breakers = Breakers(clock)
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
         self._fill: dict[str, float] = {}
         self._full_until: dict[str, float] = {}
         self._cached: PrefixIndex[str] = PrefixIndex()
+        self._kept: Sequence[Decoder] = ()
+        self._first_tier = 0
         self._turn = 0
 
     def known(self, fit: Callable[[Decoder], bool]) -> list[Decoder]:
@@ -45,9 +46,12 @@ class Fleet:
     def usable(self, fit: Callable[[Decoder], bool] = lambda _: True, but: Collection[str] = ()) -> list[Decoder]:
         """Return who may be asked now and is ``fit``, without the names in ``but``."""
         known = self._known()
-        names = {each.name for each in known}
-        self._breakers.keep(names)
-        self._cached.keep(names)
+        if known != self._kept:
+            self._kept = known
+            self._first_tier = min([each.tier for each in known], default=0)
+            names = {each.name for each in known}
+            self._breakers.keep(names)
+            self._cached.keep(names)
         return [each for each in known if each.name not in but and self._breakers.admits(each.name) and fit(each)]
 
     def choose(self, prompt: Prompt, fit: Callable[[Decoder], bool], but: Collection[str]) -> Decision[Decoder]:
@@ -58,14 +62,13 @@ class Fleet:
             raise HandoffError(Code.DECODE_UNAVAILABLE, f"{said}: try again later")
         self._turn += 1
         candidates = [self._candidate(each, prompt) for each in usable]
-        first = min(each.tier for each in self._known())
-        return endpoint.choose(candidates, turn=self._turn, first_tier=first)
+        return endpoint.choose(candidates, turn=self._turn, first_tier=self._first_tier)
 
     def asked(self, decoder: Decoder) -> None:
         """Note that a decoder is given a request, until it is ``left``."""
         name = decoder.name
         self._breakers.asked(name)
-        self._in_flight[name] += 1
+        self._in_flight[name] = self._in_flight.get(name, 0) + 1
 
     def left(self, decoder: Decoder) -> None:
         """Note that a decoder has one request less."""
@@ -112,6 +115,6 @@ class Fleet:
             peer=decoder,
             tier=decoder.tier,
             fill=1.0 if refused else self._fill.get(name, 0.0),
-            in_flight=self._in_flight[name],
+            in_flight=self._in_flight.get(name, 0),
             cached=min(1.0, self.cached_tokens(decoder, prompt) / max(1, prompt.tokens)),
         )

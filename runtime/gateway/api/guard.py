@@ -83,7 +83,11 @@ class Guard:
 
     async def _answer(self, request: Request, record: Record) -> Answer | Stream:
         try:
-            tenant = await self._authorize(request)
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            if scheme == signature.ALGORITHM and request.path.startswith(refusal.BEDROCK):
+                tenant = await self._signer(request)
+            else:
+                tenant = self._bearer(scheme, given)
             record.tenant = tenant.id
             size = expected(request, self.body_bytes)
             self.bodies.take(tenant.id, size)
@@ -108,10 +112,7 @@ class Guard:
             failed = HandoffError(Code.DECODE_FAILED, "the gateway failed: its log tells why")
             return refusal.refused(request.path, failed, 500)
 
-    async def _authorize(self, request: Request) -> Tenant:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme == signature.ALGORITHM and request.path.startswith(refusal.BEDROCK):
-            return await self._signer(request)
+    def _bearer(self, scheme: str, given: str) -> Tenant:
         tenant = tenants.identify(given.strip(), self.known())
         if scheme.lower() != "bearer" or tenant is None:
             raise HandoffError(Code.UNAUTHORIZED, "the key is missing or wrong: send Authorization: Bearer <key>")

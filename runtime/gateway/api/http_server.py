@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry.trace import Span
-
 from runtime.gateway.access.tenants import Keyring
 from runtime.gateway.admission.bodies import Bodies
 from runtime.gateway.admission.turnstile import Turnstile
@@ -29,7 +27,7 @@ from runtime.gateway.peers.upstream import Response
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.request import chat as bodies
 from runtime.gateway.request.chat import Chat
-from runtime.gateway.request.counting import Counter
+from runtime.gateway.request.counting import Counter, How
 from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.telemetry import tracing
@@ -155,12 +153,14 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
         ends_at = asked.earlier(now + self._config.admission.request_seconds)
-        chat = await self._counted(self._read(body, call, Deadline(ends_at)), call)
+        chat = self._read(body, call, Deadline(ends_at))
+        counted = self._counter.at_once(chat) or await self._counter.beside(chat)
+        chat = self._fitted(chat, call, counted)
         limit = TimeLimit(ends_at, self.stopping)
         self._metrics.streams.rise(1)
         try:
-            with limit, tracing.request(call.record.parent) as span:
-                return await self._traced(chat, call, limit, passed_on, span)
+            with limit, tracing.request(call.record.parent, call.record.described) as call.record.trace_id:
+                return await self._in_turn(chat, call, limit, passed_on)
         finally:
             self._metrics.streams.fall(1)
             limit.end()
@@ -176,18 +176,10 @@ class Gateway:
             deadline=deadline,
         )
 
-    async def _counted(self, chat: Chat, call: Call) -> Chat:
-        tokens, how = await self._counter.count(chat)
+    def _fitted(self, chat: Chat, call: Call, counted: tuple[int, How]) -> Chat:
+        tokens, how = counted
         call.record.phases.decided("prompt_tokens", how)
         return bodies.fitted(chat, tokens, self._config.admission.prompt_tokens)
-
-    async def _traced(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed], span: Span) -> Relayed:
-        call.record.trace_id = tracing.trace_id(span)
-        try:
-            return await self._in_turn(chat, call, limit, passed_on)
-        finally:
-            if span.is_recording():
-                span.set_attributes(call.record.described)
 
     async def _in_turn(self, chat: Chat, call: Call, limit: TimeLimit, passed_on: Relay[Relayed]) -> Relayed:
         record = call.record

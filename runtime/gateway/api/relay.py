@@ -59,10 +59,10 @@ def _broken(error: UnreachableError) -> HandoffError:
 
 
 def _headers(upstream: Response, record: Record) -> dict[str, str]:
-    timing = record.phases.server_timing(upstream.headers.get(contract.SERVER_TIMING))
-    headers = {
-        "Content-Type": upstream.headers.get("Content-Type", "application/json"),
-        contract.SERVER_TIMING: timing,
-        contract.KV_BYTES_HEADER: upstream.headers.get(contract.KV_BYTES_HEADER, ""),
-    }
-    return {name: value for name, value in headers.items() if value}
+    told = upstream.headers
+    headers = {"Content-Type": told.get("Content-Type", "application/json")}
+    if timing := record.phases.server_timing(told.get(contract.SERVER_TIMING)):
+        headers[contract.SERVER_TIMING] = timing
+    if record.kv_bytes:
+        headers[contract.KV_BYTES_HEADER] = str(record.kv_bytes)
+    return headers

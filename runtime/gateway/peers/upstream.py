@@ -83,14 +83,13 @@ class Client(Protocol):
 
 def headers(key: str, request_id: str, deadline: Deadline = NEVER) -> dict[str, str]:
     """Return the headers for a peer, built from nothing: of a client's, its trace's id and time limit reach one."""
-    left = deadline.header(monotonic())
-    return {
-        **({} if left is None else {fields.TIME_LIMIT_HEADER: left}),
-        **tracing.passed_on(),
-        "Authorization": f"Bearer {key}",
-        "Content-Type": "application/json",
-        fields.REQUEST_ID_HEADER: request_id,
-    }
+    told = tracing.passed_on()
+    told["Authorization"] = f"Bearer {key}"
+    told["Content-Type"] = "application/json"
+    told[fields.REQUEST_ID_HEADER] = request_id
+    if left := deadline.header(monotonic()):
+        told[fields.TIME_LIMIT_HEADER] = left
+    return told
 
 
 class PeerError(Exception):

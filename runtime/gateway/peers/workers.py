@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -81,9 +80,10 @@ class Pool:
         self._renew = renew
         self._stage = stage
         self._absent = absent
-        self._queued: Counter[str] = Counter()
+        self._queued: dict[str, int] = {}
         self._cached: PrefixIndex[str] = PrefixIndex()
         self._breakers = Breakers(clock)
+        self._known: Sequence[Worker] = ()
         self._turn = 0
 
     @property
@@ -98,9 +98,11 @@ class Pool:
     def usable(self, but: Collection[str] = ()) -> list[Worker]:
         """Return the workers that may be asked now, without the runs in ``but``."""
         known = self.discovered()
-        runs = {each.run for each in known}
-        self._breakers.keep(runs)
-        self._cached.keep(runs)
+        if known != self._known:
+            self._known = known
+            runs = {each.run for each in known}
+            self._breakers.keep(runs)
+            self._cached.keep(runs)
         return [each for each in known if each.run not in but and self._breakers.admits(each.run)]
 
     def lend(self, prompt: Prompt, *, but: Collection[str] = ()) -> Decision[Worker]:
@@ -109,13 +111,14 @@ class Pool:
         chosen = decision.choice
         self._breakers.asked(chosen.run)
         self._cached.record(chosen.run, prompt.blocks)
-        self._queued[chosen.run] += prompt.tokens
+        self._queued[chosen.run] = self._queued.get(chosen.run, 0) + prompt.tokens
         return decision
 
     def give_back(self, worker: Worker, prompt: Prompt) -> None:
         """Note that a worker has answered, or will not."""
-        self._queued[worker.run] -= prompt.tokens
-        if not self._queued[worker.run]:
+        if left := self._queued[worker.run] - prompt.tokens:
+            self._queued[worker.run] = left
+        else:
             del self._queued[worker.run]  # so that departed ones do not pile up
 
     def succeeded(self, worker: Worker) -> None:
@@ -135,7 +138,7 @@ class Pool:
         candidates = [
             worker.Candidate(
                 peer=each,
-                queued_tokens=self._queued[each.run],
+                queued_tokens=self._queued.get(each.run, 0),
                 cached_tokens=self._cached.overlap(each.run, prompt.blocks) * prompt.block_tokens,
             )
             for each in usable

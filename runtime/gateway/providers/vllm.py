@@ -19,6 +19,8 @@ from runtime.handoff.contract import COMPLETIONS, Code, HandoffError
 _COMPLETION_TOKENS: Final = 16
 """The default of ``max_tokens`` in vLLM's ``CompletionRequest``, as in OpenAI's API; null is none."""
 
+_ALL: Final = frozenset(Handoff)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VllmDecoder:
@@ -42,7 +44,7 @@ class VllmDecoder:
     @property
     def handoffs(self) -> frozenset[Handoff]:
         """Both: it is the same program as a prefill worker."""
-        return frozenset(Handoff)
+        return _ALL
 
     @property
     def caches(self) -> bool:

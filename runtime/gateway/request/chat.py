@@ -252,9 +252,12 @@ def _check_prompt(body: dict[str, Any]) -> None:
 
 
 def _of_text(messages: Sequence[Mapping[str, Any]]) -> bool:
-    contents = (message.get("content") for message in messages)
-    parts = (part for content in contents if isinstance(content, list) for part in content)
-    return all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
+    return all(
+        isinstance(part, dict) and part.get("type") == "text"
+        for message in messages
+        if isinstance(content := message.get("content"), list)
+        for part in content
+    )
 
 
 def _received(given: Any) -> Sequence[int]:

@@ -45,15 +45,26 @@ class Counter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self._waiting = 0
 
-    async def count(self, chat: Chat) -> tuple[int, How]:
-        """Return how many tokens the prompt takes, and how that is known."""
+    def at_once(self, chat: Chat) -> tuple[int, How] | None:
+        """Return how many tokens the prompt takes, and how that is known; None where it takes too long here."""
         if ids := token_ids(chat.body, chat.path):
             return len(ids), How.IDS
         if self._tokenizer is None:
             return estimate_tokens(chat.body, chat.path), How.ESTIMATE
-        return await self._by(self._tokenizer, text_of(chat.body, chat.path), chat)
+        return self._by(self._tokenizer, text_of(chat.body, chat.path), chat)
 
-    async def _by(self, tokenizer: Tokenizer, text: Text, chat: Chat) -> tuple[int, How]:
+    async def beside(self, chat: Chat) -> tuple[int, How]:
+        """Return the same once it was counted beside the event loop."""
+        assert self._tokenizer is not None  # noqa: S101 - else it was estimated at once
+        text = text_of(chat.body, chat.path)
+        self._waiting += 1
+        try:
+            counting = asyncio.get_running_loop().run_in_executor(self._thread, self._tokenizer.count, text.text)
+            return await counting + text.around, How.TOKENIZER
+        finally:
+            self._waiting -= 1
+
+    def _by(self, tokenizer: Tokenizer, text: Text, chat: Chat) -> tuple[int, How] | None:
         size = len(text.text.encode())
         if tokenizer.byte_level and size <= SHORT_BYTES and size + text.around < self._decisive:
             return size + text.around, How.BYTES
@@ -61,9 +72,4 @@ class Counter:
             return estimate_tokens(chat.body, chat.path), How.ESTIMATE
         if size <= AT_ONCE_BYTES:
             return tokenizer.count(text.text) + text.around, How.TOKENIZER
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, tokenizer.count, text.text) + text.around, How.TOKENIZER
-        finally:
-            self._waiting -= 1
+        return None

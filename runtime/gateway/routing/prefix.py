@@ -49,6 +49,8 @@ class PrefixIndex(Generic[Peer]):
 
     def record(self, peer: Peer, blocks: Sequence[Hashable]) -> None:
         """Note that the peer computed these blocks; of a longer prompt than fits, its beginning is kept."""
+        if not blocks:
+            return
         known = self._blocks.setdefault(peer, OrderedDict())
         for block in reversed(blocks[: self._capacity]):  # the beginning last: it is of use without what follows it
             known[block] = None

@@ -8,6 +8,7 @@ from typing import Final
 
 from runtime.gateway.telemetry.gauge import Gauge
 from runtime.gateway.telemetry.oracle import Verdict
+from runtime.gateway.telemetry.phases import to_microseconds
 from runtime.gateway.telemetry.prometheus import Prometheus
 from runtime.gateway.telemetry.record import CLIENT_GONE, Record
 from runtime.gateway.telemetry.sample import Sample
@@ -59,7 +60,7 @@ class Metrics:
         if record.phases.first_token is not None:
             counts[names.FIRST_TOKENS_COMPARED] += 1
             counts[names.FIRST_TOKENS_OTHER] += record.phases.first_token is Verdict.OTHER
-        self._times.offer(round(total_ms, 3))
+        self._times.offer(to_microseconds(total_ms))
         if record.stream and record.phases.ttft_ms is not None:
             self._first_tokens.offer(_first_token(record))
         self._prometheus.ended(record, status, total_ms / 1000, failed=failed)
@@ -108,4 +109,4 @@ _FIRST_TOKEN: Final = (names.TIME_TO_FIRST_TOKEN, *names.PHASES.values())
 def _first_token(record: Record) -> dict[Metric, float]:
     phases = record.phases
     parts = (phases.ttft_ms or 0.0, *phases.of_first_token.values())
-    return {metric: round(spent, 3) for metric, spent in zip(_FIRST_TOKEN, parts, strict=True)}
+    return {metric: to_microseconds(spent) for metric, spent in zip(_FIRST_TOKEN, parts, strict=True)}

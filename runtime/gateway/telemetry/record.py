@@ -6,7 +6,7 @@ import msgspec
 from opentelemetry.context import Context
 
 from runtime.gateway.telemetry import log
-from runtime.gateway.telemetry.phases import Phases
+from runtime.gateway.telemetry.phases import Phases, to_microseconds
 from runtime.gateway.telemetry.usage import Usage
 
 CLIENT_GONE = 499
@@ -31,9 +31,8 @@ class Record(msgspec.Struct):
     """The client's trace."""
     trace_id: str | None = None
 
-    @property
     def described(self) -> dict[str, str | int | float | bool]:
-        """What a span tells of the request."""
+        """Return what a span tells of the request."""
         first_token = self.phases.first_token
         return {
             "tandem.request_id": self.request_id,
@@ -53,25 +52,27 @@ class Record(msgspec.Struct):
 
     def write(self, status: int) -> None:
         """Write the line."""
-        ttft_ms = self.phases.ttft_ms
-        log.write(
-            "request",
-            request_id=self.request_id,
-            trace_id=self.trace_id,
-            method=self.method,
-            path=self.path[:200],
-            status=status,
-            code=self.code,
-            tenant=self.tenant,
-            stream=self.stream,
-            worker=self.phases.worker,
-            decided=self.phases.decisions,
-            first_token=self.phases.first_token,
-            retries=[" ".join(retry) for retry in self.phases.retries],
-            phases_ms=self.phases.rounded,
-            ttft_ms=None if ttft_ms is None else round(ttft_ms, 3),
-            total_ms=round(self.phases.total_ms, 3),
-            bytes_out=self.bytes_out,
-            kv_bytes=self.kv_bytes,
-            **self._tokens,
-        )
+        phases, usage = self.phases, self.usage
+        ttft_ms = phases.ttft_ms
+        line = {
+            "request_id": self.request_id,
+            "trace_id": self.trace_id,
+            "method": self.method,
+            "path": self.path[:200],
+            "status": status,
+            "code": self.code,
+            "tenant": self.tenant,
+            "stream": self.stream,
+            "worker": phases.worker,
+            "decided": phases.decisions,
+            "first_token": phases.first_token,
+            "retries": [" ".join(retry) for retry in phases.retries],
+            "phases_ms": phases.rounded,
+            "ttft_ms": None if ttft_ms is None else to_microseconds(ttft_ms),
+            "total_ms": to_microseconds(phases.total_ms),
+            "bytes_out": self.bytes_out,
+            "kv_bytes": self.kv_bytes,
+            "input_tokens": usage.prompt_tokens if usage else None,
+            "output_tokens": usage.completion_tokens if usage else None,
+        }
+        log.write_event("request", line)

@@ -16,9 +16,9 @@ class Tally(Collector):
         self._name, self._text, self._labels, self._model = name, text, ("model", *labels), model
         self._counts: Counter[tuple[str, ...]] = Counter()
 
-    def add(self, *values: str) -> None:
-        """Count one more."""
-        self._counts[values] += 1
+    def add(self, count: int, *values: str) -> None:
+        """Count so many more."""
+        self._counts[values] += count
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield the counter as it stands."""

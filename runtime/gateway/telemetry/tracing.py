@@ -7,7 +7,7 @@ Baggage is not passed on: a peer gets nothing that a caller wrote but the body a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Final
 
@@ -18,12 +18,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from runtime.handoff.settings import TRACES_ENDPOINT
 
+Attributes = Mapping[str, str | int | float | bool]
+
 REQUEST: Final = "chat"
 """The span of a whole request; those of its legs have the names of their phases."""
 
 _CONTEXT: Final = TraceContextTextMapPropagator()
 _NOWHERE: Final = Context()
-_UNTRACED: Final = nullcontext(trace.INVALID_SPAN)
+_UNTRACED: Final = nullcontext()
 _tracer: Tracer | None = None
 """What makes spans; None where nobody takes them: making them cost a tenth of a short request's time."""
 
@@ -55,10 +57,13 @@ def parent(headers: Mapping[str, str]) -> Context:
     return _CONTEXT.extract(headers, Context()) if "traceparent" in headers else _NOWHERE
 
 
-def request(client: Context) -> AbstractContextManager[Span]:
-    """Trace a request within its client's trace."""
+def request(client: Context, described: Callable[[], Attributes]) -> AbstractContextManager[str | None]:
+    """Trace a request, ``described`` at its end, within its client's trace; as a context it is the trace's id.
+
+    That is 32 hexadecimal digits, None where the trace is not kept.
+    """
     if _tracer is not None:
-        return _span(_tracer, REQUEST, SpanKind.SERVER, client)
+        return _described(_tracer, client, described)
     return _joined(client) if client else _UNTRACED
 
 
@@ -75,19 +80,28 @@ def passed_on() -> dict[str, str]:
     return carrier
 
 
-def trace_id(span: Span) -> str | None:
-    """Return the span's trace as 32 hexadecimal digits, None where it is not kept."""
+def _trace_id(span: Span) -> str | None:
     context = span.get_span_context()
     return format(context.trace_id, "032x") if context.trace_flags.sampled else None
 
 
 @contextmanager
-def _joined(client: Context) -> Iterator[Span]:
+def _joined(client: Context) -> Iterator[str | None]:
     joined = context.attach(client)
     try:
-        yield trace.get_current_span(client)
+        yield _trace_id(trace.get_current_span(client))
     finally:
         context.detach(joined)
+
+
+@contextmanager
+def _described(tracer: Tracer, client: Context, described: Callable[[], Attributes]) -> Iterator[str | None]:
+    with _span(tracer, REQUEST, SpanKind.SERVER, client) as span:
+        try:
+            yield _trace_id(span)
+        finally:
+            if span.is_recording():
+                span.set_attributes(described())
 
 
 @contextmanager

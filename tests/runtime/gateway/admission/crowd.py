@@ -50,13 +50,18 @@ class Crowd:
             self.refused.append((self.now, tenant, cost, found))
             return
         self.at(found.deadline, lambda: self._deadline(found))
+        if found.running:
+            self._runs(found)
         self._begin()
 
     def _begin(self) -> None:
         for place in self.admission.begin():
-            self.began.append((self.now, place))
-            self._begun.add(place)
-            self.at(self.now + self.seconds(place.tenant), lambda place=place: self._end(place))  # type: ignore[misc]
+            self._runs(place)
+
+    def _runs(self, place: Place) -> None:
+        self.began.append((self.now, place))
+        self._begun.add(place)
+        self.at(self.now + self.seconds(place.tenant), lambda: self._end(place))
 
     def _end(self, place: Place) -> None:
         self.admission.leave(place)

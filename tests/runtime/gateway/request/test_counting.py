@@ -43,7 +43,11 @@ def completion(prompt: str | list[int]) -> Chat:
 
 
 async def count(chat: Chat, tokenizer: Tokenizer | None = TOKENIZER) -> tuple[int, How]:
-    return await Counter(tokenizer, max_model_len=CONTEXT, decisive=2048).count(chat)
+    return await counted_by(Counter(tokenizer, max_model_len=CONTEXT, decisive=2048), chat)
+
+
+async def counted_by(counter: Counter, chat: Chat) -> tuple[int, How]:
+    return counter.at_once(chat) or await counter.beside(chat)
 
 
 @given(MESSAGES)
@@ -80,7 +84,7 @@ async def test_only_what_is_worth_it_is_counted(chat: Chat, how: How) -> None:
 
 async def test_a_bound_that_leaves_a_decision_open_is_not_enough() -> None:
     counter = Counter(TOKENIZER, max_model_len=CONTEXT, decisive=100)
-    assert [(await counter.count(completion("x" * size)))[1] for size in (97, 98)] == [How.BYTES, How.TOKENIZER]
+    assert [(await counted_by(counter, completion("x" * size)))[1] for size in (97, 98)] == [How.BYTES, How.TOKENIZER]
 
 
 async def test_token_ids_are_counted_without_a_tokenizer_and_text_is_estimated() -> None:
@@ -103,12 +107,12 @@ async def test_prompts_beyond_those_that_wait_are_estimated(monkeypatch: pytest.
 
     monkeypatch.setattr(TOKENIZER, "count", slow)
     counter, long = Counter(TOKENIZER, max_model_len=CONTEXT, decisive=2048), completion("word " * 1000)
-    waiting = [asyncio.create_task(counter.count(long)) for _ in range(counting.MOST_WAITING)]
+    waiting = [asyncio.create_task(counted_by(counter, long)) for _ in range(counting.MOST_WAITING)]
     await asyncio.sleep(0)
-    assert (await counter.count(long))[1] is How.ESTIMATE
+    assert (await counted_by(counter, long))[1] is How.ESTIMATE
     waiting.pop().cancel()
     await asyncio.sleep(0)
-    again = asyncio.create_task(counter.count(long))
+    again = asyncio.create_task(counted_by(counter, long))
     going_on.set()
     assert {how for _, how in await asyncio.gather(*waiting, again)} == {How.TOKENIZER}
 

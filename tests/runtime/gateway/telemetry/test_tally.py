@@ -13,7 +13,7 @@ def test_it_is_exposed_as_the_client_s_own_counter_is() -> None:
     ours.register(tally)
     counter = Counter("asked", "Requests.", ["model", "tenant", "outcome"], registry=theirs)
     for labels in (("a", "success"), ('b"\n', "failed"), ("a", "success")):
-        tally.add(*labels)
+        tally.add(1, *labels)
         counter.labels("m", *labels).inc()
     created = (b"# HELP asked_created", b"# TYPE asked_created", b"asked_created")
     expected = [line for line in generate_latest(theirs).splitlines() if not line.startswith(created)]
