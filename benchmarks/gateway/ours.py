@@ -14,6 +14,8 @@ import asyncio
 import cProfile
 import signal
 
+import uvloop
+
 from runtime.gateway.access.tenants import Keyring, Tenant, digest
 from runtime.gateway.admission.config import AdmissionConfig
 from runtime.gateway.admission.limits import Capacity
@@ -131,7 +133,7 @@ def main() -> None:
     profile = cProfile.Profile() if given.profile else None
     if profile:
         profile.enable()
-    asyncio.run(serve(given.port, given.peers, given.provider))
+    uvloop.run(serve(given.port, given.peers, given.provider))
     if profile:
         profile.dump_stats(given.profile)
 

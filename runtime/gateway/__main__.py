@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
+import uvloop
 from botocore.exceptions import BotoCoreError
 
 from runtime.gateway.access.secrets import SecretError
@@ -20,7 +20,7 @@ def main() -> int:
     """Serve until told to stop; return the exit code."""
     try:
         config = GatewayConfig.from_environment(os.environ)
-        asyncio.run(serve(config, listen_address(os.environ)))
+        uvloop.run(serve(config, listen_address(os.environ)))
     except SettingError as error:
         return _failed(error, 2)
     except (MetadataError, CertificateError, SecretError, OSError, BotoCoreError) as error:

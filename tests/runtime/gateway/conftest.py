@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -44,6 +45,12 @@ from runtime.handoff.certificate import Certificate
 from runtime.handoff.contract import CHAT_COMPLETIONS, COMPLETIONS, Code
 from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the event loop that the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
 
 MODEL = "org/model"
 GATEWAY_KEY = "client-key"

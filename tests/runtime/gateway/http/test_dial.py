@@ -33,10 +33,13 @@ def silent(port: int) -> Iterator[None]:
 
 
 def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Have a name stand for addresses."""
+    """Have the name stand for addresses, each of which stands for itself."""
 
-    async def found(_: str, port: int, **__: object) -> list[tuple[object, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in addresses]
+    async def found(host: str, port: int, **__: object) -> list[tuple[object, ...]]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port))
+            for address in (addresses if host == NAME else (host,))
+        ]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
 
