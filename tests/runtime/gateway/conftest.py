@@ -47,9 +47,10 @@ from tests.patience import HUNG_SECONDS
 from tests.runtime.gateway.standin_peers import CERTIFICATE, HOST, WORKER_KEY, DecodePeer, PrefillPeer, serving
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run tests on the event loop that the gateway runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the event loop that the gateway runs on; its timers cannot be set forward, those of asyncio can."""
+    clock = "forward" in getattr(item, "fixturenames", ())
+    return {"asyncio": asyncio.new_event_loop} if clock else {"uvloop": uvloop.new_event_loop}
 
 
 MODEL = "org/model"
