@@ -214,7 +214,8 @@ class Run:
         return able and (not self._resuming or (decoder.way is self.decoder.way and self._followed_by(decoder)))
 
     def _followed_by(self, decoder: Decoder) -> bool:
-        return decoder.way is not None and not decoder.way.hindered_by(self.chat)
+        way, streamed = decoder.way, self.chat.body.get("stream") is True  # without which nothing is followed
+        return streamed and way is not None and not way.hindered_by(self.chat)
 
 
 def _takes_text(decoder: Decoder) -> bool:

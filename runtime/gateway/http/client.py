@@ -16,7 +16,7 @@ from runtime.handoff import certificate
 
 _CONNECT_SECONDS: Final = 5.0
 # a body is passed on byte by byte, so it must come as it is to be sent
-_ALWAYS: Final = ("Accept-Encoding: identity", "User-Agent: tandem-gateway")
+_ALWAYS: Final = ("Accept-Encoding: identity\r\n", "User-Agent: tandem-gateway\r\n")
 
 
 class Origin(NamedTuple):
@@ -113,22 +113,21 @@ def _begun(method: str, url: str, pin: str | None) -> tuple[Origin, str]:
     secure = parts.scheme == "https"
     origin = Origin(secure, parts.hostname or "", parts.port or (443 if secure else 80), pin)
     path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    return origin, _lines([f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", *_ALWAYS])
+    return origin, _checked("".join([f"{method} {path} HTTP/1.1\r\n", f"Host: {parts.netloc}\r\n", *_ALWAYS]), 4)
 
 
 def _written(begun: str, headers: Mapping[str, str], body: bytes, *, sized: bool) -> bytes:
     """Return a request's bytes; raise ``ValueError`` where it cannot be written."""
-    given = _lines([f"{name}: {value}" for name, value in headers.items()])
+    given = _checked("".join([f"{name}: {value}\r\n" for name, value in headers.items()]), len(headers))
     size = f"Content-Length: {len(body)}\r\n" if sized else ""
     return f"{begun}{given}{size}\r\n".encode() + body
 
 
-def _lines(lines: list[str]) -> str:
-    """Return the lines of a head; raise ``ValueError`` where one would be several."""
-    text = "".join([f"{line}\r\n" for line in lines])
-    if not len(lines) == text.count("\n") == text.count("\r") or "\0" in text:
+def _checked(head: str, lines: int) -> str:
+    """Return a head, or a part of one, of so many lines; raise ``ValueError`` where there are more."""
+    if not lines == head.count("\n") == head.count("\r") or "\0" in head:
         raise ValueError("a header's value, or the path, holds an end of line: a key may be written wrongly")
-    return text
+    return head
 
 
 def _digest(transport: asyncio.BaseTransport) -> str:

@@ -159,10 +159,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _send(self, request: Request, answer: Answer) -> None:
         bodiless = answer.status in (204, 304)
-        sized = {} if bodiless else {"Content-Length": str(len(answer.body))}
+        headers = answer.headers | request.labels
+        if not bodiless:
+            headers["Content-Length"] = str(len(answer.body))
         if not request.body.complete:
             self._keep = False
-        head = self._head(answer.status, answer.headers | sized | request.labels)
+        head = self._head(answer.status, headers)
         self.transport.write(head if request.method == "HEAD" or bodiless else head + answer.body)
 
     def _begin(self, request: Request, headers: Mapping[str, str]) -> Stream:

@@ -222,13 +222,15 @@ def _check_types(body: Mapping[str, Any]) -> None:
     if not isinstance(body.get("stream_options"), _OPTIONAL_OBJECT):
         raise _invalid(f"stream_options is {body['stream_options']!r:.80}: an object is needed")
     for name in ("max_tokens", "max_completion_tokens"):
-        _check_count(name, body.get(name))
-    _check_stop(body.get("stop"))
+        if (count := body.get(name)) is not None:
+            _check_count(name, count)
+    if (stop := body.get("stop")) is not None:
+        _check_stop(stop)
 
 
 def _check_stop(stop: object) -> None:
     texts = stop if isinstance(stop, list) else [stop]
-    if stop is not None and not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) for text in texts):
         raise _invalid(f"stop is {stop!r:.80}: a text or a list of texts is needed")
 
 
@@ -279,7 +281,7 @@ _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
 
 
 def _check_count(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise _invalid(f"{name} is {value!r:.80}: a whole number of at least 1 is needed")
 
 
