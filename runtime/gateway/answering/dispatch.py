@@ -160,7 +160,16 @@ class Run:
         self.decoder = decision.choice
         self._phases.decided("decoder", decision.reason)
         self.followed = self._followed_by(self.decoder)
-        self._attempt.again(self._handoff(chat), self._phases, followed=self.followed)
+        self._attempt = Attempt(
+            request_id=self.chat.request_id,
+            prompt=self._attempt.prompt,
+            number=self._attempt.number + 1,
+            handoff=self._handoff(chat),
+            phases=self._phases,
+            deadline=self.chat.deadline,
+            followed=self.followed,
+            failed_workers=self._attempt.failed_workers,
+        )
         fleet.asked(self.decoder)
         try:
             self.response = await self.decoder.run(chat, self._attempt)

@@ -12,7 +12,7 @@ from runtime.gateway.telemetry.phases import Phases
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """Describe the try of the moment: ``leg`` is where it is now, ``failed_workers`` are those of all tries.
+    """Describe one try: ``leg`` is where it is now, ``failed_workers`` are shared by all tries of a request.
 
     Where it is ``followed``, the decode peer is to tell the ids of its tokens, so that another can go on.
     """
@@ -29,12 +29,6 @@ class Attempt(msgspec.Struct, kw_only=True):
     leg: Leg = Leg.DECODE
     failed_workers: set[str] = msgspec.field(default_factory=set)
     """Their runs."""
-
-    def again(self, handoff: Handoff, phases: Phases, *, followed: bool) -> None:
-        """Begin another try."""
-        self.number += 1
-        self.leg, self.foretold = Leg.DECODE, ""
-        self.handoff, self.phases, self.followed = handoff, phases, followed
 
     @property
     def name(self) -> str:
