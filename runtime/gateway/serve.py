@@ -71,6 +71,7 @@ async def serve(config: GatewayConfig, host: str) -> None:
             gateway.stopping.begin(DRAIN_SECONDS)
         finally:
             await server.stop(DRAIN_SECONDS + _LAST_WORDS_SECONDS)
+            gateway.lines.flush()
 
 
 def _tokenizer(uri: str) -> Tokenizer | None:

@@ -31,6 +31,7 @@ from runtime.gateway.request.counting import Counter, How
 from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.telemetry import tracing
+from runtime.gateway.telemetry.log import Lines
 from runtime.gateway.telemetry.metrics import Metrics
 from runtime.gateway.telemetry.record import Record
 from runtime.handoff import contract, fields
@@ -62,6 +63,7 @@ class Gateway:
         self._known = known
         self._provider = provider
         self._metrics = metrics
+        self.lines = Lines()
         self.stopping = Stopping()
         self.bodies = Bodies(config.admission.bodies_bytes)
         decisive = min(config.thresholds.new_tokens, config.admission.prompt_tokens or config.max_model_len)
@@ -139,7 +141,7 @@ class Gateway:
         }
 
     def _ended(self, record: Record, status: int) -> None:
-        record.write(status)
+        self.lines.write("request", record.line(status))
         if record.path in ANSWERED or record.path.startswith(BEDROCK):
             self._metrics.ended(record, status)
 

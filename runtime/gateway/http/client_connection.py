@@ -35,7 +35,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._loop = asyncio.get_running_loop()
         self._server = server
-        self._parser = RequestParser(self._begun, self._asked, self._hold)
+        self._parser = RequestParser(self._asked, self._hold)
         self._writable = asyncio.Event()
         self._writable.set()
         self._requests: deque[tuple[Request, bool]] = deque()
@@ -83,6 +83,7 @@ class ClientConnection(asyncio.Protocol):
         """Parse what came; what is no HTTP is refused, unless an answer to an earlier request must come before."""
         if self._ended or self._parser.over:
             return
+        begun = self._parser.in_head
         try:
             self._parser.feed(data)
         except UnreadableError as error:
@@ -90,12 +91,11 @@ class ClientConnection(asyncio.Protocol):
                 self.transport.close()
             else:
                 self._refuse(400, str(error))
+            return
+        if self._parser.in_head and not begun and not self.busy:  # most heads come as one
+            self._within(HEAD_SECONDS, self._too_slow)
 
     # ---- requests
-
-    def _begun(self) -> None:
-        if not self.busy:
-            self._within(HEAD_SECONDS, self._too_slow)
 
     def _asked(self) -> None:
         """Have a request answered, its body still to come."""

@@ -24,15 +24,15 @@ class LimitError(Exception):
 
 
 class RequestParser:
-    """Call ``begun`` at a head's first byte and ``came`` at its end, with the body's rest yet to be fed.
+    """Call ``came`` at a head's end, with the body's rest yet to be fed; ``in_head`` tells whether half of one came.
 
     ``hold`` has the sender of the body of the moment wait, or go on. After ``over`` nothing more is to be fed. The
     methods that begin with ``on_`` are httptools'.
     """
 
-    def __init__(self, begun: Callable[[], None], came: Callable[[], None], hold: Callable[[bool], None]) -> None:
+    def __init__(self, came: Callable[[], None], hold: Callable[[bool], None]) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        self._begun, self._came, self._hold = begun, came, hold
+        self._came, self._hold = came, hold
         self._head_size = self._header_count = self._header_size = 0
         self._target = b""
         self.in_head = self.over = False
@@ -84,7 +84,6 @@ class RequestParser:
         self._head_size = self._header_count = self._header_size = 0
         self._target = b""
         self.headers = Headers()
-        self._begun()
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""

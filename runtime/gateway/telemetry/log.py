@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,14 +15,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 def write(event: str, **fields: object) -> None:
     """Write one line: ``time`` (ISO 8601, UTC), ``event``, then the fields."""
-    write_event(event, fields)
-
-
-def write_event(event: str, fields: Mapping[str, object]) -> None:
-    """Write the same of fields that are together already."""
-    line = {"time": datetime.now(UTC), "event": event}
-    line |= fields
-    write_line(_ENCODER.encode(line))
+    write_line(_line(event, fields))
 
 
 def write_line(line: bytes) -> None:
@@ -29,3 +23,28 @@ def write_line(line: bytes) -> None:
     out = sys.stdout.buffer
     out.write(line + b"\n")
     out.flush()
+
+
+class Lines:
+    """Write lines at the event loop's next turn: those of one turn cost one call of the system together."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def write(self, event: str, fields: Mapping[str, object]) -> None:
+        """Write one line soon; what must not wait for the loop is to be flushed."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._lines.append(_line(event, fields))
+
+    def flush(self) -> None:
+        """Write what is there."""
+        if self._lines:
+            write_line(b"\n".join(self._lines))
+            self._lines.clear()
+
+
+def _line(event: str, fields: Mapping[str, object]) -> bytes:
+    line = {"time": datetime.now(UTC), "event": event}
+    line |= fields
+    return _ENCODER.encode(line)

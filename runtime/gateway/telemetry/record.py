@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from opentelemetry.context import Context
 
-from runtime.gateway.telemetry import log
 from runtime.gateway.telemetry.phases import Phases, to_microseconds
 from runtime.gateway.telemetry.usage import Usage
 
@@ -50,11 +49,11 @@ class Record(msgspec.Struct):
         read, written = (self.usage.prompt_tokens, self.usage.completion_tokens) if self.usage else (None, None)
         return {"input_tokens": read, "output_tokens": written}
 
-    def write(self, status: int) -> None:
-        """Write the line."""
+    def line(self, status: int) -> dict[str, object]:
+        """Return what is logged once it ended with ``status``."""
         phases, usage = self.phases, self.usage
         ttft_ms = phases.ttft_ms
-        line = {
+        return {
             "request_id": self.request_id,
             "trace_id": self.trace_id,
             "method": self.method,
@@ -75,4 +74,3 @@ class Record(msgspec.Struct):
             "input_tokens": usage.prompt_tokens if usage else None,
             "output_tokens": usage.completion_tokens if usage else None,
         }
-        log.write_event("request", line)
