@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks.gateway import memory
 from benchmarks.gateway.measure import PEERS, Paced, build, load, most_streams, running
-from benchmarks.gateway.peers import RELAYS, AbsentError, Relay
+from benchmarks.gateway.peers import OTHERS, AbsentError, Relay, ours
 
 TTFB_REQUESTS: Final = 2_000
 SHORT_CONNECTIONS: Final = 32
@@ -60,16 +60,16 @@ def table(rows: list[Row], absent: dict[str, str]) -> str:
 
 
 def _ratios(rows: dict[str, Row]) -> list[str]:
-    ours, nginx = rows.get("Tandem"), rows.get("nginx, one leg")
+    tandem, nginx = rows.get("Tandem, vllm provider"), rows.get("nginx, one leg")
     routers = [row for name, row in rows.items() if name.endswith("router PD")]
     said = []
-    if ours and routers:
+    if tandem and routers:
         best = max(row.streams.streams for row in routers)
-        said.append(f"streams / better Rust router: {ours.streams.streams / max(1, best):.2f} (goal 1.4)")
+        said.append(f"streams / better Rust router: {tandem.streams.streams / max(1, best):.2f} (goal 1.4)")
         fastest = max(row.short for row in routers)
-        said.append(f"short requests / faster Rust router: {ours.short / fastest:.2f} (goal 1)")
-    if ours and nginx:
-        said.append(f"CPU an event / nginx: {ours.streams.cpu / max(nginx.streams.cpu, 0.01):.2f} (goal 1.1)")
+        said.append(f"short requests / faster Rust router: {tandem.short / fastest:.2f} (goal 1)")
+    if tandem and nginx:
+        said.append(f"CPU an event / nginx: {tandem.streams.cpu / max(nginx.streams.cpu, 0.01):.2f} (goal 1.1)")
     return said
 
 
@@ -81,15 +81,18 @@ def main() -> None:
     """Print the table; what cannot be measured here has the reason in its row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("relays", nargs="*", help="the beginnings of names; default: all")
+    parser.add_argument(
+        "--python", default=sys.executable, help="what runs Tandem, as its image's Python (%(default)s)"
+    )
     parser.add_argument("--memory", action="store_true", help="measure the gateway's memory instead")
     given = parser.parse_args()
     build()
     if given.memory:
-        for line in memory.measured(RELAYS[-1]):
+        for line in memory.measured(ours("cs3", given.python)):
             print(line, flush=True)
         return
     rows, absent = [], {}
-    for relay in RELAYS:
+    for relay in (*OTHERS, ours("vllm", given.python), ours("cs3", given.python)):
         if given.relays and not any(relay.name.lower().startswith(name.lower()) for name in given.relays):
             continue
         print(f"measuring {relay.name}", file=sys.stderr)

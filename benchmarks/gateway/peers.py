@@ -119,14 +119,16 @@ def _litellm(folder: Path, port: int, peers: int) -> list[str]:
     ]
 
 
-def _ours(provider: str) -> Command:
+def ours(provider: str, python: str = sys.executable) -> Relay:
+    """Return the gateway with a provider, run by a Python that has what its image has."""
+
     def command(_: Path, port: int, peers: int) -> list[str]:
-        return [sys.executable, "-m", "benchmarks.gateway.ours", str(port), str(peers), provider]
+        return [python, "-m", "benchmarks.gateway.ours", str(port), str(peers), provider]
 
-    return command
+    return Relay(name=f"Tandem, {provider} provider", command=command)
 
 
-RELAYS: Final = (
+OTHERS: Final = (
     Relay(name="nginx, one leg", command=_nginx, program="nginx"),
     Relay(
         name="vllm-router PD",
@@ -140,8 +142,6 @@ RELAYS: Final = (
     ),
     Relay(name="FastAPI + httpx", command=_fastapi, packages=("fastapi", "httpx", "uvicorn[standard]")),
     Relay(name="LiteLLM, one leg", command=_litellm, packages=("litellm[proxy]",)),
-    Relay(name="Tandem, vllm provider", command=_ours("vllm")),
-    Relay(name="Tandem", command=_ours("cs3")),
 )
 
 

@@ -30,7 +30,7 @@ class Fleet:
         self._fill: dict[str, float] = {}
         self._full_until: dict[str, float] = {}
         self._cached: PrefixIndex[str] = PrefixIndex()
-        self._kept: Sequence[Decoder] = ()
+        self._kept: tuple[Decoder, ...] = ()
         self._first_tier = 0
         self._turn = 0
 
@@ -45,7 +45,7 @@ class Fleet:
 
     def usable(self, fit: Callable[[Decoder], bool] = lambda _: True, but: Collection[str] = ()) -> list[Decoder]:
         """Return who may be asked now and is ``fit``, without the names in ``but``."""
-        known = self._known()
+        known = tuple(self._known())
         if known != self._kept:
             self._kept = known
             self._first_tier = min([each.tier for each in known], default=0)

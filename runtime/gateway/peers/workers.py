@@ -83,7 +83,7 @@ class Pool:
         self._queued: dict[str, int] = {}
         self._cached: PrefixIndex[str] = PrefixIndex()
         self._breakers = Breakers(clock)
-        self._known: Sequence[Worker] = ()
+        self._known: tuple[Worker, ...] = ()
         self._turn = 0
 
     @property
@@ -97,7 +97,7 @@ class Pool:
 
     def usable(self, but: Collection[str] = ()) -> list[Worker]:
         """Return the workers that may be asked now, without the runs in ``but``."""
-        known = self.discovered()
+        known = tuple(self.discovered())
         if known != self._known:
             self._known = known
             runs = {each.run for each in known}
@@ -116,10 +116,10 @@ class Pool:
 
     def give_back(self, worker: Worker, prompt: Prompt) -> None:
         """Note that a worker has answered, or will not."""
-        if left := self._queued[worker.run] - prompt.tokens:
+        if left := self._queued.get(worker.run, 0) - prompt.tokens:
             self._queued[worker.run] = left
         else:
-            del self._queued[worker.run]  # so that departed ones do not pile up
+            self._queued.pop(worker.run, None)  # so that departed ones do not pile up
 
     def succeeded(self, worker: Worker) -> None:
         """Note that a worker did what it was asked."""

@@ -38,6 +38,12 @@ def test_who_works_on_fewer_tokens_is_lent() -> None:
     assert [lent(pool) for _ in range(4)] == [worker for worker in WORKERS[:2] if worker != busy] * 4
 
 
+def test_prompts_without_tokens_are_lent_for_side_by_side() -> None:
+    pool, nothing = made(WORKERS[:1]), Prompt(tokens=0)
+    for worker in [pool.lend(nothing).choice for _ in range(2)]:
+        pool.give_back(worker, nothing)
+
+
 def test_a_prompt_goes_where_its_beginning_is() -> None:
     pool = made(WORKERS)
     first = lent(pool, Prompt(tokens=100, blocks=[1, 2], block_tokens=50))
