@@ -64,6 +64,9 @@ class Gateway:
             return
         job.place = place
         self._places[place] = job
+        if place.running:
+            self._run(place)
+            return
         self._begin()
         if not place.running:
             self._loop.at(place.deadline, self._waited, place)
@@ -76,8 +79,11 @@ class Gateway:
 
     def _begin(self) -> None:
         for place in list(self._admission.begin()):
-            self._budget = self._budget.requested(self._loop.now)
-            self._attempt(self._places[place])
+            self._run(place)
+
+    def _run(self, place: Place) -> None:
+        self._budget = self._budget.requested(self._loop.now)
+        self._attempt(self._places[place])
 
     def _waited(self, place: Place) -> None:
         if place.running or place not in self._places:
