@@ -17,15 +17,15 @@ from benchmarks.gateway.peers import CACHE, Relay
 
 _PROFILE: Final = (CACHE / "profile").absolute()
 _OF_A_REQUEST: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
-    "key": [("guard.py", "_authorize")],
+    "key": [("guard.py", "_bearer")],
     "admission": [("turnstile.py", "enter"), ("turnstile.py", "leave")],
     "reading and checking the body": [("chat.py", "parse"), ("chat.py", "read")],
-    "counting the prompt": [("counting.py", "count")],
+    "counting the prompt": [("counting.py", "at_once")],
     "routing": [("fleet.py", "choose"), ("workers.py", "lend"), ("prompt.py", "described")],
     "ticket": [("cs3.py", "_signed")],
     "trace context": [("tracing.py", name) for name in ("parent", "request", "leg", "passed_on")],
     "metrics": [("metrics.py", "ended")],
-    "access log": [("record.py", "write")],
+    "access log": [("record.py", "line"), ("log.py", "write"), ("log.py", "flush")],
 }
 _OF_AN_EVENT: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "journal, by which a stream is continued": [("journal.py", "push")],
@@ -44,11 +44,11 @@ def _profiled(*arguments: object) -> pstats.Stats:
 
 
 def _shares(stats: pstats.Stats, features: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
-    """Return the share of each feature in all time that was not spent waiting."""
+    """Return the share of each feature in all time that was not spent waiting; raise ``KeyError`` for a stale name."""
     spent = {(Path(file).name, name): cumulative for (file, _, name), (*_, cumulative, _) in _rows(stats)}
     waiting = sum(own for (_, _, name), (_, _, own, _, _) in _rows(stats) if "poll" in name)
     total = sum(own for _, (_, _, own, _, _) in _rows(stats)) - waiting
-    return {feature: sum(spent.get(place, 0.0) for place in places) / total for feature, places in features.items()}
+    return {feature: sum(spent[place] for place in places) / total for feature, places in features.items()}
 
 
 def _rows(stats: pstats.Stats) -> list[tuple[tuple[str, int, str], tuple[int, int, float, float, object]]]:

@@ -133,7 +133,8 @@ def main() -> None:
     profile = cProfile.Profile() if given.profile else None
     if profile:
         profile.enable()
-    uvloop.run(serve(given.port, given.peers, given.provider))
+    run = asyncio.run if profile else uvloop.run  # a profile tells what asyncio's loop waits, libuv's it does not see
+    run(serve(given.port, given.peers, given.provider))
     if profile:
         profile.dump_stats(given.profile)
 
