@@ -20,7 +20,7 @@ _OF_A_REQUEST: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "key": [("guard.py", "_bearer")],
     "admission": [("turnstile.py", "enter"), ("turnstile.py", "leave")],
     "reading and checking the body": [("chat.py", "parse"), ("chat.py", "read")],
-    "counting the prompt": [("counting.py", "at_once")],
+    "counting the prompt": [("counting.py", "count")],
     "routing": [("fleet.py", "choose"), ("workers.py", "lend"), ("prompt.py", "described")],
     "ticket": [("cs3.py", "_signed")],
     "trace context": [("tracing.py", name) for name in ("parent", "request", "leg", "passed_on")],

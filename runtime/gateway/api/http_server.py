@@ -27,7 +27,7 @@ from runtime.gateway.peers.upstream import Response
 from runtime.gateway.providers.provider import Provider
 from runtime.gateway.request import chat as bodies
 from runtime.gateway.request.chat import Chat
-from runtime.gateway.request.counting import Counter, How
+from runtime.gateway.request.counting import Counted, Counter
 from runtime.gateway.request.tokenizer import Tokenizer
 from runtime.gateway.routing.deadline import Deadline
 from runtime.gateway.telemetry import tracing
@@ -156,8 +156,8 @@ class Gateway:
         asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
         ends_at = asked.earlier(now + self._config.admission.request_seconds)
         chat = self._read(body, call, Deadline(ends_at))
-        counted = self._counter.at_once(chat) or await self._counter.beside(chat)
-        chat = self._fitted(chat, call, counted)
+        counted = self._counter.count(chat)
+        chat = self._fitted(chat, call, counted if isinstance(counted, tuple) else await counted)
         limit = TimeLimit(ends_at, self.stopping)
         self._metrics.streams.rise(1)
         try:
@@ -178,7 +178,7 @@ class Gateway:
             deadline=deadline,
         )
 
-    def _fitted(self, chat: Chat, call: Call, counted: tuple[int, How]) -> Chat:
+    def _fitted(self, chat: Chat, call: Call, counted: Counted) -> Chat:
         tokens, how = counted
         call.record.phases.decided("prompt_tokens", how)
         return bodies.fitted(chat, tokens, self._config.admission.prompt_tokens)

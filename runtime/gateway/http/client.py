@@ -75,10 +75,7 @@ class HttpClient:
         return None
 
     def _keep(self, origin: Origin, connection: PeerConnection) -> None:
-        idle = self._idle.get(origin)
-        if idle is None:
-            idle = self._idle[origin] = {}
-        idle[connection] = None
+        self._idle.setdefault(origin, {})[connection] = None
 
     def _forget(self, origin: Origin, connection: PeerConnection) -> None:
         self._open.discard(connection)

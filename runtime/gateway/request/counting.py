@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from runtime.gateway.request.chat import Chat, estimate_tokens, token_ids
 from runtime.gateway.request.text import Text, text_of
@@ -32,6 +33,9 @@ class How(StrEnum):
     ESTIMATE = "estimate"
 
 
+Counted = tuple[int, How]
+
+
 class Counter:
     """Count by ``tokenizer``, or estimate without one.
 
@@ -45,26 +49,15 @@ class Counter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self._waiting = 0
 
-    def at_once(self, chat: Chat) -> tuple[int, How] | None:
-        """Return how many tokens the prompt takes, and how that is known; None where it takes too long here."""
+    def count(self, chat: Chat) -> Counted | Coroutine[Any, Any, Counted]:
+        """Return how many tokens the prompt takes, and how that is known: to be awaited where it takes long."""
         if ids := token_ids(chat.body, chat.path):
             return len(ids), How.IDS
         if self._tokenizer is None:
             return estimate_tokens(chat.body, chat.path), How.ESTIMATE
         return self._by(self._tokenizer, text_of(chat.body, chat.path), chat)
 
-    async def beside(self, chat: Chat) -> tuple[int, How]:
-        """Return the same once it was counted beside the event loop."""
-        assert self._tokenizer is not None  # noqa: S101 - else it was estimated at once
-        text = text_of(chat.body, chat.path)
-        self._waiting += 1
-        try:
-            counting = asyncio.get_running_loop().run_in_executor(self._thread, self._tokenizer.count, text.text)
-            return await counting + text.around, How.TOKENIZER
-        finally:
-            self._waiting -= 1
-
-    def _by(self, tokenizer: Tokenizer, text: Text, chat: Chat) -> tuple[int, How] | None:
+    def _by(self, tokenizer: Tokenizer, text: Text, chat: Chat) -> Counted | Coroutine[Any, Any, Counted]:
         size = len(text.text.encode())
         if tokenizer.byte_level and size <= SHORT_BYTES and size + text.around < self._decisive:
             return size + text.around, How.BYTES
@@ -72,4 +65,13 @@ class Counter:
             return estimate_tokens(chat.body, chat.path), How.ESTIMATE
         if size <= AT_ONCE_BYTES:
             return tokenizer.count(text.text) + text.around, How.TOKENIZER
-        return None
+        return self._beside(tokenizer, text)
+
+    async def _beside(self, tokenizer: Tokenizer, text: Text) -> Counted:
+        """Count beside the event loop."""
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, tokenizer.count, text.text) + text.around, How.TOKENIZER
+        finally:
+            self._waiting -= 1

@@ -51,7 +51,7 @@ class Record(msgspec.Struct):
 
     def line(self, status: int) -> dict[str, object]:
         """Return what is logged once it ended with ``status``."""
-        phases, usage = self.phases, self.usage
+        phases = self.phases
         ttft_ms = phases.ttft_ms
         return {
             "request_id": self.request_id,
@@ -71,6 +71,5 @@ class Record(msgspec.Struct):
             "total_ms": to_microseconds(phases.total_ms),
             "bytes_out": self.bytes_out,
             "kv_bytes": self.kv_bytes,
-            "input_tokens": usage.prompt_tokens if usage else None,
-            "output_tokens": usage.completion_tokens if usage else None,
+            **self._tokens,
         }

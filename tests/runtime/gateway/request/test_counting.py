@@ -47,7 +47,8 @@ async def count(chat: Chat, tokenizer: Tokenizer | None = TOKENIZER) -> tuple[in
 
 
 async def counted_by(counter: Counter, chat: Chat) -> tuple[int, How]:
-    return counter.at_once(chat) or await counter.beside(chat)
+    counted = counter.count(chat)
+    return counted if isinstance(counted, tuple) else await counted
 
 
 @given(MESSAGES)
