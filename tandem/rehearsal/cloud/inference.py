@@ -11,13 +11,13 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from moto.bedrockagentcorecontrol.models import bedrockagentcorecontrol_backends
 from moto.secretsmanager.models import secretsmanager_backends
-from werkzeug.wsgi import ClosingIterator
 
 from tandem.rehearsal.cloud import requests
 from tandem.rehearsal.cloud.api import Api
@@ -74,7 +74,7 @@ class InferenceGateways:
         passed = (way.target.metadata_configuration or {}).get("allowedResponseHeaders", [])
         headers = [(name, value) for name in ("Content-Type", *passed) if (value := answer.getheader(name))]
         start_response(f"{answer.status} {answer.reason}", headers)
-        return ClosingIterator(_chunks(answer), [connection.close])
+        return _chunks(connection, answer)
 
     def _authorize(self, gateway: Any, environ: dict[str, Any]) -> None:
         authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
@@ -145,10 +145,14 @@ def _secret_value(account: str, region: str, arn: str, key: str | None) -> str:
     return str(json.loads(text)[key]) if key else str(text)
 
 
-def _chunks(answer: HTTPResponse) -> Iterator[bytes]:
-    """Yield what comes as it comes: a stream stays a stream."""
-    while chunk := answer.read1(_CHUNK):
-        yield chunk
+def _chunks(connection: HTTPConnection, answer: HTTPResponse) -> Iterator[bytes]:
+    """Yield what comes as it comes: a stream stays a stream.
+
+    The connection ends with the iterator, closed or dropped: where a client has reset its own, werkzeug only drops it.
+    """
+    with closing(connection):
+        while chunk := answer.read1(_CHUNK):
+            yield chunk
 
 
 def _refuse(start_response: Any, status: str, message: str) -> list[bytes]:

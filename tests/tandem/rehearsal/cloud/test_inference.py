@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from tandem.rehearsal.clients.route import AgentCoreRoute, deployed_route
 from tandem.rehearsal.cloud import preconditions
+from tandem.rehearsal.cloud.inference import InferenceGateways
 from tandem.rehearsal.cloud.inference_route import NoRouteError, route
 from tests.patience import HUNG_SECONDS
 from tests.tandem.rehearsal.cloud.conftest import ACCOUNT, REGION, Deployer
@@ -212,6 +214,22 @@ def test_a_stream_stays_a_stream(deployed: AgentCoreRoute) -> None:
     assert next(answer)[0] == "one"  # while the provider waits for us
     Provider.second_asked.set()
     assert next(answer)[0] == "two"
+
+
+def test_a_stream_that_is_dropped_ends_at_the_provider(deployer: Deployer, deployed: AgentCoreRoute) -> None:
+    asked = json.dumps({"model": "org/m-1"}).encode()
+    environ = {
+        "HTTP_HOST": deployed.host,
+        "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=k/20260101/{REGION}/bedrock-agentcore/aws4_request",
+        "PATH_INFO": "/inference/v1/chat/completions",
+        "CONTENT_LENGTH": len(asked),
+        "wsgi.input": BytesIO(asked),
+    }
+    Provider.second_asked.clear()
+    answer = InferenceGateways(lambda *_: (), ACCOUNT, deployer.cloud.api)(environ, lambda *_: None)
+    assert b"one" in next(iter(answer))
+    del answer  # as werkzeug does where the client's connection is reset; a socket that is left open is an error
+    Provider.second_asked.set()
 
 
 def test_a_model_may_be_preceded_by_its_target(deployed: AgentCoreRoute) -> None:
