@@ -48,6 +48,7 @@ def collected() -> Iterator[None]:
     """Have what a module leaves open fail there: as garbage it would be found in whichever test runs by then."""
     yield
     gc.collect()
+    gc.freeze()  # caches and the session hold what is left: to look through it at every module's end takes seconds
 
 
 @pytest.fixture(scope="session")
