@@ -61,7 +61,7 @@ class NotAsked:
     """Be the response behind a stream of which nobody has been asked for anything."""
 
     status = 200
-    headers: Mapping[str, str] = MappingProxyType({"Content-Type": _EVENTS})
+    headers: Mapping[str, str] = MappingProxyType({"content-type": _EVENTS})
 
     async def read(self) -> bytes:
         """Return nothing."""
@@ -80,7 +80,7 @@ NOT_ASKED: Final = NotAsked()
 
 def answered(tries: Tries) -> Response:
     """Return the answer of whoever has begun to give it, and its rest from others where it breaks."""
-    if tries.followed and tries.response.headers.get("Content-Type", "").startswith(_EVENTS):
+    if tries.followed and tries.response.headers.get("content-type", "").startswith(_EVENTS):
         return Followed(tries, tries.response)
     return Answer(tries)
 

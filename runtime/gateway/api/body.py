@@ -15,10 +15,10 @@ _DIGITS: Final = 16
 
 def expected(request: Request, most: int) -> int:
     """Return how many bytes a body may come to hold before it is refused as larger than ``most``."""
-    told = request.headers.get("Content-Length", "")
+    told = request.headers.get("content-length", "")
     if told.isdecimal() and len(told) < _DIGITS:
         return min(int(told), most)
-    return most if told or "Transfer-Encoding" in request.headers else 0
+    return most if told or "transfer-encoding" in request.headers else 0
 
 
 async def read_body(request: Request, most: int) -> bytes:

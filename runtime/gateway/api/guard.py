@@ -83,7 +83,7 @@ class Guard:
 
     async def _answer(self, request: Request, record: Record) -> Answer | Stream:
         try:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
             if scheme == signature.ALGORITHM and request.path.startswith(refusal.BEDROCK):
                 tenant = await self._signer(request)
             else:
@@ -134,6 +134,6 @@ class Guard:
         def secret_of(key: str) -> str | None:
             return signers[key][1] if key in signers else None
 
-        signed = Signed(method=request.method, target=request.target, headers=dict(request.headers), body=body)
+        signed = Signed(method=request.method, target=request.target, headers=request.headers, body=body)
         key = signature.verify(signed, region=self.region, secret_of=secret_of, now=datetime.now(UTC))
         return signers[key][0]

@@ -41,6 +41,8 @@ DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 """What the gateway serves, as an OpenAPI document."""
 ANSWERED: Final = (contract.CHAT_COMPLETIONS, contract.COMPLETIONS)
 WARMING: Final = "/v1/tcp_warming"
+_TIME_LIMIT: Final = fields.TIME_LIMIT_HEADER.lower()
+_KV_BYTES: Final = contract.KV_BYTES_HEADER.lower()
 _KV_BYTES_DIGITS: Final = 16  # a petabyte is not the KV of a request, and a peer's number is not taken on trust
 
 
@@ -153,7 +155,7 @@ class Gateway:
     async def _asked(self, body: Mapping[str, Any], call: Call, passed_on: Relay[Relayed]) -> Relayed:
         """Have a chat completion answered in its turn, whichever API it came by, and the answer ``passed_on``."""
         now = asyncio.get_running_loop().time()
-        asked = Deadline.read(call.request.headers.get(fields.TIME_LIMIT_HEADER), now)
+        asked = Deadline.read(call.request.headers.get(_TIME_LIMIT), now)
         ends_at = asked.earlier(now + self._config.admission.request_seconds)
         chat = self._read(body, call, Deadline(ends_at))
         counted = self._counter.count(chat)
@@ -198,5 +200,5 @@ class Gateway:
 
 
 def _kv_bytes(upstream: Response) -> int:
-    told = upstream.headers.get(contract.KV_BYTES_HEADER, "")
+    told = upstream.headers.get(_KV_BYTES, "")
     return int(told) if told.isascii() and told.isdecimal() and len(told) < _KV_BYTES_DIGITS else 0

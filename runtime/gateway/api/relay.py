@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.gateway.api.call import Call
 from runtime.gateway.api.time_limit import TimeLimit
 from runtime.gateway.http.message import Answer, Request
@@ -13,10 +15,12 @@ from runtime.gateway.telemetry.record import Record
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
+_SERVER_TIMING: Final = contract.SERVER_TIMING.lower()
+
 
 async def relay(upstream: Response, call: Call, limit: TimeLimit) -> Answer | Stream:
     """Pass a whole answer or a stream on, as it came."""
-    if upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
+    if upstream.headers.get("content-type", "").startswith("text/event-stream"):
         return await _stream(upstream, call.request, call.record, limit)
     return await _whole(upstream, call.record)
 
@@ -38,7 +42,7 @@ async def _stream(upstream: Response, request: Request, record: Record, limit: T
         with limit:
             while chunk := await upstream.take():
                 if not record.bytes_out:
-                    record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
+                    record.phases.first_bytes(upstream.headers.get(_SERVER_TIMING))
                 tail.push(chunk)
                 record.bytes_out += len(chunk)
                 await response.write(chunk)
@@ -60,8 +64,8 @@ def _broken(error: UnreachableError) -> HandoffError:
 
 def _headers(upstream: Response, record: Record) -> dict[str, str]:
     told = upstream.headers
-    headers = {"Content-Type": told.get("Content-Type", "application/json")}
-    if timing := record.phases.server_timing(told.get(contract.SERVER_TIMING)):
+    headers = {"Content-Type": told.get("content-type", "application/json")}
+    if timing := record.phases.server_timing(told.get(_SERVER_TIMING)):
         headers[contract.SERVER_TIMING] = timing
     if record.kv_bytes:
         headers[contract.KV_BYTES_HEADER] = str(record.kv_bytes)

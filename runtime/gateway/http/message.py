@@ -10,8 +10,6 @@ from urllib.parse import unquote
 
 import msgspec
 
-from runtime.gateway.http.headers import Headers
-
 if TYPE_CHECKING:
     from runtime.gateway.http.stream import Stream
 
@@ -101,12 +99,13 @@ class Body:
 class Request(msgspec.Struct, eq=False):
     """Hold a request; ``target`` is as it came, ``raw_path`` without its query, ``path`` is that decoded, both derived.
 
-    ``labels`` are headers for whatever it is answered with; ``names`` are the parts of its path that the route names.
+    ``headers`` are by names in lower case, ``labels`` are headers for whatever it is answered with; ``names`` are the
+    parts of its path that the route names.
     """
 
     method: str
     target: str
-    headers: Headers
+    headers: Mapping[str, str]
     body: Body
     begin: Callable[[Request, Mapping[str, str]], Stream]
     """Begin to answer by a stream of status 200 with these headers."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Self, cast
 
 import httptools
 
-from runtime.gateway.http.headers import Headers
+from runtime.gateway.http.headers import add
 from runtime.gateway.http.watch import Watch
 from runtime.gateway.peers.upstream import UnreachableError
 
@@ -32,7 +32,7 @@ class PeerConnection(asyncio.Protocol):
     """
 
     status = 0
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     transport: asyncio.Transport
     _silence = _pause = 0.0
     _headed = _paused = _asked = False
@@ -44,7 +44,7 @@ class PeerConnection(asyncio.Protocol):
         self._watch = Watch(self._late)
         self._parser = httptools.HttpResponseParser(self)
         self.lost: asyncio.Future[None] = self._loop.create_future()
-        self.headers = self._headers = Headers()
+        self.headers = {}
         self._begin()
         self._complete = True  # nothing is asked for yet
 
@@ -144,12 +144,12 @@ class PeerConnection(asyncio.Protocol):
         if self._headed:
             self._kept = False  # more than was asked for
             return
-        self._headers = self.headers = Headers()
+        self.headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are not read."""
         if not self._headed:
-            self._headers.add(name, value)
+            add(self.headers, name, value)
 
     def on_headers_complete(self) -> None:
         """Take the status; what is informational is no answer yet."""

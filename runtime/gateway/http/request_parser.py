@@ -7,7 +7,7 @@ from typing import Final
 
 import httptools
 
-from runtime.gateway.http.headers import Headers
+from runtime.gateway.http.headers import add
 from runtime.gateway.http.message import Body, HttpError
 
 _MOST_LINE: Final = 8190
@@ -36,7 +36,7 @@ class RequestParser:
         self._head_size = self._header_count = self._header_size = 0
         self._target = b""
         self.in_head = self.over = False
-        self.headers = Headers()
+        self.headers: dict[str, str] = {}
         self.body = Body(hold)
 
     @property
@@ -83,7 +83,7 @@ class RequestParser:
         self.in_head = True
         self._head_size = self._header_count = self._header_size = 0
         self._target = b""
-        self.headers = Headers()
+        self.headers = {}
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""
@@ -99,7 +99,7 @@ class RequestParser:
         if size > _MOST_LINE or self._header_count > _MOST_HEADERS or self._header_size > _MOST_HEAD:
             raise LimitError
         if self.in_head:
-            self.headers.add(name, value)
+            add(self.headers, name, value)
 
     def on_headers_complete(self) -> None:
         """End the head."""

@@ -36,7 +36,7 @@ class Response(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; look-up ignores case."""
+        """The headers, by names in lower case."""
 
     async def read(self) -> bytes:
         """Return the whole body; raise ``UnreachableError``."""
@@ -115,7 +115,7 @@ async def refusal(response: Response, *, peer: str, failed: Code) -> PeerError |
     ours = code in _CODES and code != Code.UNAUTHORIZED
     blames_request = bool(error) and 400 <= response.status < 500 and response.status not in (401, 403)
     if ours or blames_request:
-        retry_after = response.headers.get("Retry-After")
+        retry_after = response.headers.get("retry-after")
         message = error["message"]
         return PeerError(status=response.status, body=body, code=code, message=message, retry_after=retry_after)
     said = f": {error['message']:.200}" if error else ""

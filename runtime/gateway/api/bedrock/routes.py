@@ -140,7 +140,7 @@ async def _relay(upstream: Response, writer: Writer, response: Stream, record: R
     events, tail = Events(), Tail()
     while received := await upstream.take():
         if not record.bytes_out:
-            record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING))
+            record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING.lower()))
         tail.push(received)
         sent = b"".join(event for data in events.push(received) for event in _written(data, writer))
         record.bytes_out += len(sent)

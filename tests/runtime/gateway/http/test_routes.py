@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.gateway.http.headers import Headers
 from runtime.gateway.http.message import Answer, Body, HttpError, Request
 from runtime.gateway.http.routes import Routes
 
@@ -28,7 +27,7 @@ def asked(method: str, target: str) -> Request:
     def begin(*_: object) -> None:
         raise AssertionError
 
-    return Request(method, target, Headers(), Body(lambda _: None), begin)  # type: ignore[arg-type]
+    return Request(method, target, {}, Body(lambda _: None), begin)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
