@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from runtime.gateway.api.call import Call
 from runtime.gateway.api.time_limit import TimeLimit
 from runtime.gateway.http.message import Answer, Request
 from runtime.gateway.http.stream import Stream
-from runtime.gateway.peers.upstream import Response, UnreachableError
+from runtime.gateway.peers.upstream import PEERS_TIMING, Response, UnreachableError
 from runtime.gateway.sse.ending import Tail
 from runtime.gateway.telemetry import usage
 from runtime.gateway.telemetry.record import Record
 from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
-
-_SERVER_TIMING: Final = contract.SERVER_TIMING.lower()
 
 
 async def relay(upstream: Response, call: Call, limit: TimeLimit) -> Answer | Stream:
@@ -42,7 +38,7 @@ async def _stream(upstream: Response, request: Request, record: Record, limit: T
         with limit:
             while chunk := await upstream.take():
                 if not record.bytes_out:
-                    record.phases.first_bytes(upstream.headers.get(_SERVER_TIMING))
+                    record.phases.first_bytes(upstream.headers.get(PEERS_TIMING))
                 tail.push(chunk)
                 record.bytes_out += len(chunk)
                 await response.write(chunk)
@@ -65,7 +61,7 @@ def _broken(error: UnreachableError) -> HandoffError:
 def _headers(upstream: Response, record: Record) -> dict[str, str]:
     told = upstream.headers
     headers = {"Content-Type": told.get("content-type", "application/json")}
-    if timing := record.phases.server_timing(told.get(_SERVER_TIMING)):
+    if timing := record.phases.server_timing(told.get(PEERS_TIMING)):
         headers[contract.SERVER_TIMING] = timing
     if record.kv_bytes:
         headers[contract.KV_BYTES_HEADER] = str(record.kv_bytes)

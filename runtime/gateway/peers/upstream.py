@@ -10,9 +10,11 @@ import msgspec
 
 from runtime.gateway.routing.deadline import NEVER, Deadline
 from runtime.gateway.telemetry import tracing
-from runtime.handoff import fields
+from runtime.handoff import contract, fields
 from runtime.handoff.contract import Code, HandoffError
 
+PEERS_TIMING: Final = contract.SERVER_TIMING.lower()
+"""By what name ``Response.headers`` has an endpoint's own phases."""
 SILENCE_SECONDS: Final = 600.0
 """How long a peer may send nothing: the idle timeout of the load balancer in front, which cuts the client off then."""
 STALLED_SECONDS: Final = 60.0

@@ -17,13 +17,12 @@ from runtime.gateway.api.time_limit import TimeLimit
 from runtime.gateway.http.message import Answer, json_answer
 from runtime.gateway.http.routes import Routes
 from runtime.gateway.http.stream import Stream
-from runtime.gateway.peers.upstream import Response, UnreachableError
+from runtime.gateway.peers.upstream import PEERS_TIMING, Response, UnreachableError
 from runtime.gateway.request import chat as bodies
 from runtime.gateway.sse.ending import Tail
 from runtime.gateway.sse.events import EventError, Events
 from runtime.gateway.telemetry import usage
 from runtime.gateway.telemetry.record import Record
-from runtime.handoff import contract
 from runtime.handoff.contract import Code, HandoffError
 
 _BREAKS: Final = (
@@ -140,7 +139,7 @@ async def _relay(upstream: Response, writer: Writer, response: Stream, record: R
     events, tail = Events(), Tail()
     while received := await upstream.take():
         if not record.bytes_out:
-            record.phases.first_bytes(upstream.headers.get(contract.SERVER_TIMING.lower()))
+            record.phases.first_bytes(upstream.headers.get(PEERS_TIMING))
         tail.push(received)
         sent = b"".join(event for data in events.push(received) for event in _written(data, writer))
         record.bytes_out += len(sent)
