@@ -26,6 +26,7 @@ LATE_MS: Final = 10.0
 MOST: Final = 160
 CHANCES: Final = 3
 STALLED: Final = 3
+LOAD_SECONDS: Final = 300
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -103,13 +104,17 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 class StalledError(RuntimeError):
-    """Tell that a stream did not begin."""
+    """Tell that a stream did not begin, or that a run did not end in time."""
 
 
 def load(mode: str, *arguments: object, target: int = PORT) -> dict[str, Any]:
     """Run the load generator on core 1 and return its result; raise ``RuntimeError`` where it fails."""
     command = ["taskset", "-c", "1", str((CACHE / "load").absolute()), mode, str(target), str(PEERS)]
-    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    command += map(str, arguments)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise StalledError(f"load {mode}: it did not end within {LOAD_SECONDS} s") from error
     if done.returncode:
         failure = StalledError if done.returncode == STALLED else RuntimeError
         raise failure(f"load {mode}: {done.stderr.strip()[-300:]}")
@@ -119,7 +124,7 @@ def load(mode: str, *arguments: object, target: int = PORT) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """Hold one run of paced streams: CPU seconds are those of a million events."""
+    """Hold one run of paced streams: CPU seconds are those of a million events, 0 where not half of them came."""
 
     streams: int
     p99_ms: float
@@ -136,7 +141,8 @@ def paced(relay: Running, streams: int) -> Paced:
     except StalledError:
         return Paced(streams, math.inf, 0.0, False, False)
     whole_run = told["events"] * SECONDS / told["seconds"]  # events of the warm-up are not counted, its CPU is
-    cpu = (relay.cpu_seconds - before) / max(1.0, whole_run) * 1e6
+    many = whole_run > streams * RATE * SECONDS / 2
+    cpu = (relay.cpu_seconds - before) / whole_run * 1e6 if many else 0.0
     in_time = 0 <= told["p99_ms"] < LATE_MS and not told["failures"]
     return Paced(streams, told["p99_ms"], cpu, in_time, told["lag_p99_ms"] > LATE_MS / 2)
 
