@@ -160,7 +160,8 @@ class Bench:
 
     async def _at_once(self, name: str, worker: Holding) -> None:
         """Read all blocks by one READ, as they are."""
-        memory, windows = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
+        memory, cuttings = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
+        windows = list(cuttings)
         if windows[0].staged:
             memory[:] = 0
         registration = self.agent.register(memory)
@@ -184,7 +185,8 @@ class Bench:
     async def _stepwise(self, name: str, worker: Holding) -> None:
         """Do the same without any overlap."""
         with self._step(f"{name}: plan"):
-            memory, windows = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
+            memory, cuttings = cut(worker, TOKENS, self.cache, WINDOW_BYTES)
+            windows = list(cuttings)
         with self._step(f"{name}: register"):
             registration = self.agent.register(memory)
         digester = Digester((30, 2, TOKENS, 3, 64), self.cache.dtype, DIGEST_TOKENS, BLOCK)

@@ -7,13 +7,12 @@ time goes, not how much of it there is. What is left is HTTP, asyncio, and the l
 from __future__ import annotations
 
 import pstats
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.gateway.measure import build, load, running
-from benchmarks.gateway.peers import CACHE, Relay
+from benchmarks.gateway.peers import CACHE, Relay, ours
 
 _PROFILE: Final = (CACHE / "profile").absolute()
 _OF_A_REQUEST: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
@@ -34,9 +33,8 @@ _OF_AN_EVENT: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 
 
 def _profiled(*arguments: object) -> pstats.Stats:
-    def command(_: Path, port: int, peers: int) -> Sequence[str]:
-        ours = [sys.executable, "-m", "benchmarks.gateway.ours", str(port), str(peers)]
-        return [*ours, "--profile", str(_PROFILE)]
+    def command(folder: Path, port: int, peers: int) -> Sequence[str]:
+        return [*ours("cs3").command(folder, port, peers), "--profile", str(_PROFILE)]
 
     with running(Relay(name="profiled", command=command)):
         load(*map(str, arguments))

@@ -7,13 +7,12 @@ versions can be compared where times cannot.
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.gateway.measure import build, load, running
-from benchmarks.gateway.peers import CACHE, Relay
+from benchmarks.gateway.peers import CACHE, Relay, ours
 
 _COUNTED: Final = (CACHE / "instructions").absolute()
 _CONNECTIONS: Final = 16
@@ -22,9 +21,9 @@ _REQUESTS: Final = 400
 
 
 def _valgrind(provider: str) -> Relay:
-    def command(_: Path, port: int, peers: int) -> Sequence[str]:
+    def command(folder: Path, port: int, peers: int) -> Sequence[str]:
         counting = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={_COUNTED}"]
-        return [*counting, sys.executable, "-m", "benchmarks.gateway.ours", str(port), str(peers), provider]
+        return [*counting, *ours(provider).command(folder, port, peers)]
 
     return Relay(name="counted", command=command, program="valgrind")
 

@@ -122,7 +122,9 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return self._token_bytes() * sum(tokens - self.first_token(layer, tokens) for layer in range(self.layers))
 
     def of_layers(self, layers: range) -> KvDescription:
-        """Describe some of the layers, their groups numbered anew from 0; each must have regions of its own."""
+        """Describe all or some layers, their groups numbered anew from 0; some need regions of their own."""
+        if len(layers) == self.layers:
+            return self
         if Axis.LAYER not in self.layout.regions:
             raise ValueError("all layers share a region: they cannot be described apart")
         groups = sorted({self.group(layer) for layer in layers})
@@ -149,13 +151,17 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return self.attention.halves * self.attention.kv_heads * vector
 
     def _extent(self, axis: Axis) -> int:
-        return {
-            Axis.LAYER: self.layers,
-            Axis.HALF: self.attention.halves,
-            Axis.HEAD: len(self.heads_of(0)),
-            Axis.TOKEN: self.block_size,
-            Axis.DIM: self.attention.width,
-        }[axis]
+        match axis:
+            case Axis.LAYER:
+                return self.layers
+            case Axis.HALF:
+                return self.attention.halves
+            case Axis.HEAD:
+                return len(self.heads_of(0))
+            case Axis.TOKEN:
+                return self.block_size
+            case Axis.DIM:
+                return self.attention.width
 
     def _check_packed(self) -> None:
         packing = self.layout.packing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,14 @@ class Memory:
         if min(self.bases) < 0 or max(self.bases) + max(self.block_strides) * self.num_blocks >= 2**63:
             raise HandoffError(Code.KV_LAYOUT, "regions lie outside of memory")
 
+    def of_regions(self, regions: Sequence[int]) -> Memory:
+        """Place some of the regions."""
+        return Memory(
+            bases=tuple(self.bases[region] for region in regions),
+            block_strides=tuple(self.block_strides[region] for region in regions),
+            num_blocks=self.num_blocks,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
@@ -66,6 +75,21 @@ class Holding:
             first[group] = min(first[group], needed_by.first_token(layer, tokens))
         for group, token in first.items():
             self._check_ids(self.block_ids[group], range(token, tokens))
+
+    def of_layers(self, layers: range) -> Holding:
+        """Place some of the layers, which ``KvDescription.of_layers`` describes."""
+        whole, described = self.description, self.description.of_layers(layers)
+        if described is whole:
+            return self
+        shape = whole.region_shape()
+        of_each = np.arange(math.prod(shape)).reshape(shape)
+        regions = of_each.take(layers, whole.layout.regions.index(Axis.LAYER)).ravel().tolist()
+        groups = sorted({whole.group(layer) for layer in layers})
+        return Holding(
+            description=described,
+            memories=tuple(memory.of_regions(regions) for memory in self.memories),
+            block_ids=tuple(self.block_ids[group] for group in groups),
+        )
 
     def _check_ids(self, ids: tuple[int, ...], tokens: range) -> None:
         size, num_blocks = self.description.block_size, min(memory.num_blocks for memory in self.memories)

@@ -1,4 +1,4 @@
-"""Take from a plan the ranges that a part of the layers and tokens, or of the memory, needs."""
+"""Take from a plan the ranges that a part of the layers and tokens needs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def piece(pairs: Integers, target: KvDescription, base: int, front: Sequence[int
         for half in range(target.attention.halves)
         if start < stop
     ]
-    return np.concatenate([within(pairs, int(start), int(stop)) for start, stop in spans] or [pairs[:0]])
+    return np.concatenate([_within(pairs, int(start), int(stop)) for start, stop in spans] or [pairs[:0]])
 
 
-def within(pairs: Integers, start: int, stop: int) -> Integers:
+def _within(pairs: Integers, start: int, stop: int) -> Integers:
     """Return ranges, sorted by local address, clipped to the local addresses from ``start`` to ``stop``."""
     low = int(np.searchsorted(pairs[:, 0], start, side="right")) - 1
     high = int(np.searchsorted(pairs[:, 0], stop, side="left"))

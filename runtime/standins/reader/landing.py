@@ -37,7 +37,7 @@ class Landing:
     """Land the KV of ``worker``, of one rank, in the first ``num_tokens`` tokens of ``cache``; its rest is not touched.
 
     ``cache`` has one block, or blocks as long as the worker's; ``memory`` is to be registered for ``bring``. ``seal``
-    is what the worker says of its KV, None where it says nothing. Raises ``HandoffError`` as ``plan`` does.
+    is what the worker says of its KV, None where it says nothing. Raises ``HandoffError`` as ``Holding.check`` does.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Landing:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:  # and nothing is written into the cache afterwards
-            await asyncio.gather(*map(asyncio.shield, settled), return_exceptions=True)
+            await _outlasted(settled)
 
     async def _bring(self, read: Read, begin: Begin, settled: list[Settled]) -> int:
         brought: list[asyncio.Task[int]] = []
@@ -69,6 +69,7 @@ class Landing:
                 if window.staged:
                     await asyncio.shield(settled[number - TURNS])  # it is read into the memory of that one
             brought.append(begin(self._bring_one(window, read, brought[-1:], settled)))
+            await asyncio.sleep(0)  # it is asked for before the next is planned
         moved = sum([await task for task in brought])
         await asyncio.gather(*map(asyncio.shield, settled))  # a cancelled future would say nothing of its thread
         return moved
@@ -115,3 +116,15 @@ class Landing:
     def _digest(self, pages: Stored) -> None:
         if self._digester:
             self._digester.advance_all(pages)
+
+
+async def _outlasted(settled: Sequence[Settled]) -> None:
+    """Wait until nothing is settled any more, however often that is cancelled."""
+    cancelled = None
+    while pending := [each for each in settled if not each.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled

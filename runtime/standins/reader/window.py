@@ -9,6 +9,7 @@ order.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,7 @@ from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
 from runtime.handoff.kv.element import DTYPES
 from runtime.handoff.kv.layout import Axis
-from runtime.handoff.kv.memory import Holding, Integers, Memory
-from runtime.handoff.kv.piece import within
+from runtime.handoff.kv.memory import Holding, Integers
 from runtime.handoff.kv.plan import in_place, plan
 from runtime.standins.engine.layer import Half
 
@@ -72,38 +72,54 @@ class Window:
     staged: Cache | None
 
 
-def cut(worker: Holding, num_tokens: int, cache: Half, limit: int) -> tuple[NDArray[Any], list[Window]]:
-    """Return the memory that is read into, and all windows of one rank's ``num_tokens`` tokens.
+def cut(worker: Holding, num_tokens: int, cache: Half, limit: int) -> tuple[NDArray[Any], Iterator[Window]]:
+    """Return the memory that is read into, and the windows of one rank's ``num_tokens`` tokens, planned one by one.
 
     ``cache`` has one block, or blocks as long as the worker's. Nothing behind the last token is moved, unless blocks
-    are packed. Raises ``HandoffError`` as ``plan`` does.
+    are packed. Raises ``HandoffError`` as ``Holding.check`` does.
     """
     ours = engines(worker.description, cache.shape[3])
+    worker.check(num_tokens, needed_by=worker.description)
     if not in_place(worker.description, ours):
         return _staged(worker, num_tokens, min(limit, STAGED_BYTES))
     memory = cache.swapaxes(1, 2)
-    blocks = -(-num_tokens // ours.block_size)
-    there = Cache(description=ours, ranks=(tuple(memory),), block_ids=(tuple(range(blocks)),))
-    (transfer,) = plan(worker, there.holding(), num_tokens).transfers
-    starts = [memory[0].nbytes * layer + memory.ctypes.data for layer in range(ours.layers + 1)]
-    return memory, [
+    blocks = tuple(range(-(-num_tokens // ours.block_size)))
+    windows = (
         Window(
             layers=slice(part.start, part.stop),
-            pairs=within(transfer.pairs, starts[part.start], starts[part.stop]),
+            pairs=_pairs(worker, _part(ours, part, memory[part.start : part.stop], blocks), part, num_tokens),
             staged=None,
         )
-        for part in _parts(ours, blocks, limit)
-    ]
+        for part in _parts(worker.description, len(worker.block_ids[0]), limit)
+    )
+    return memory, windows
 
 
-def _staged(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any], list[Window]]:
+def _staged(worker: Holding, num_tokens: int, limit: int) -> tuple[NDArray[Any], Iterator[Window]]:
     """Return memory for ``TURNS`` windows, and all windows, which take turns in it."""
     whole, blocks = worker.description, len(worker.block_ids[0])
     places = tuple(np.argsort(np.argsort(worker.block_ids[0])).tolist())
     parts = list(_parts(whole, blocks, limit))
     memory = np.empty((*_turns(whole, parts), blocks, *whole.block_shape()), DTYPES[whole.element])
-    pairs = _plan(worker, num_tokens, places)
-    return memory, [_window(whole, part, pairs, memory[number % TURNS], places) for number, part in enumerate(parts)]
+
+    def window(number: int, part: range) -> Window:
+        staged = _part(whole, part, memory[number % TURNS], places)
+        pairs = _pairs(worker, staged, part, num_tokens)
+        return Window(layers=slice(part.start, part.stop), pairs=pairs, staged=staged)
+
+    return memory, itertools.starmap(window, enumerate(parts))
+
+
+def _part(whole: KvDescription, layers: range, memory: NDArray[Any], blocks: tuple[int, ...]) -> Cache:
+    """Keep some layers in the first regions of ``memory``."""
+    described = whole.of_layers(layers)
+    regions = memory[: math.prod(described.region_shape())]
+    return Cache(description=described, ranks=(tuple(regions),), block_ids=(blocks,))
+
+
+def _pairs(worker: Holding, there: Cache, layers: range, num_tokens: int) -> Integers:
+    (transfer,) = plan(worker.of_layers(layers), there.holding(), num_tokens).transfers
+    return transfer.pairs
 
 
 def _turns(whole: KvDescription, parts: Sequence[range]) -> tuple[int, int]:
@@ -119,29 +135,3 @@ def _parts(whole: KvDescription, blocks: int, limit: int) -> Iterator[range]:
         count = min(max(limit // layer_bytes, 1), whole.layers)
     for first in range(0, whole.layers, count):
         yield range(first, min(first + count, whole.layers))
-
-
-def _plan(worker: Holding, num_tokens: int, places: tuple[int, ...]) -> Integers:
-    """Plan as if there was memory for all windows, beginning at address 0; blocks go to ``places``."""
-    whole, blocks = worker.description, len(worker.block_ids[0])
-    regions, step = math.prod(whole.region_shape()), whole.block_bytes()
-    memory = Memory(
-        bases=tuple(region * blocks * step for region in range(regions)),
-        block_strides=(step,) * regions,
-        num_blocks=blocks,
-    )
-    ours = Holding(description=whole, memories=(memory,), block_ids=(places,))
-    (transfer,) = plan(worker, ours, num_tokens).transfers
-    return transfer.pairs
-
-
-def _window(
-    whole: KvDescription, layers: range, pairs: Integers, memory: NDArray[Any], places: tuple[int, ...]
-) -> Window:
-    described = whole if len(layers) == whole.layers else whole.of_layers(layers)
-    regions = memory[: math.prod(described.region_shape())]
-    start = layers.start * (regions.nbytes // len(layers))
-    wanted = within(pairs, start, start + regions.nbytes)
-    wanted[:, 0] += memory.ctypes.data - start
-    staged = Cache(description=described, ranks=(tuple(regions),), block_ids=(places,))
-    return Window(layers=slice(layers.start, layers.stop), pairs=wanted, staged=staged)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -16,7 +16,7 @@ from runtime.handoff.kv import layout as layouts
 from runtime.handoff.kv.attention import Heads, Latent, Rope
 from runtime.handoff.kv.cache import Cache
 from runtime.handoff.kv.description import Element, KvDescription
-from runtime.handoff.kv.layout import Layout
+from runtime.handoff.kv.layout import Axis, Layout
 from runtime.handoff.kv.memory import Holding, Memory
 from runtime.handoff.kv.plan import in_place, plan
 from tests.runtime.handoff.kv.reference import block_ids, descriptions, models, random_kv, store
@@ -78,6 +78,30 @@ def test_every_element_arrives_once_and_nothing_else(handoff: tuple[Cache, Cache
     assert planned.nbytes == sum(int(writes[rank].sum()) for rank in source_of_all(expected.description))
     scales = source.description.of_scales().nbytes(tokens) if source.description.scales == "token" else 0
     assert planned.nbytes == expected.description.nbytes(tokens) - scales
+
+
+@given(handoffs(), st.data())
+def test_layers_that_are_planned_apart_move_the_same_bytes(
+    handoff: tuple[Cache, Cache, int], data: st.DataObject
+) -> None:
+    source, target, tokens = handoff
+    producer, consumer = lay_out(source, 0)[0], lay_out(target, 0)[0]
+    assume(all(Axis.LAYER in cache.description.layout.regions for cache in (source, target)))
+    layers = source.description.layers
+    cut = data.draw(st.integers(0, layers))
+    parts = [part for part in (range(cut), range(cut, layers)) if part]
+    apart = [move for part in parts for move in moves(producer.of_layers(part), consumer.of_layers(part), tokens)]
+    assert sorted(apart) == sorted(moves(producer, consumer, tokens))
+
+
+def moves(producer: Holding, consumer: Holding, tokens: int) -> list[tuple[int, int, int, int]]:
+    """List each byte that is moved: the ranks, and where from and to."""
+    return [
+        (transfer.producer_rank, transfer.consumer_rank, local + byte, remote + byte)
+        for transfer in plan(producer, consumer, tokens).transfers
+        for local, remote, length in transfer.pairs.tolist()
+        for byte in range(length)
+    ]
 
 
 @given(handoffs())

@@ -57,6 +57,11 @@ WORKERS = IN_PLACE | {
 }
 
 
+def smallest_windows(worker: KvDescription) -> int:
+    """Return how many windows there are where none is to be larger than it must be."""
+    return worker.layers if Axis.LAYER in worker.layout.regions else 1
+
+
 def new_cache(worker: KvDescription, num_tokens: int) -> Half:
     """Return what the engine would, with room for a rest."""
     size = block_size(worker, num_tokens + REST)
@@ -136,7 +141,7 @@ def test_the_cache_holds_what_the_worker_computed(name: str, tokens: int, window
     if description.rope is NHD.rope:
         assert (landed_kv[:, :, :tokens] == values).all()
     assert not landed_kv[:, :, tokens:].any()
-    assert reader.reads == {1: 3, 1 << 20: 1}.get(window_bytes, reader.reads)
+    assert reader.reads == {1: smallest_windows(description), 1 << 20: 1}.get(window_bytes, reader.reads)
     if description.layout.packing is layouts.Packing.PLAIN:
         assert moved == computed.nbytes
 
@@ -188,8 +193,9 @@ def test_layers_that_share_a_region_are_one_window() -> None:
     assert (tokens_of(cache)[:, :, :30] == computed).all()
 
 
-@pytest.mark.parametrize("flip", [0, 1, 2])
-@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize(
+    ("name", "flip"), [(name, flip) for name, worker in WORKERS.items() for flip in range(smallest_windows(worker))]
+)
 def test_a_flipped_bit_is_found_in_whatever_window(name: str, flip: int) -> None:
     worker, computed = worked(WORKERS[name], some_values(40), list(range(-(-40 // WORKERS[name].block_size))))
     landed = landing(worker, computed)
@@ -252,10 +258,11 @@ async def test_whoever_gives_up_waits_for_the_windows_that_are_being_settled(mon
     monkeypatch.setattr(arrived, "_settle", settle)
     bringing = asyncio.create_task(arrived.bring(Reader(arrived.memory).read))
     await asyncio.to_thread(began.wait, 10)
-    bringing.cancel()
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert not bringing.done()
+    for _ in range(3):
+        bringing.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not bringing.done()
     go.set()
     with pytest.raises(asyncio.CancelledError):
         await bringing
