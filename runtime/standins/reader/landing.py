@@ -126,5 +126,6 @@ async def _outlasted(settled: Sequence[Settled]) -> None:
             await asyncio.wait(pending)
         except asyncio.CancelledError as error:
             cancelled = error
+    await asyncio.gather(*settled, return_exceptions=True)  # where a read failed nobody asked for their errors
     if cancelled:
         raise cancelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import threading
 from typing import Any
 
@@ -267,3 +268,29 @@ async def test_whoever_gives_up_waits_for_the_windows_that_are_being_settled(mon
     with pytest.raises(asyncio.CancelledError):
         await bringing
     assert len(ended) == 3
+
+
+async def test_what_fails_first_is_raised_and_what_fails_beside_it_is_not_left_unasked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, computed = worked(WORKERS["heads first"], some_values(40), [2, 0, 1])
+    arrived = landing(worker, computed)
+    reads, failed = 0, threading.Event()
+
+    def settle(_: Any) -> None:
+        failed.wait(10)
+        raise ValueError("settled")
+
+    async def read(pairs: Integers) -> int:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            failed.set()
+            raise HandoffError(Code.KV_TRANSFER, "cut")
+        return int(pairs[:, 2].sum())
+
+    monkeypatch.setattr(arrived, "_settle", settle)
+    with pytest.raises(HandoffError, match="cut"):
+        await arrived.bring(read)
+    gc.collect()
+    assert not caplog.records
