@@ -56,6 +56,13 @@ class Client:
         answer, response = await self._post(host, body)
         return answer["choices"][0]["token_ids"], response
 
+    async def likely(self, host: Host, prompt: str, *, max_tokens: int = 24) -> list[dict[int, float]]:
+        """Return, for each token of a worker's greedy answer, the likeliest ids with their log probabilities."""
+        wanted = {"logprobs": True, "top_logprobs": 5, "return_tokens_as_token_ids": True}
+        answer, _ = await self._post(host, _body(prompt, max_tokens) | wanted)
+        tokens = answer["choices"][0]["logprobs"]["content"]
+        return [{int(top["token"].split(":")[1]): top["logprob"] for top in token["top_logprobs"]} for token in tokens]
+
     async def prefill(self, prompt: str) -> dict[str, Any]:
         """Have the worker prefill as a gateway does, and return its ``kv_transfer_params``."""
         body = _body(prompt, 1) | {fields.KV_TRANSFER_PARAMS: dict(fields.PREFILL_REQUEST)}

