@@ -89,6 +89,10 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """Return the number of the list of block ids that a layer uses."""
         return self.groups[layer] if self.groups else 0
 
+    def groups_of(self, layers: range) -> list[int]:
+        """Return the numbers of the lists of block ids that some layers use, in order."""
+        return sorted({self.group(layer) for layer in layers})
+
     def block_shape(self) -> tuple[int, ...]:
         """Return the extents of one rank's block, in the order of ``layout.block``."""
         return tuple(self._extent(axis) for axis in self.layout.block)
@@ -127,7 +131,7 @@ class KvDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             return self
         if Axis.LAYER not in self.layout.regions:
             raise ValueError("all layers share a region: they cannot be described apart")
-        groups = sorted({self.group(layer) for layer in layers})
+        groups = self.groups_of(layers)
         return msgspec.structs.replace(
             self,
             layers=len(layers),

@@ -84,11 +84,10 @@ class Holding:
         shape = whole.region_shape()
         of_each = np.arange(math.prod(shape)).reshape(shape)
         regions = of_each.take(layers, whole.layout.regions.index(Axis.LAYER)).ravel().tolist()
-        groups = sorted({whole.group(layer) for layer in layers})
         return Holding(
             description=described,
             memories=tuple(memory.of_regions(regions) for memory in self.memories),
-            block_ids=tuple(self.block_ids[group] for group in groups),
+            block_ids=tuple(self.block_ids[group] for group in whole.groups_of(layers)),
         )
 
     def _check_ids(self, ids: tuple[int, ...], tokens: range) -> None:
